@@ -1,0 +1,3 @@
+//! L1: bytes become outlines, outlines the desired set, opened documents manifests. Pure: no clock, file, client or async.
+
+pub mod value;

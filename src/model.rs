@@ -1,0 +1,9 @@
+//! L0: plain data with its invariants. Knows no clock, no file, no client.
+
+pub mod cleartext;
+pub mod digest;
+pub mod object;
+pub mod problem;
+pub mod reason;
+pub mod tree;
+pub mod wire;
