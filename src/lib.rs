@@ -2,6 +2,10 @@
 //!
 //! The library exists for `main.rs` and the tests; `ARCHITECTURE.md` says where things are.
 
+pub mod cli;
 pub mod desired;
 pub mod model;
 pub mod planning;
+pub mod report;
+pub mod settings;
+pub mod telemetry;
