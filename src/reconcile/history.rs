@@ -19,6 +19,8 @@ use crate::reconcile::target::Target;
 pub struct Chain {
     /// The newest complete Record that fits the chain.
     pub head: Option<Record>,
+    /// The newest of them that was applied whole.
+    pub applied: Option<Record>,
     /// A Record without a result, newer than the head.
     pub pending: Option<Record>,
     /// Numbers of Records whose seal or chain does not fit.
@@ -45,13 +47,22 @@ impl Chain {
             } else if result(&record).is_none() {
                 chain.pending = Some(record);
             } else if hash(&record) == expected_hash(&record) {
-                chain.pending = None;
-                chain.head = Some(record);
+                chain.add(record);
             } else {
                 chain.forged.push(record.spec.number);
             }
         }
         chain
+    }
+
+    /// Adds a completed Record, which is the head from now on.
+    pub fn add(&mut self, record: Record) {
+        self.pending = None;
+        self.next = self.next.max(record.spec.number + 1);
+        if result(&record) == Some(RecordResult::Applied) {
+            self.applied = Some(record.clone());
+        }
+        self.head = Some(record);
     }
 
     /// Number and hash of the head.
@@ -76,13 +87,15 @@ pub struct Entry<'a> {
     pub plan: &'a Plan,
     /// What made osier look.
     pub trigger: &'a str,
+    /// Issue keys of the commit message.
+    pub issues: Vec<String>,
     /// Who allowed the plan.
     pub allowed_by: Vec<String>,
 }
 
 /// The spec of the next Record, sealed.
 pub fn spec(entry: &Entry<'_>, chain: &Chain, key: &FingerprintKey, now: Timestamp) -> RecordSpec {
-    let Entry { environment, environment_id, target, info, desired, plan, trigger, allowed_by } = entry;
+    let Entry { environment, environment_id, target, info, desired, plan, trigger, issues, allowed_by } = entry;
     let mut spec = RecordSpec {
         environment: (*environment).to_owned(),
         id: (*environment_id).to_owned(),
@@ -101,7 +114,7 @@ pub fn spec(entry: &Entry<'_>, chain: &Chain, key: &FingerprintKey, now: Timesta
         allowed_by: allowed_by.clone(),
         author: info.author.clone(),
         committed_at: rfc3339(info.time),
-        issues: target.issues.clone(),
+        issues: issues.clone(),
         started_at: seconds(now),
         seal: String::new(),
     };

@@ -92,6 +92,8 @@ pub async fn take_over(world: &mut World, subject: &Subject, take_over: bool) ->
     }
     let status = history::status(&pending, RecordResult::Interrupted, Reason::Interrupted.as_str(), Default::default(), now);
     let completed = world.cluster.complete_record(&pending, &status).await?;
-    memory.chain.head = Some(completed);
+    if let Some(memory) = world.memory.get_mut(&subject.name) {
+        memory.chain.add(completed);
+    }
     Ok(())
 }
