@@ -72,10 +72,13 @@ impl World {
     }
 }
 
-/// Writes a tree of (path, content or id, mode); directories are made as needed.
-fn write_tree<'a>(repository: &Repository, files: impl IntoIterator<Item = (&'a str, &'a [u8], i32)>) -> Oid {
+/// Path, content or id, mode.
+type Entry<'a> = (&'a str, &'a [u8], i32);
+
+/// Writes a tree; directories are made as needed.
+fn write_tree<'a>(repository: &Repository, files: impl IntoIterator<Item = Entry<'a>>) -> Oid {
     let mut builder = repository.treebuilder(None).unwrap();
-    let mut below: BTreeMap<&str, Vec<(&str, &[u8], i32)>> = BTreeMap::new();
+    let mut below: BTreeMap<&'a str, Vec<Entry<'a>>> = BTreeMap::new();
     for (path, content, mode) in files {
         match path.split_once('/') {
             Some((directory, rest)) => below.entry(directory).or_default().push((rest, content, mode)),

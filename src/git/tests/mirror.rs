@@ -116,10 +116,58 @@ async fn a_pinned_commit_survives_a_rewrite_and_a_damaged_mirror() {
     assert!(matches!(text, crate::git::content::Content::File { bytes, .. } if bytes == b"1"));
     let pinned = Repository::open_bare(world.path("mirror")).unwrap();
     pinned.find_reference(&crate::model::wire::mirror_pin(&first.to_string())).unwrap();
-    let left: Vec<_> = fs::read_dir(world.directory.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
-    assert_eq!(left.len(), 2, "{left:?}");
+    let mut left: Vec<_> = fs::read_dir(world.directory.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["mirror", "mirror.lock", "remote"]);
     let absent = GitId([7; 20]);
     assert!(matches!(mirror.pin(absent).await, Err(Error::NotFound { .. })));
+}
+
+#[tokio::test]
+async fn a_mirror_that_breaks_while_it_is_open_is_replaced_by_the_next_fetches() {
+    let mut world = World::new();
+    let first = world.push("main", &[("a", "1")]);
+    let mirror = world.mirror().await;
+    known(&mirror, Accepted::default()).await;
+    break_packs(&world);
+    let second = world.push("main", &[("a", "2")]);
+    if mirror.fetch("main", after(first)).await.is_ok_and(|fetch| matches!(fetch, Fetch::Unknown(_))) {
+        assert_eq!(known(&mirror, after(first)).await, second);
+    }
+    assert!(mirror.read(move |objects| objects.log(second, None, 9)).await.is_ok_and(|log| log.len() == 2));
+}
+
+#[tokio::test]
+async fn a_ref_in_the_way_or_a_lock_left_behind_makes_the_mirror_again() {
+    let mut world = World::new();
+    let tip = world.push("main", &[("a", "1")]);
+    let mirror = world.mirror().await;
+    known(&mirror, Accepted::default()).await;
+    world.remote.find_reference("refs/heads/main").unwrap().delete().unwrap();
+    world.point("main/1", tip);
+    let fetch = || mirror.fetch("main/1", after(tip));
+    assert!(matches!(fetch().await, Err(Error::Reference { .. })));
+    assert!(matches!(fetch().await, Ok(Fetch::Known(known)) if known.tip() == tip));
+    drop(mirror);
+    fs::write(world.path("mirror/refs/heads/main/1.lock"), "").unwrap();
+    let mirror = world.mirror().await;
+    let next = world.push("main/1", &[("a", "2")]);
+    let fetch = || mirror.fetch("main/1", after(tip));
+    assert!(matches!(fetch().await, Err(Error::Reference { .. })));
+    assert!(matches!(fetch().await, Ok(Fetch::Known(known)) if known.tip() == next));
+}
+
+#[tokio::test]
+async fn an_exchange_that_a_crash_cut_short_is_taken_back() {
+    let mut world = World::new();
+    let tip = world.push("main", &[("a", "1")]);
+    let mirror = world.mirror().await;
+    known(&mirror, Accepted::default()).await;
+    drop(mirror);
+    fs::rename(world.path("mirror"), world.path("mirror.old")).unwrap();
+    fs::create_dir(world.path("mirror.fresh")).unwrap();
+    let mirror = world.mirror().await;
+    assert_eq!(mirror.read(|objects| objects.resolve("main")).await, Ok(tip));
 }
 
 fn break_packs(world: &World) {
