@@ -273,9 +273,12 @@ fn next_pair<'o, 'n>(
 
 /// Git's order, which is that of whole paths: a directory's name ends with a slash.
 fn by_name(left: &TreeEntry<'_>, right: &TreeEntry<'_>) -> Ordering {
-    let slash = |entry: &TreeEntry<'_>| file_mode(entry).is_none().then_some(b'/');
-    let (left_slash, right_slash) = (slash(left), slash(right));
-    left.name_bytes().iter().copied().chain(left_slash).cmp(right.name_bytes().iter().copied().chain(right_slash))
+    let (left_name, right_name) = (left.name_bytes(), right.name_bytes());
+    let common = left_name.len().min(right_name.len());
+    let next = |entry: &TreeEntry<'_>, name: &[u8]| {
+        name.get(common).copied().or_else(|| file_mode(entry).is_none().then_some(b'/'))
+    };
+    left_name[..common].cmp(&right_name[..common]).then_with(|| next(left, left_name).cmp(&next(right, right_name)))
 }
 
 fn is_sorted(tree: &Tree<'_>) -> bool {

@@ -30,10 +30,10 @@ impl Worktree {
     /// Finds the clone that `directory` is in.
     ///
     /// # Errors
-    /// `Setup`; `Open` if there is none, or if it is bare.
+    /// `Setup`; `NoWorktree` if there is none, or if it is bare.
     pub fn discover(directory: &Path) -> Result<Self, Error> {
         crate::git::init()?;
-        let failed = |source: Cause| Error::Open { path: directory.to_owned(), source };
+        let failed = |source: Cause| Error::NoWorktree { path: directory.to_owned(), source };
         let repository = Repository::discover(directory).map_err(|e| failed(Cause::from(e)))?;
         let Some(root) = repository.workdir().map(Path::to_owned) else {
             return Err(failed(Cause { code: "BareRepo".into(), text: "it has no working tree".into() }));
@@ -74,7 +74,7 @@ impl Worktree {
     /// Ignored files are in it, `.git` is not; a directory with a `.git` of its own is a submodule (its id zeros if it is not in the index); links are not followed.
     ///
     /// # Errors
-    /// `File` for the first that cannot be read; `Open` for the index.
+    /// `File` for the first that cannot be read.
     pub fn files(&self, layers: &[String]) -> Result<Vec<(String, LayerTree<TreeFile>)>, Error> {
         let submodules = self.submodules()?;
         layers.iter().map(|layer| Ok((layer.clone(), self.layer(layer, &submodules)?))).collect()
@@ -131,7 +131,7 @@ impl Worktree {
 
     /// The submodules in the index: one that was not checked out is an empty directory on disk.
     fn submodules(&self) -> Result<Submodules, Error> {
-        let failed = |e| Error::Open { path: self.root.clone(), source: Cause::from(e) };
+        let failed = |e| Error::File { path: self.repository.path().join("index"), source: Cause::from(e) };
         let index = self.repository.index().map_err(failed)?;
         let submodules = index.iter().filter(|entry| entry.mode == SUBMODULE);
         Ok(submodules.map(|entry| (entry.path, git_id(entry.id))).collect())

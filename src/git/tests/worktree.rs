@@ -56,12 +56,12 @@ fn a_clone_is_found_from_inside_and_says_where_it_is() {
 #[test]
 fn before_the_first_commit_and_outside_of_a_clone() {
     let directory = TempDir::new().unwrap();
-    assert!(matches!(Worktree::discover(directory.path()), Err(Error::Open { .. })));
+    assert!(matches!(Worktree::discover(directory.path()), Err(Error::NoWorktree { .. })));
     git(directory.path(), &["init", "-q", "-b", "new"]);
     let worktree = Worktree::discover(directory.path()).unwrap();
     assert_eq!((worktree.branch().as_deref(), worktree.head()), (Some("new"), None));
     git(directory.path(), &["init", "-q", "--bare", "bare"]);
-    assert!(matches!(Worktree::discover(&directory.path().join("bare")), Err(Error::Open { .. })));
+    assert!(matches!(Worktree::discover(&directory.path().join("bare")), Err(Error::NoWorktree { .. })));
 }
 
 #[test]
