@@ -126,6 +126,7 @@ impl Store {
         let tip = pull(&fresh, &self.url, branch)?;
         copy_pins(&self.repository, &fresh).map_err(local)?;
         drop(fresh);
+        // libgit2 shares open packs by path, the damaged ones too: nothing is read before the old repository is closed by this.
         self.repository = exchange(&self.directory, &beside).map_err(local)?;
         self.damaged = false;
         self.replaced = true;

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use crate::git::fetch::{Accepted, Fetch, Unknown};
 use crate::git::mirror::Mirror;
 use crate::git::objects::git_id;
+use crate::git::store::Store;
 use crate::model::tree::GitId;
 
 mod commits;
@@ -41,6 +42,15 @@ impl World {
 
     async fn mirror(&self) -> Mirror {
         Mirror::open(&self.path("mirror"), &self.url()).await.unwrap()
+    }
+
+    /// Fills the mirror and closes it before it returns. (The thread of a `Mirror` ends some time after its last handle, and
+    /// libgit2 shares packs that are open, by path: damage on disk would not be seen.)
+    fn filled_mirror(&self) {
+        let mut store = Store::open(&self.path("mirror"), &self.url()).unwrap();
+        let seen = store.look("main");
+        assert!(matches!(store.judge("main", Accepted::default(), &seen), Ok(Fetch::Known(_))));
+        store.pin(seen.unwrap()).unwrap();
     }
 
     /// Commits exactly these files to `branch`, on top of its tip if it has one; each commit is ten seconds later.

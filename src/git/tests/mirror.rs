@@ -58,6 +58,7 @@ async fn rewritten_history_is_suspicious_until_its_tip_is_allowed() {
     let second = world.push("main", &[("a", "2")]);
     let mirror = world.mirror().await;
     known(&mirror, Accepted::default()).await;
+    mirror.pin(second).await.unwrap();
     let empty = super::write_tree(&world.remote, []);
     let unrelated = world.commit(empty, None);
     for tip in [first, unrelated] {
@@ -70,6 +71,9 @@ async fn rewritten_history_is_suspicious_until_its_tip_is_allowed() {
     let allowed = |tip| Accepted { last: Some(second), allowed: Some(tip) };
     assert!(matches!(mirror.fetch("main", allowed(first)).await, Ok(Fetch::Unknown(_))));
     assert_eq!(known(&mirror, allowed(unrelated)).await, unrelated);
+    let pinned = Repository::open_bare(world.path("mirror")).unwrap();
+    pinned.find_reference(&crate::model::wire::mirror_pin(&second.to_string())).unwrap();
+    assert!(mirror.read(move |objects| objects.files(second, &["base".into()])).await.is_ok());
 }
 
 #[tokio::test]
@@ -101,14 +105,11 @@ async fn what_is_no_repository_is_unreachable() {
 }
 
 #[tokio::test]
-async fn a_pinned_commit_survives_a_rewrite_and_a_damaged_mirror() {
+async fn a_pin_survives_the_replacement_of_a_damaged_mirror() {
     let mut world = World::new();
     let first = world.push("main", &[("a", "1")]);
-    let mirror = world.mirror().await;
-    known(&mirror, Accepted::default()).await;
-    mirror.pin(first).await.unwrap();
+    world.filled_mirror();
     let second = world.push("main", &[("a", "2")]);
-    drop(mirror);
     break_packs(&world);
     let mirror = world.mirror().await;
     assert_eq!(known(&mirror, after(first)).await, second);
@@ -127,7 +128,7 @@ async fn a_pinned_commit_survives_a_rewrite_and_a_damaged_mirror() {
 async fn a_damaged_file_is_an_error_until_the_next_fetch() {
     let mut world = World::new();
     let tip = world.push("main", &[("a", "1")]);
-    known(&world.mirror().await, Accepted::default()).await;
+    world.filled_mirror();
     damage_last_object(&world);
     let mirror = world.mirror().await;
     let read = || mirror.read(move |objects| objects.blob_at(tip, "a", 9).map(|_| ()));
@@ -171,9 +172,7 @@ async fn a_ref_in_the_way_or_a_lock_left_behind_makes_the_mirror_again() {
 async fn an_exchange_that_a_crash_cut_short_is_taken_back() {
     let mut world = World::new();
     let tip = world.push("main", &[("a", "1")]);
-    let mirror = world.mirror().await;
-    known(&mirror, Accepted::default()).await;
-    drop(mirror);
+    world.filled_mirror();
     fs::rename(world.path("mirror"), world.path("mirror.old")).unwrap();
     fs::create_dir(world.path("mirror.fresh")).unwrap();
     let mirror = world.mirror().await;
