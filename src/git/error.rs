@@ -54,16 +54,24 @@ pub enum Error {
         /// What it said.
         source: Cause,
     },
-    /// A mirror or working tree could not be opened, made or replaced.
-    #[error("could not open the repository at `{}`", path.display())]
+    /// A mirror could not be opened, made, locked or replaced.
+    #[error("could not open the mirror at `{}`", path.display())]
     Open {
         /// Its directory.
         path: PathBuf,
         /// What was wrong.
         source: Cause,
     },
+    /// A directory is in no clone with a working tree.
+    #[error("could not find a clone with a working tree at `{}`", path.display())]
+    NoWorktree {
+        /// The directory.
+        path: PathBuf,
+        /// What was wrong.
+        source: Cause,
+    },
     /// No branch can have this name.
-    #[error("`{branch}` is no name of a branch")]
+    #[error("`{branch:.200}` is no name of a branch")]
     BranchName {
         /// The name.
         branch: String,
@@ -120,7 +128,11 @@ impl Error {
     /// Names stay wrong; the rest may mend itself with the next fetch.
     pub fn retry(&self) -> Retry {
         match self {
-            Self::Setup { .. } | Self::BranchName { .. } | Self::Ambiguous { .. } | Self::Closed => Retry::Never,
+            Self::Setup { .. }
+            | Self::NoWorktree { .. }
+            | Self::BranchName { .. }
+            | Self::Ambiguous { .. }
+            | Self::Closed => Retry::Never,
             Self::Open { .. }
             | Self::NotFound { .. }
             | Self::Object { .. }
@@ -135,7 +147,8 @@ impl Error {
             Self::NotFound { .. } => Some("give a branch, or at least four digits of a commit that was fetched".into()),
             Self::Ambiguous { .. } => Some("give more digits of the commit".into()),
             Self::Object { .. } => Some("the next fetch replaces a damaged mirror; `git fsck` checks a clone".into()),
-            Self::Open { .. } => Some("look at the rights of the directory, or remove it: it is made again".into()),
+            Self::Open { .. } => Some("look at the rights and the free space of the directory".into()),
+            Self::NoWorktree { .. } => Some("change to a directory of a clone, or make one with `git clone`".into()),
             Self::BranchName { .. } => Some("set `protectedBranch` to a branch such as `main`".into()),
             Self::Setup { .. } | Self::Reference { .. } | Self::File { .. } | Self::Closed => None,
         }

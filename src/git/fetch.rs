@@ -55,7 +55,7 @@ pub enum Unknown {
     #[error("the remote is empty")]
     Empty,
     /// It has refs, but not the protected branch.
-    #[error("the remote has no branch `{branch}`")]
+    #[error("the remote has no branch `{branch:.200}`")]
     BranchMissing {
         /// The protected branch.
         branch: String,

@@ -31,8 +31,8 @@ pub struct CommitInfo {
 
 /// Read access to the objects of one repository, which counts what it reads.
 pub struct Objects<'r> {
-    pub(in crate::git) repository: &'r Repository,
-    pub(in crate::git) counts: Cell<Counts>,
+    repository: &'r Repository,
+    counts: Cell<Counts>,
     damaged: Cell<bool>,
 }
 

@@ -1,7 +1,7 @@
 //! The directory of a mirror: opened, made, fetched into, made again beside and swapped.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -17,8 +17,12 @@ use crate::model::wire;
 
 /// Where a fetch puts the branch, until it is known to continue what was accepted.
 const FETCHED: &str = "refs/osier/fetched";
+/// Suffix of the directory where a mirror is made again.
+const FRESH: &str = ".fresh";
+/// Suffix of a mirror while another takes its place.
+const OLD: &str = ".old";
 /// A fetch that takes longer will not get better: the first one of a large repository takes seconds to minutes.
-const FETCH_TIMEOUT: Duration = Duration::from_secs(600);
+const FETCH_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// The mirror, as its thread sees it.
 pub(in crate::git) struct Store {
@@ -36,6 +40,7 @@ impl Store {
     /// Opens the mirror, or makes an empty one; the remote is not asked.
     pub(in crate::git) fn open(directory: &Path, url: &str) -> Result<Self, Error> {
         crate::git::init()?;
+        restore(directory)?;
         let repository = match Repository::open_bare(directory) {
             Ok(repository) => repository,
             Err(_) => create(directory)?,
@@ -56,6 +61,7 @@ impl Store {
     ///
     /// A damaged mirror is made again first, once in the life of the process: the damage may be the remote's own.
     pub(in crate::git) fn look(&mut self, branch: &str) -> Seen {
+        let _only_we = self.lock().map_err(local)?;
         if !self.damaged || self.replaced {
             let seen = pull(&self.repository, &self.url, branch);
             self.damaged |= seen.is_err() && !is_sound(&self.repository);
@@ -67,7 +73,7 @@ impl Store {
     }
 
     /// Judges what was seen, and moves the mirror's branch if it is known.
-    pub(in crate::git) fn judge(&self, branch: &str, accepted: Accepted, seen: &Seen) -> Result<Fetch, Error> {
+    pub(in crate::git) fn judge(&mut self, branch: &str, accepted: Accepted, seen: &Seen) -> Result<Fetch, Error> {
         let tip = match seen {
             Ok(tip) => *tip,
             Err(unknown) => return Ok(Fetch::Unknown(unknown.clone())),
@@ -76,23 +82,37 @@ impl Store {
             && accepted.allowed != Some(tip)
             && !self.descends(tip, last)?
         {
+            self.damaged |= !is_sound(&self.repository);
             return Ok(Fetch::Unknown(Unknown::NotDescendant { branch: branch.to_owned(), tip, accepted: last }));
         }
-        point(&self.repository, &format!("refs/heads/{branch}"), tip)?;
+        self.point(&format!("refs/heads/{branch}"), tip)?;
         Ok(Fetch::Known(Known::new(tip)))
     }
 
     /// Keeps a commit for good.
-    pub(in crate::git) fn pin(&self, commit: GitId) -> Result<(), Error> {
-        if self.repository.find_commit(oid(commit)).is_err() {
-            return Err(Error::NotFound { text: commit.to_string() });
-        }
-        point(&self.repository, &wire::mirror_pin(&commit.to_string()), commit)
+    pub(in crate::git) fn pin(&mut self, commit: GitId) -> Result<(), Error> {
+        self.read(|objects| objects.commit(commit))?;
+        self.point(&wire::mirror_pin(&commit.to_string()), commit)
+    }
+
+    /// A ref that cannot be written (one of a longer name is in the way, a lock was left) makes the next fetch replace the mirror.
+    fn point(&mut self, name: &str, commit: GitId) -> Result<(), Error> {
+        let _only_we = self.lock()?;
+        let pointed = point(&self.repository, name, commit);
+        self.damaged |= pointed.is_err();
+        pointed
+    }
+
+    /// Keeps other processes from writing to the mirror until the file is dropped, or the process ends in whatever way.
+    fn lock(&self) -> Result<File, Error> {
+        let path = with_suffix(&self.directory, ".lock");
+        let locked = File::create(&path).and_then(|file| file.lock().map(|()| file));
+        locked.map_err(|e| Error::Open { path, source: Cause::from(&e) })
     }
 
     /// A commit that is not here cannot be an ancestor: the whole history of the tip is.
-    fn descends(&self, tip: GitId, ancestor: GitId) -> Result<bool, Error> {
-        match Objects::new(&self.repository).is_ancestor(ancestor, tip) {
+    fn descends(&mut self, tip: GitId, ancestor: GitId) -> Result<bool, Error> {
+        match self.read(|objects| objects.is_ancestor(ancestor, tip)) {
             Err(Error::NotFound { .. }) => Ok(false),
             answer => answer,
         }
@@ -100,18 +120,27 @@ impl Store {
 
     /// Clones afresh beside the mirror, takes over the pins that can be had, and swaps the directories.
     fn replace(&mut self, branch: &str) -> Seen {
-        let swap = |e: Error| Unknown::Unreachable { source: Cause { code: "Mirror".into(), text: e.to_string() } };
-        let beside = with_suffix(&self.directory, ".fresh");
-        remove(&beside).map_err(swap)?;
-        let fresh = create(&beside).map_err(swap)?;
+        let beside = with_suffix(&self.directory, FRESH);
+        remove(&beside).map_err(local)?;
+        let fresh = create(&beside).map_err(local)?;
         let tip = pull(&fresh, &self.url, branch)?;
-        copy_refs(&self.repository, &fresh).map_err(swap)?;
+        copy_pins(&self.repository, &fresh).map_err(local)?;
         drop(fresh);
-        self.repository = exchange(&self.directory, &beside).map_err(swap)?;
+        // libgit2 shares open packs by path, the damaged ones too: nothing is read before the old repository is closed by this.
+        self.repository = exchange(&self.directory, &beside).map_err(local)?;
         self.damaged = false;
         self.replaced = true;
         Ok(tip)
     }
+}
+
+/// A mirror that cannot be written to says as little about the remote as one that does not answer.
+fn local(error: Error) -> Unknown {
+    let text = match std::error::Error::source(&error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    };
+    Unknown::Unreachable { source: Cause { code: "Mirror".into(), text } }
 }
 
 /// Fetches one branch to `FETCHED`. The URL stays out of the configuration; nothing is pruned.
@@ -156,11 +185,10 @@ pub(in crate::git) fn check_branch(branch: &str) -> Result<(), Error> {
 
 /// Makes an empty mirror. A directory that is none is put aside, not deleted.
 fn create(directory: &Path) -> Result<Repository, Error> {
-    let failed = |e: &std::io::Error| Error::Open { path: directory.to_owned(), source: Cause::from(e) };
-    if directory.exists() {
+    if fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some()) {
         let aside = with_suffix(directory, ".broken");
         remove(&aside)?;
-        fs::rename(directory, aside).map_err(|e| failed(&e))?;
+        rename(directory, &aside)?;
     }
     let mut options = RepositoryInitOptions::new();
     options.bare(true).external_template(false).no_reinit(true).mkpath(true);
@@ -179,11 +207,11 @@ fn is_sound(repository: &Repository) -> bool {
     check().is_ok()
 }
 
-/// Points `fresh` at what the old mirror pinned and accepted, as far as the remote still has it and the old one can say it.
-fn copy_refs(old: &Repository, fresh: &Repository) -> Result<(), Error> {
+/// Pins in `fresh` what the old mirror pinned, as far as the remote still has it and the old one can say it.
+fn copy_pins(old: &Repository, fresh: &Repository) -> Result<(), Error> {
     for reference in old.references().into_iter().flatten().flatten() {
         if let (Ok(name), Some(target)) = (reference.name(), reference.target())
-            && name != FETCHED
+            && *name == wire::mirror_pin(&target.to_string())
             && fresh.find_commit(target).is_ok()
         {
             point(fresh, name, git_id(target))?;
@@ -201,13 +229,22 @@ fn point(repository: &Repository, name: &str, commit: GitId) -> Result<(), Error
 
 /// Puts `beside` in the place of `directory`.
 fn exchange(directory: &Path, beside: &Path) -> Result<Repository, Error> {
-    let failed = |source: Cause| Error::Open { path: directory.to_owned(), source };
-    let aside = with_suffix(directory, ".old");
+    let aside = with_suffix(directory, OLD);
     remove(&aside)?;
-    fs::rename(directory, &aside).map_err(|e| failed(Cause::from(&e)))?;
-    fs::rename(beside, directory).map_err(|e| failed(Cause::from(&e)))?;
+    rename(directory, &aside)?;
+    rename(beside, directory)?;
     remove(&aside)?;
-    Repository::open_bare(directory).map_err(|e| failed(Cause::from(e)))
+    Repository::open_bare(directory).map_err(|e| Error::Open { path: directory.to_owned(), source: Cause::from(e) })
+}
+
+/// Takes back an exchange that a crash left half done.
+fn restore(directory: &Path) -> Result<(), Error> {
+    let aside = with_suffix(directory, OLD);
+    if aside.exists() && !directory.exists() { rename(&aside, directory) } else { Ok(()) }
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), Error> {
+    fs::rename(from, to).map_err(|e| Error::Open { path: from.to_owned(), source: Cause::from(&e) })
 }
 
 fn remove(directory: &Path) -> Result<(), Error> {

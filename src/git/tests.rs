@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use crate::git::fetch::{Accepted, Fetch, Unknown};
 use crate::git::mirror::Mirror;
 use crate::git::objects::git_id;
+use crate::git::store::Store;
 use crate::model::tree::GitId;
 
 mod commits;
@@ -43,6 +44,15 @@ impl World {
         Mirror::open(&self.path("mirror"), &self.url()).await.unwrap()
     }
 
+    /// Fills the mirror and closes it before it returns. (The thread of a `Mirror` ends some time after its last handle, and
+    /// libgit2 shares packs that are open, by path: damage on disk would not be seen.)
+    fn filled_mirror(&self) {
+        let mut store = Store::open(&self.path("mirror"), &self.url()).unwrap();
+        let seen = store.look("main");
+        assert!(matches!(store.judge("main", Accepted::default(), &seen), Ok(Fetch::Known(_))));
+        store.pin(seen.unwrap()).unwrap();
+    }
+
     /// Commits exactly these files to `branch`, on top of its tip if it has one; each commit is ten seconds later.
     fn push(&mut self, branch: &str, files: &[(&str, &str)]) -> GitId {
         let tree = write_tree(&self.remote, files.iter().map(|(path, text)| (*path, text.as_bytes(), 0o100_644)));
@@ -72,10 +82,13 @@ impl World {
     }
 }
 
-/// Writes a tree of (path, content or id, mode); directories are made as needed.
-fn write_tree<'a>(repository: &Repository, files: impl IntoIterator<Item = (&'a str, &'a [u8], i32)>) -> Oid {
+/// Path, content or id, mode.
+type Entry<'a> = (&'a str, &'a [u8], i32);
+
+/// Writes a tree; directories are made as needed.
+fn write_tree<'a>(repository: &Repository, files: impl IntoIterator<Item = Entry<'a>>) -> Oid {
     let mut builder = repository.treebuilder(None).unwrap();
-    let mut below: BTreeMap<&str, Vec<(&str, &[u8], i32)>> = BTreeMap::new();
+    let mut below: BTreeMap<&'a str, Vec<Entry<'a>>> = BTreeMap::new();
     for (path, content, mode) in files {
         match path.split_once('/') {
             Some((directory, rest)) => below.entry(directory).or_default().push((rest, content, mode)),

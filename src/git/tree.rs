@@ -19,7 +19,7 @@ pub(in crate::git) const DEPTH: usize = 64;
 
 /// What a layer's directory holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Layer<T> {
+pub enum LayerTree<T> {
     /// There is no such directory.
     Missing,
     /// What was found below it, sorted by path.
@@ -31,12 +31,12 @@ pub enum Layer<T> {
     },
 }
 
-impl<T> Layer<T> {
-    fn filter_map<U>(self, pick: impl Fn(T) -> Option<U>) -> Layer<U> {
+impl<T> LayerTree<T> {
+    fn filter_map<U>(self, pick: impl Fn(T) -> Option<U>) -> LayerTree<U> {
         match self {
-            Self::Missing => Layer::Missing,
+            Self::Missing => LayerTree::Missing,
             Self::Found { entries, problems } => {
-                Layer::Found { entries: entries.into_iter().filter_map(pick).collect(), problems }
+                LayerTree::Found { entries: entries.into_iter().filter_map(pick).collect(), problems }
             }
         }
     }
@@ -47,7 +47,7 @@ impl Objects<'_> {
     ///
     /// # Errors
     /// `NotFound` for the commit, `Object`.
-    pub fn files(&self, commit: GitId, layers: &[String]) -> Result<Vec<(String, Layer<TreeFile>)>, Error> {
+    pub fn files(&self, commit: GitId, layers: &[String]) -> Result<Vec<(String, LayerTree<TreeFile>)>, Error> {
         let root = self.root(commit)?;
         let of = |layer: &String| {
             Ok((layer.clone(), self.compare(None, &root, layer)?.filter_map(|TreeChange { old: _, new }| new)))
@@ -71,7 +71,7 @@ impl Objects<'_> {
         old: GitId,
         new: GitId,
         layers: &[String],
-    ) -> Result<Vec<(String, Layer<TreeChange>)>, Error> {
+    ) -> Result<Vec<(String, LayerTree<TreeChange>)>, Error> {
         let (old, new) = (self.root(old)?, self.root(new)?);
         layers.iter().map(|layer| Ok((layer.clone(), self.compare(Some(&old), &new, layer)?))).collect()
     }
@@ -87,8 +87,8 @@ impl Objects<'_> {
         Ok(Some(id))
     }
 
-    fn compare(&self, old: Option<&Tree<'_>>, new: &Tree<'_>, layer: &str) -> Result<Layer<TreeChange>, Error> {
-        let Some(new) = self.directory(new, layer)? else { return Ok(Layer::Missing) };
+    fn compare(&self, old: Option<&Tree<'_>>, new: &Tree<'_>, layer: &str) -> Result<LayerTree<TreeChange>, Error> {
+        let Some(new) = self.directory(new, layer)? else { return Ok(LayerTree::Missing) };
         let old = old.map(|root| self.directory(root, layer)).transpose()?.flatten();
         let mut walk = Walk { objects: self, listing: Listing::of_layer(layer) };
         walk.directories(old, Some(new))?;
@@ -150,8 +150,8 @@ impl<T> Listing<T> {
         &self.path
     }
 
-    pub(in crate::git) fn finish(self) -> Layer<T> {
-        Layer::Found { entries: self.entries, problems: self.problems }
+    pub(in crate::git) fn finish(self) -> LayerTree<T> {
+        LayerTree::Found { entries: self.entries, problems: self.problems }
     }
 
     fn exhausted(&self) -> Option<(&'static str, &'static str)> {
@@ -273,9 +273,12 @@ fn next_pair<'o, 'n>(
 
 /// Git's order, which is that of whole paths: a directory's name ends with a slash.
 fn by_name(left: &TreeEntry<'_>, right: &TreeEntry<'_>) -> Ordering {
-    let slash = |entry: &TreeEntry<'_>| file_mode(entry).is_none().then_some(b'/');
-    let (left_slash, right_slash) = (slash(left), slash(right));
-    left.name_bytes().iter().copied().chain(left_slash).cmp(right.name_bytes().iter().copied().chain(right_slash))
+    let (left_name, right_name) = (left.name_bytes(), right.name_bytes());
+    let common = left_name.len().min(right_name.len());
+    let next = |entry: &TreeEntry<'_>, name: &[u8]| {
+        name.get(common).copied().or_else(|| file_mode(entry).is_none().then_some(b'/'))
+    };
+    left_name[..common].cmp(&right_name[..common]).then_with(|| next(left, left_name).cmp(&next(right, right_name)))
 }
 
 fn is_sorted(tree: &Tree<'_>) -> bool {

@@ -1,5 +1,6 @@
 //! A clone with a working tree, as the command line finds it. Nothing is written.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
@@ -10,8 +11,14 @@ use git2::{ObjectType, Oid, Repository};
 use crate::git::content::Content;
 use crate::git::error::{Cause, Error};
 use crate::git::objects::{Objects, git_id};
-use crate::git::tree::{Layer, Listing, components, refused};
+use crate::git::tree::{LayerTree, Listing, components, refused};
 use crate::model::tree::{FileMode, GitId, TreeFile};
+
+/// Mode of a submodule in the index.
+const SUBMODULE: u32 = 0o160_000;
+
+/// Path and commit of each submodule.
+type Submodules = BTreeMap<Vec<u8>, GitId>;
 
 /// A clone and its files as they are on disk, committed or not.
 pub struct Worktree {
@@ -23,10 +30,10 @@ impl Worktree {
     /// Finds the clone that `directory` is in.
     ///
     /// # Errors
-    /// `Setup`; `Open` if there is none, or if it is bare.
+    /// `Setup`; `NoWorktree` if there is none, or if it is bare.
     pub fn discover(directory: &Path) -> Result<Self, Error> {
         crate::git::init()?;
-        let failed = |source: Cause| Error::Open { path: directory.to_owned(), source };
+        let failed = |source: Cause| Error::NoWorktree { path: directory.to_owned(), source };
         let repository = Repository::discover(directory).map_err(|e| failed(Cause::from(e)))?;
         let Some(root) = repository.workdir().map(Path::to_owned) else {
             return Err(failed(Cause { code: "BareRepo".into(), text: "it has no working tree".into() }));
@@ -64,12 +71,13 @@ impl Worktree {
 
     /// All files below each layer's directory as they are on disk, sorted by path; blob ids are those that `git add` without filters gives.
     ///
-    /// Ignored files are in it, `.git` is not; a directory with a `.git` of its own is one submodule; links are not followed.
+    /// Ignored files are in it, `.git` is not; a directory with a `.git` of its own is a submodule (its id zeros if it is not in the index); links are not followed.
     ///
     /// # Errors
     /// `File` for the first that cannot be read.
-    pub fn files(&self, layers: &[String]) -> Result<Vec<(String, Layer<TreeFile>)>, Error> {
-        layers.iter().map(|layer| Ok((layer.clone(), self.layer(layer)?))).collect()
+    pub fn files(&self, layers: &[String]) -> Result<Vec<(String, LayerTree<TreeFile>)>, Error> {
+        let submodules = self.submodules()?;
+        layers.iter().map(|layer| Ok((layer.clone(), self.layer(layer, &submodules)?))).collect()
     }
 
     /// What stands at `path` (with `/`) on disk. Links are not followed.
@@ -114,15 +122,23 @@ impl Worktree {
         Ok(Some(place))
     }
 
-    fn layer(&self, layer: &str) -> Result<Layer<TreeFile>, Error> {
-        let Some(place) = self.directory(layer)? else { return Ok(Layer::Missing) };
+    fn layer(&self, layer: &str, submodules: &Submodules) -> Result<LayerTree<TreeFile>, Error> {
+        let Some(place) = self.directory(layer)? else { return Ok(LayerTree::Missing) };
         let mut listing = Listing::of_layer(layer);
-        list(&place, &mut listing)?;
+        list(&place, submodules, &mut listing)?;
         Ok(listing.finish())
+    }
+
+    /// The submodules in the index: one that was not checked out is an empty directory on disk.
+    fn submodules(&self) -> Result<Submodules, Error> {
+        let failed = |e| Error::File { path: self.repository.path().join("index"), source: Cause::from(e) };
+        let index = self.repository.index().map_err(failed)?;
+        let submodules = index.iter().filter(|entry| entry.mode == SUBMODULE);
+        Ok(submodules.map(|entry| (entry.path, git_id(entry.id))).collect())
     }
 }
 
-fn list(directory: &Path, listing: &mut Listing<TreeFile>) -> Result<(), Error> {
+fn list(directory: &Path, submodules: &Submodules, listing: &mut Listing<TreeFile>) -> Result<(), Error> {
     let failed = |e: std::io::Error| Error::File { path: directory.to_owned(), source: Cause::from(&e) };
     let mut found = Vec::new();
     for entry in fs::read_dir(directory).map_err(failed)? {
@@ -138,37 +154,35 @@ fn list(directory: &Path, listing: &mut Listing<TreeFile>) -> Result<(), Error> 
     for (_, kind, entry) in found {
         let name = entry.file_name();
         if name != ".git" && listing.enter(name.as_bytes(), true) {
-            visit(&entry.path(), kind, listing)?;
+            visit(&entry.path(), kind, submodules, listing)?;
             listing.leave();
         }
     }
     Ok(())
 }
 
-fn visit(place: &Path, kind: fs::FileType, listing: &mut Listing<TreeFile>) -> Result<(), Error> {
-    let mut add = |blob_id, mode| {
-        let path = listing.path().to_owned();
-        listing.add(TreeFile { path, blob_id, mode });
-    };
-    if kind.is_symlink() {
+fn visit(
+    place: &Path,
+    kind: fs::FileType,
+    submodules: &Submodules,
+    listing: &mut Listing<TreeFile>,
+) -> Result<(), Error> {
+    let submodule = submodules.get(listing.path().as_bytes()).copied();
+    let (blob_id, mode) = if kind.is_symlink() {
         let target = present(place, fs::read_link(place))?.unwrap_or_default();
-        add(hash(place, Oid::hash_object(ObjectType::Blob, target.as_os_str().as_bytes()))?, FileMode::Symlink);
-    } else if kind.is_dir() && place.join(".git").symlink_metadata().is_ok() {
-        add(submodule_head(place), FileMode::Submodule);
+        (hash(place, Oid::hash_object(ObjectType::Blob, target.as_os_str().as_bytes()))?, FileMode::Symlink)
+    } else if kind.is_dir() && (submodule.is_some() || place.join(".git").symlink_metadata().is_ok()) {
+        (submodule.unwrap_or(GitId([0; 20])), FileMode::Submodule)
     } else if kind.is_dir() {
-        list(place, listing)?;
+        return list(place, submodules, listing);
     } else if kind.is_file() {
-        add(hash(place, Oid::hash_file(ObjectType::Blob, place))?, FileMode::File);
+        (hash(place, Oid::hash_file(ObjectType::Blob, place))?, FileMode::File)
     } else {
         listing.problem("it is neither a file nor a directory", "remove it");
-    }
+        return Ok(());
+    };
+    listing.add(TreeFile { path: listing.path().to_owned(), blob_id, mode });
     Ok(())
-}
-
-/// The commit that is checked out in a repository inside the working tree; zeros if there is none.
-fn submodule_head(place: &Path) -> GitId {
-    let head = || Repository::open(place)?.head()?.peel_to_commit().map(|commit| git_id(commit.id()));
-    head().unwrap_or(GitId([0; 20]))
 }
 
 fn hash(place: &Path, result: Result<Oid, git2::Error>) -> Result<GitId, Error> {

@@ -58,6 +58,7 @@ async fn rewritten_history_is_suspicious_until_its_tip_is_allowed() {
     let second = world.push("main", &[("a", "2")]);
     let mirror = world.mirror().await;
     known(&mirror, Accepted::default()).await;
+    mirror.pin(second).await.unwrap();
     let empty = super::write_tree(&world.remote, []);
     let unrelated = world.commit(empty, None);
     for tip in [first, unrelated] {
@@ -70,6 +71,9 @@ async fn rewritten_history_is_suspicious_until_its_tip_is_allowed() {
     let allowed = |tip| Accepted { last: Some(second), allowed: Some(tip) };
     assert!(matches!(mirror.fetch("main", allowed(first)).await, Ok(Fetch::Unknown(_))));
     assert_eq!(known(&mirror, allowed(unrelated)).await, unrelated);
+    let pinned = Repository::open_bare(world.path("mirror")).unwrap();
+    pinned.find_reference(&crate::model::wire::mirror_pin(&second.to_string())).unwrap();
+    assert!(mirror.read(move |objects| objects.files(second, &["base".into()])).await.is_ok());
 }
 
 #[tokio::test]
@@ -101,14 +105,11 @@ async fn what_is_no_repository_is_unreachable() {
 }
 
 #[tokio::test]
-async fn a_pinned_commit_survives_a_rewrite_and_a_damaged_mirror() {
+async fn a_pin_survives_the_replacement_of_a_damaged_mirror() {
     let mut world = World::new();
     let first = world.push("main", &[("a", "1")]);
-    let mirror = world.mirror().await;
-    known(&mirror, Accepted::default()).await;
-    mirror.pin(first).await.unwrap();
+    world.filled_mirror();
     let second = world.push("main", &[("a", "2")]);
-    drop(mirror);
     break_packs(&world);
     let mirror = world.mirror().await;
     assert_eq!(known(&mirror, after(first)).await, second);
@@ -116,10 +117,66 @@ async fn a_pinned_commit_survives_a_rewrite_and_a_damaged_mirror() {
     assert!(matches!(text, crate::git::content::Content::File { bytes, .. } if bytes == b"1"));
     let pinned = Repository::open_bare(world.path("mirror")).unwrap();
     pinned.find_reference(&crate::model::wire::mirror_pin(&first.to_string())).unwrap();
-    let left: Vec<_> = fs::read_dir(world.directory.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
-    assert_eq!(left.len(), 2, "{left:?}");
+    let mut left: Vec<_> = fs::read_dir(world.directory.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["mirror", "mirror.lock", "remote"]);
     let absent = GitId([7; 20]);
     assert!(matches!(mirror.pin(absent).await, Err(Error::NotFound { .. })));
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_an_error_until_the_next_fetch() {
+    let mut world = World::new();
+    let tip = world.push("main", &[("a", "1")]);
+    world.filled_mirror();
+    damage_last_object(&world);
+    let mirror = world.mirror().await;
+    let read = || mirror.read(move |objects| objects.blob_at(tip, "a", 9).map(|_| ()));
+    assert!(matches!(read().await, Err(Error::Object { what: "file", .. })));
+    assert_eq!(known(&mirror, after(tip)).await, tip);
+    assert_eq!(read().await, Ok(()));
+}
+
+/// Spoils the checksum of the pack's last object, the file.
+fn damage_last_object(world: &World) {
+    let mut packs = fs::read_dir(world.path("mirror/objects/pack")).unwrap().map(|entry| entry.unwrap().path());
+    let pack = packs.find(|path| path.extension().is_some_and(|extension| extension == "pack")).unwrap();
+    let mut bytes = fs::read(&pack).unwrap();
+    let end = bytes.len() - 21;
+    bytes[end] ^= 0xff;
+    fs::remove_file(&pack).unwrap();
+    fs::write(&pack, bytes).unwrap();
+}
+
+#[tokio::test]
+async fn a_ref_in_the_way_or_a_lock_left_behind_makes_the_mirror_again() {
+    let mut world = World::new();
+    let tip = world.push("main", &[("a", "1")]);
+    let mirror = world.mirror().await;
+    known(&mirror, Accepted::default()).await;
+    world.remote.find_reference("refs/heads/main").unwrap().delete().unwrap();
+    world.point("main/1", tip);
+    let fetch = || mirror.fetch("main/1", after(tip));
+    assert!(matches!(fetch().await, Err(Error::Reference { .. })));
+    assert!(matches!(fetch().await, Ok(Fetch::Known(known)) if known.tip() == tip));
+    drop(mirror);
+    fs::write(world.path("mirror/refs/heads/main/1.lock"), "").unwrap();
+    let mirror = world.mirror().await;
+    let next = world.push("main/1", &[("a", "2")]);
+    let fetch = || mirror.fetch("main/1", after(tip));
+    assert!(matches!(fetch().await, Err(Error::Reference { .. })));
+    assert!(matches!(fetch().await, Ok(Fetch::Known(known)) if known.tip() == next));
+}
+
+#[tokio::test]
+async fn an_exchange_that_a_crash_cut_short_is_taken_back() {
+    let mut world = World::new();
+    let tip = world.push("main", &[("a", "1")]);
+    world.filled_mirror();
+    fs::rename(world.path("mirror"), world.path("mirror.old")).unwrap();
+    fs::create_dir(world.path("mirror.fresh")).unwrap();
+    let mirror = world.mirror().await;
+    assert_eq!(mirror.read(|objects| objects.resolve("main")).await, Ok(tip));
 }
 
 fn break_packs(world: &World) {

@@ -4,26 +4,26 @@ use super::{World, known, layers, write_tree};
 use crate::git::content::{Content, TooLarge};
 use crate::git::fetch::Accepted;
 use crate::git::objects::{Objects, git_id, oid};
-use crate::git::tree::Layer;
+use crate::git::tree::LayerTree;
 use crate::model::tree::{FileMode, GitId, TreeChange, TreeFile};
 
-fn paths(layer: &Layer<TreeFile>) -> Vec<(&str, FileMode)> {
+fn paths(layer: &LayerTree<TreeFile>) -> Vec<(&str, FileMode)> {
     match layer {
-        Layer::Missing => vec![("missing", FileMode::File)],
-        Layer::Found { entries, .. } => entries.iter().map(|file| (file.path.as_str(), file.mode)).collect(),
+        LayerTree::Missing => vec![("missing", FileMode::File)],
+        LayerTree::Found { entries, .. } => entries.iter().map(|file| (file.path.as_str(), file.mode)).collect(),
     }
 }
 
-fn problems<T>(layer: &Layer<T>) -> Vec<String> {
+fn problems<T>(layer: &LayerTree<T>) -> Vec<String> {
     match layer {
-        Layer::Missing => vec![],
-        Layer::Found { problems, .. } => problems.iter().map(ToString::to_string).collect(),
+        LayerTree::Missing => vec![],
+        LayerTree::Found { problems, .. } => problems.iter().map(ToString::to_string).collect(),
     }
 }
 
 /// `+path`, `-path`, `~path` of each change.
-fn words(layer: &Layer<TreeChange>) -> Vec<String> {
-    let Layer::Found { entries, .. } = layer else { return vec!["missing".into()] };
+fn words(layer: &LayerTree<TreeChange>) -> Vec<String> {
+    let LayerTree::Found { entries, .. } = layer else { return vec!["missing".into()] };
     let word = |change: &TreeChange| match (&change.old, &change.new) {
         (Some(old), None) => format!("-{}", old.path),
         (None, Some(new)) => format!("+{}", new.path),
@@ -186,7 +186,9 @@ fn blobs_are_read_up_to_a_limit() {
     let mut world = World::new();
     let commit = world.push("main", &[("base/a", "12345"), ("b", "1")]);
     let objects = Objects::new(&world.remote);
-    let Layer::Found { entries, .. } = objects.files(commit, &layers(&["base"])).unwrap().remove(0).1 else { panic!() };
+    let LayerTree::Found { entries, .. } = objects.files(commit, &layers(&["base"])).unwrap().remove(0).1 else {
+        panic!()
+    };
     let id = entries[0].blob_id;
     assert_eq!(objects.blobs(&[id], 5).unwrap(), [(id, Ok(b"12345".to_vec()))]);
     assert_eq!(objects.blobs(&[id], 4).unwrap(), [(id, Err(TooLarge { size: 5 }))]);

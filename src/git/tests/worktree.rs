@@ -8,7 +8,7 @@ use super::{git, layers};
 use crate::git::content::Content;
 use crate::git::error::Error;
 use crate::git::objects::git_id;
-use crate::git::tree::Layer;
+use crate::git::tree::LayerTree;
 use crate::git::worktree::Worktree;
 use crate::model::tree::{FileMode, TreeFile};
 
@@ -32,8 +32,8 @@ fn put(root: &Path, path: &str, text: &str) {
 
 fn found(worktree: &Worktree, layer: &str) -> (Vec<TreeFile>, Vec<String>) {
     match worktree.files(&layers(&[layer])).unwrap().remove(0).1 {
-        Layer::Missing => (vec![], vec!["missing".into()]),
-        Layer::Found { entries, problems } => (entries, problems.iter().map(ToString::to_string).collect()),
+        LayerTree::Missing => (vec![], vec!["missing".into()]),
+        LayerTree::Found { entries, problems } => (entries, problems.iter().map(ToString::to_string).collect()),
     }
 }
 
@@ -56,12 +56,12 @@ fn a_clone_is_found_from_inside_and_says_where_it_is() {
 #[test]
 fn before_the_first_commit_and_outside_of_a_clone() {
     let directory = TempDir::new().unwrap();
-    assert!(matches!(Worktree::discover(directory.path()), Err(Error::Open { .. })));
+    assert!(matches!(Worktree::discover(directory.path()), Err(Error::NoWorktree { .. })));
     git(directory.path(), &["init", "-q", "-b", "new"]);
     let worktree = Worktree::discover(directory.path()).unwrap();
     assert_eq!((worktree.branch().as_deref(), worktree.head()), (Some("new"), None));
     git(directory.path(), &["init", "-q", "--bare", "bare"]);
-    assert!(matches!(Worktree::discover(&directory.path().join("bare")), Err(Error::Open { .. })));
+    assert!(matches!(Worktree::discover(&directory.path().join("bare")), Err(Error::NoWorktree { .. })));
 }
 
 #[test]
@@ -83,6 +83,8 @@ fn files_are_as_on_disk_with_links_and_repositories_inside_told_apart() {
     fs::create_dir(root.join("base/module")).unwrap();
     git(&root.join("base/module"), &["init", "-q"]);
     put(&root, "base/module/file", "");
+    git(&root, &["update-index", "--add", "--cacheinfo", &format!("160000,{},base/not-here", "7".repeat(40))]);
+    fs::create_dir(root.join("base/not-here")).unwrap();
     let worktree = Worktree::discover(&root).unwrap();
     let (files, problems) = found(&worktree, "base");
     let seen: Vec<_> = files.iter().map(|file| (file.path.as_str(), file.mode)).collect();
@@ -92,6 +94,7 @@ fn files_are_as_on_disk_with_links_and_repositories_inside_told_apart() {
         ("base/link", FileMode::Symlink),
         ("base/module", FileMode::Submodule),
         ("base/new.yaml", FileMode::File),
+        ("base/not-here", FileMode::Submodule),
     ];
     assert_eq!(seen, expected);
     assert!(problems.is_empty());
