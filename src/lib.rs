@@ -3,4 +3,5 @@
 //! The library exists for `main.rs` and the tests; `ARCHITECTURE.md` says where things are.
 
 pub mod desired;
+pub mod keys;
 pub mod model;
