@@ -83,6 +83,21 @@ fn stanzas_that_cannot_be_used_are_named() {
 }
 
 #[test]
+fn data_keys_behind_a_passphrase_are_refused_before_any_work() {
+    let world = World::new();
+    let header =
+        format!("age-encryption.org/v1\n-> scrypt {} 20\n{}\n--- {}\n", "A".repeat(22), "A".repeat(43), "A".repeat(43));
+    let content = data_encoding::BASE64.encode(&[header.as_bytes(), &[0; 64]].concat());
+    let lines: String =
+        content.as_bytes().chunks(64).map(|line| format!("{}\n", str::from_utf8(line).unwrap())).collect();
+    let armored = format!("-----BEGIN AGE ENCRYPTED FILE-----\n{lines}-----END AGE ENCRYPTED FILE-----\n");
+    let block = serde_json::json!({"age": [{"recipient": "x", "enc": armored}], "mac": "x", "lastmodified": "x"});
+    let file = SopsFile::parse("a.yaml", format!("sops: {block}").as_bytes()).unwrap();
+    let error = world.keyring().unwrap(Some("staging"), &file).unwrap_err();
+    assert!(matches!(error, Error::Scrypt { .. }), "{error}");
+}
+
+#[test]
 fn a_stanza_under_a_wrong_name_is_still_found() {
     let world = World::new();
     let text = world.encrypt("a.yaml", "a: b\n", &[]).replace(&world.staging, &world.production);

@@ -196,6 +196,11 @@ fn the_block_cannot_be_edited() {
         s.yaml:23: `sops.mac` does not open: it or `sops.lastmodified` was edited
           CannotDecrypt: take the file back with `git checkout COMMIT -- s.yaml`, then change it with `sops edit s.yaml`"#]],
     );
+}
+
+#[test]
+fn the_rule_and_the_flags_cannot_be_edited() {
+    let (world, text) = world();
     check(
         &world,
         &text.replace("^data$", "^dota$"),
@@ -294,6 +299,20 @@ fn what_sops_would_not_write_is_refused() {
         &text.replace("name: a", "name: 9223372036854775808"),
         expect![[r#"
         s.yaml:3:11: `metadata.name` is over 64 bits signed
+          ProblemsFound: take the file back with `git checkout COMMIT -- s.yaml`, then change it with `sops edit s.yaml`"#]],
+    );
+}
+
+#[test]
+fn what_no_reader_could_hold_is_refused() {
+    let (world, text) = world();
+    let deep =
+        (0..60).fold(format!("[{}]", "x,".repeat(20_000)), |inner, _| format!("{{{}: {inner}}}", "k".repeat(1000)));
+    check(
+        &world,
+        &format!("deep: {deep}\n{text}"),
+        expect![[r#"
+        s.yaml:1:62318: too many values under too long names
           ProblemsFound: take the file back with `git checkout COMMIT -- s.yaml`, then change it with `sops edit s.yaml`"#]],
     );
     check(
