@@ -3,4 +3,6 @@
 pub mod manifest;
 pub mod outline;
 pub mod set;
+pub mod sops;
 pub mod value;
+pub mod yaml;
