@@ -4,3 +4,4 @@ pub mod manifest;
 pub mod outline;
 pub mod set;
 pub mod value;
+pub mod yaml;
