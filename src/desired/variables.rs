@@ -72,9 +72,16 @@ pub fn fill_value(value: &mut Value, parameters: &Parameters) {
     }
 }
 
-/// True if an encrypted leaf uses a variable whose changes nobody would see without opening it.
-pub fn hides_commit(secret: &Secret) -> bool {
-    secret_text(secret).is_some_and(|text| uses(text).contains(&Variable::Known(COMMIT)))
+/// What is wrong with the variables of an encrypted leaf, and what to do, without telling what stands there.
+pub fn encrypted_mistake(secret: &Secret) -> Option<(&'static str, String)> {
+    let uses = secret_text(secret).map(uses).unwrap_or_default();
+    if uses.iter().any(|variable| matches!(variable, Variable::Unknown(_))) {
+        let names = NAMES.map(|name| format!("${{{name}}}")).join(" ");
+        return Some(("an unknown variable", format!("use one of {names}")));
+    }
+    // Inputs are told without a key, so that a new commit would go unseen.
+    let hint = "use it in a value that is not encrypted".to_owned();
+    uses.contains(&Variable::Known(COMMIT)).then_some(("`${osier.commit}`, which does not work there,", hint))
 }
 
 /// The text of an encrypted string.
@@ -127,7 +134,11 @@ fn pieces(text: &str) -> Vec<Piece<'_>> {
         let (written, after) = tail.split_at(end);
         let name = written.strip_prefix("${").and_then(|name| name.strip_suffix('}'));
         let known = NAMES.into_iter().find(|known| Some(*known) == name);
-        pieces.push(Piece { before, written, variable: Some(known.map_or(Variable::Unknown(written), Variable::Known)) });
+        pieces.push(Piece {
+            before,
+            written,
+            variable: Some(known.map_or(Variable::Unknown(written), Variable::Known)),
+        });
         rest = after;
     }
     pieces.push(Piece { before: rest, written: "", variable: None });
@@ -152,23 +163,21 @@ mod tests {
 
     #[test]
     fn misspelt_variables_are_named() {
-        assert_eq!(uses("x ${osier.brunch} ${osier.slug"), [
-            Variable::Unknown("${osier.brunch}"),
-            Variable::Unknown("${osier.slug")
-        ]);
+        assert_eq!(
+            uses("x ${osier.brunch} ${osier.slug"),
+            [Variable::Unknown("${osier.brunch}"), Variable::Unknown("${osier.slug")]
+        );
         assert_eq!(mistake("${osier.brunch}").1, "did you mean `${osier.branch}`?");
         assert!(mistake("${osier.commit.web}").0.contains("not supported"));
     }
 
     #[test]
     fn encrypted_strings_are_filled_in_too() {
-        let mut value = Value::Secret(Secret {
-            kind: SecretKind::Text,
-            bytes: Cleartext::new(b"db-${osier.slug}".to_vec()),
-        });
+        let mut value =
+            Value::Secret(Secret { kind: SecretKind::Text, bytes: Cleartext::new(b"db-${osier.slug}".to_vec()) });
         fill_value(&mut value, &parameters());
         let Value::Secret(secret) = &value else { panic!("still a secret") };
         assert_eq!(secret_text(secret), Some("db-m"));
-        assert!(!hides_commit(secret));
+        assert!(encrypted_mistake(secret).is_none());
     }
 }
