@@ -142,7 +142,8 @@ impl Planner<'_> {
         if inputs_differ && !immutable.is_empty() {
             return self.immutable(wanted, live, immutable);
         }
-        let drifted = !live.ownership.is_ours(self.input.environment_id) || !live.drift.is_empty();
+        let signs = self.signs(wanted, live);
+        let drifted = !signs.is_empty();
         let stamps_only = inputs_differ && !drifted && same_values(wanted, live);
         let restarts = configured(&self.input, wanted.object, wanted.desired, Some(live)).is_some_and(|it| it.restarts);
         let why = match (inputs_differ, restarts, drifted) {
@@ -151,11 +152,31 @@ impl Planner<'_> {
             (false, true, _) => {
                 format!("refers to {}", moved(&self.input, wanted.object, wanted.desired).join(", "))
             }
-            (false, false, true) => drift(live),
+            (false, false, true) => format!("drift: {}", signs.join(", ")),
             (false, false, false) => return Decision::Unchanged,
         };
         let step = self.step(Verb::Update, wanted, Some(live), &why);
         Decision::Step(Box::new(Step { repair: !inputs_differ && !restarts, stamps_only, ..step }))
+    }
+
+    /// Everything that says that the object is not as it was written, for people.
+    fn signs(&self, wanted: Wanted, live: &Live) -> Vec<String> {
+        let signs = live.drift.iter().map(|sign| match sign {
+            Drift::Label => "the label is not ours".to_owned(),
+            Drift::Annotation => "the annotation is not ours".to_owned(),
+            Drift::Entry => "our entry of managedFields is gone".to_owned(),
+            Drift::Fields => "fields were changed".to_owned(),
+            Drift::Newer(manager) => format!("{manager} wrote after us"),
+            Drift::StringData(manager) => format!("{manager} writes stringData"),
+        });
+        let mut signs: Vec<String> = signs.collect();
+        if signs.is_empty() && !live.ownership.is_ours(self.input.environment_id) {
+            signs.push("a mark of ownership is gone".to_owned());
+        }
+        if wanted.object.kind.is_config() && live.stamps.fingerprint.is_none() {
+            signs.push("the fingerprint is gone".to_owned());
+        }
+        signs
     }
 
     fn immutable(&self, wanted: Wanted, live: &Live, fields: &[String]) -> Decision {
@@ -227,16 +248,4 @@ fn precondition(live: &Live) -> Precondition {
         generation: live.generation,
         created_by_post: live.created_by_post,
     }
-}
-
-fn drift(live: &Live) -> String {
-    let signs = live.drift.iter().map(|sign| match sign {
-        Drift::Label => "the label is not ours".to_owned(),
-        Drift::Annotation => "the annotation is not ours".to_owned(),
-        Drift::Entry => "our entry of managedFields is gone".to_owned(),
-        Drift::Fields => "fields were changed".to_owned(),
-        Drift::Newer(manager) => format!("{manager} wrote after us"),
-        Drift::StringData(manager) => format!("{manager} writes stringData"),
-    });
-    format!("drift: {}", signs.collect::<Vec<_>>().join(", "))
 }
