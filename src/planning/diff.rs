@@ -86,7 +86,10 @@ fn leaves_of(manifest: &Manifest) -> BTreeMap<String, Found<'_>> {
     });
     let mut found: BTreeMap<_, _> = values.collect();
     leaves::each(&manifest.object.kind, &Place::default(), &manifest.body, None, &mut |leaf| {
-        found.insert(leaf.path, Found::Body(leaf.value));
+        // An object with nothing but data has an empty body, which is no leaf.
+        if !leaf.path.is_empty() {
+            found.insert(leaf.path, Found::Body(leaf.value));
+        }
     });
     found
 }

@@ -150,7 +150,7 @@ impl Planner<'_> {
             (true, _, _) if stamps_only => "other files, same values".to_owned(),
             (true, _, _) => "changed in git".to_owned(),
             (false, true, _) => {
-                format!("refers to {}", moved(&self.input, wanted.object, wanted.desired).join(", "))
+                format!("refers to {}, which changes", moved(&self.input, wanted.object, wanted.desired).join(", "))
             }
             (false, false, true) => format!("drift: {}", signs.join(", ")),
             (false, false, false) => return Decision::Unchanged,
@@ -202,14 +202,16 @@ impl Planner<'_> {
         let Wanted { object, desired, change } = wanted;
         // What a write in place meets; a recreate meets nothing.
         let in_place = live.filter(|_| verb != Verb::Recreate);
-        let opened = change.and_then(|change| change.fingerprint.clone());
-        let stamped = || live.and_then(|live| live.stamps.fingerprint.clone());
+        let fingerprint = match change {
+            Some(change) => change.fingerprint.clone(),
+            None => live.and_then(|live| live.stamps.fingerprint.clone()),
+        };
         Step {
             phase: phase(object, &desired.annotations),
             verb,
             object: object.clone(),
             inputs: desired.inputs.clone(),
-            fingerprint: opened.or_else(stamped).filter(|_| object.kind.is_config()),
+            fingerprint: fingerprint.filter(|_| object.kind.is_config()),
             precondition: live.map(precondition),
             repair: false,
             stamps_only: false,

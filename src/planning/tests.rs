@@ -7,7 +7,7 @@
 //! change ConfigMap/app fp=f2 from=v1 leaves=~data.K,=data.L immutable=data.K
 //! done migrate v1
 //! ```
-//! `marks` are l(abel), a(nnotation), e(ntry); `lae` if not given. Leaves begin with `+`, `~`, `-`, `=` or `r` (re-encrypted).
+//! `marks` are l(abel), a(nnotation), e(ntry); `lae` if not given. Leaves begin with `+`, `~`, `-`, `=`, `?` (unknown) or `r` (re-encrypted).
 
 mod diffs;
 mod plans;
@@ -179,6 +179,7 @@ fn leaf(text: &str) -> LeafChange {
         "~" => Word::Changed,
         "-" => Word::Removed,
         "r" => Word::Reencrypted,
+        "?" => Word::Unknown,
         "=" => Word::Unchanged,
         other => panic!("no such leaf: {other}"),
     };

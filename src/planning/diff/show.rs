@@ -35,14 +35,21 @@ pub fn show(old: Option<&Found>, new: Option<&Found>) -> Shown {
 }
 
 fn differing(old: &str, new: &str) -> Shown {
-    if old.lines().count().max(new.lines().count()) < 2 {
-        let start = window(old, new);
-        return Shown { old: Some(short(old, start)), new: Some(short(new, start)), lines: Vec::new() };
-    }
-    let count = old.lines().zip(new.lines()).take_while(|(old, new)| old == new).count();
-    let (old_line, new_line) = (old.lines().nth(count).unwrap_or_default(), new.lines().nth(count).unwrap_or_default());
+    let pairs = || lines(old).zip(lines(new));
+    let (old_line, new_line, lines) = if lines(old).count().max(lines(new).count()) < 2 {
+        (old, new, Vec::new())
+    } else {
+        let same = pairs().take_while(|(old, new)| old == new).count();
+        let nth = |text| lines(text).nth(same).unwrap_or_default();
+        (nth(old), nth(new), line_diff(old, new))
+    };
     let start = window(old_line, new_line);
-    Shown { old: Some(short(old_line, start)), new: Some(short(new_line, start)), lines: line_diff(old, new) }
+    Shown { old: Some(short(old_line, start)), new: Some(short(new_line, start)), lines }
+}
+
+/// Lines without their line feed; a carriage return stays, because it is a difference.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split_terminator('\n')
 }
 
 /// Where to begin so that the first difference is seen.
@@ -52,44 +59,47 @@ fn window(old: &str, new: &str) -> usize {
 }
 
 fn line_diff(old: &str, new: &str) -> Vec<String> {
-    if old.lines().count().max(new.lines().count()) > COMPARED {
+    if lines(old).count().max(lines(new).count()) > COMPARED {
         return Vec::new();
     }
     let diff = TextDiff::from_lines(old, new);
     let groups = diff.grouped_ops(1);
     let changes = groups.iter().flatten().flat_map(|part| diff.iter_changes(part));
-    let mut lines: Vec<String> = changes
+    let mut shown: Vec<String> = changes
         .map(|change| {
             let sign = match change.tag() {
                 ChangeTag::Delete => '-',
                 ChangeTag::Insert => '+',
                 ChangeTag::Equal => ' ',
             };
-            format!("{sign}{}", short(change.value().trim_end_matches('\n'), 0))
+            let end = if change.missing_newline() { " (no line end)" } else { "" };
+            format!("{sign}{}{end}", short(lines(change.value()).next().unwrap_or_default(), 0))
         })
         .collect();
-    if lines.len() > LINES {
-        lines.truncate(LINES);
-        lines.push(" …".to_owned());
+    if shown.len() > LINES {
+        shown.truncate(LINES);
+        shown.push(" …".to_owned());
     }
-    lines
+    shown
 }
 
-/// The first line from the character `start` on, control characters escaped, `…` where something is left out.
+/// The first line from the character `start` on, invisible characters escaped, `…` where something is left out.
 fn short(text: &str, start: usize) -> String {
-    let line = text.lines().next().unwrap_or_default();
+    let line = lines(text).next().unwrap_or_default();
     let mut shown: String = line.chars().skip(start).take(WIDTH).map(visible).collect();
-    let only_line = text.len() <= line.len() + 1;
-    if line.chars().count() > start + WIDTH || !only_line {
+    if line.chars().count() > start + WIDTH || text.len() > line.len() + 1 {
         shown.push('…');
-    } else if text.ends_with('\n') {
+    } else if text.len() > line.len() {
         shown.push_str("\\n");
     }
     if start > 0 { format!("…{shown}") } else { shown }
 }
 
+/// Control characters would act on the terminal, the others make a line read as something else.
 fn visible(character: char) -> String {
-    if character.is_control() { character.escape_default().to_string() } else { character.to_string() }
+    let hidden =
+        matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    if hidden || character.is_control() { character.escape_default().to_string() } else { character.to_string() }
 }
 
 fn text(found: &Found) -> String {

@@ -98,7 +98,7 @@ fn updates_and_what_restarts() {
         expect![[r#"
             Config: update ConfigMap/app data.LOG_LEVEL data.PORT; changed in git
             Workloads: update Deployment/own spec.template.spec.containers[name=own].image; changed in git
-            Workloads: update Deployment/web [config in template]; refers to ConfigMap/app
+            Workloads: update Deployment/web [config in template]; refers to ConfigMap/app, which changes
             restart Deployment/own: its pod template
             restart Deployment/web: ConfigMap/app
             unchanged 3
@@ -132,6 +132,25 @@ fn a_file_that_was_only_reencrypted_writes_stamps() {
 }
 
 #[test]
+fn without_a_key_a_restart_is_named_that_may_come() {
+    check(
+        "
+        desired Secret/db v2
+        desired Deployment/web v1 refs=Secret/db
+        live Secret/db v1 fp=d1
+        live Deployment/web v1 config=Secret/db:d1
+        change Secret/db from=v1 leaves=?data.P
+        ",
+        expect![[r#"
+            Config: update Secret/db data.P; changed in git
+            Workloads: update Deployment/web [config in template]; refers to Secret/db, which changes
+            restart Deployment/web: Secret/db
+            unchanged 0
+        "#]],
+    );
+}
+
+#[test]
 fn a_restart_that_was_missed_is_made_up_for() {
     check(
         "
@@ -144,8 +163,8 @@ fn a_restart_that_was_missed_is_made_up_for() {
         live Deployment/gone v1 config=ConfigMap/gone:g1
         ",
         expect![[r#"
-            Workloads: update Deployment/gone [config in template]; refers to ConfigMap/gone
-            Workloads: update Deployment/web [config in template]; refers to ConfigMap/app
+            Workloads: update Deployment/gone [config in template]; refers to ConfigMap/gone, which changes
+            Workloads: update Deployment/web [config in template]; refers to ConfigMap/app, which changes
             Deletes: delete ConfigMap/gone; no longer in git
             restart Deployment/gone: ConfigMap/gone
             restart Deployment/web: ConfigMap/app
@@ -239,11 +258,11 @@ fn after_adoption_the_first_other_digest_restarts() {
     check(
         &format!("{adopted}\nlive ConfigMap/app v1 fp=f1\nchange ConfigMap/app fp=f2 from=v1"),
         expect![[r#"
-        Config: update ConfigMap/app; changed in git
-        Workloads: update Deployment/web [config in template]; refers to ConfigMap/app
-        restart Deployment/web: ConfigMap/app
-        unchanged 0
-    "#]],
+            Config: update ConfigMap/app; changed in git
+            Workloads: update Deployment/web [config in template]; refers to ConfigMap/app, which changes
+            restart Deployment/web: ConfigMap/app
+            unchanged 0
+        "#]],
     );
     let drifted = adopted.replace("adopted=", "drift=fields adopted=");
     check(
@@ -420,8 +439,8 @@ fn boundaries_of_mass_deletion() {
     expect![[r#"
         MassDeletion("deletes 4 of 19 objects (4 ConfigMap)")
         MassDeletion("deletes 20 of 99 objects (20 ConfigMap)")
-        MassDeletion("deletes all 1 objects and leaves none")
-        MassDeletion("deletes all 4 objects and leaves none")"#]]
+        MassDeletion("deletes everything (1 ConfigMap)")
+        MassDeletion("deletes everything (4 ConfigMap)")"#]]
     .assert_eq(&[(15, 4), (79, 20), (0, 1), (0, 4)].map(|(kept, gone)| deletion(kept, gone)).join("\n"));
 }
 
