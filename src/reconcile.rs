@@ -69,14 +69,19 @@ pub struct Settled {
 /// # Errors
 /// Why the pass did not come to its end.
 pub async fn reconcile(world: &mut World, ask: &Ask) -> Result<Settled, Error> {
-    let result = match prepare::prepare(world, ask).await {
-        Ok(prepared) => carry_out(world, ask, prepared).await,
-        Err(error) => Err(error),
-    };
+    let result = pass(world, ask).await;
     if let Err(error) = &result {
         tell(world, ask, error).await;
     }
     result
+}
+
+async fn pass(world: &mut World, ask: &Ask) -> Result<Settled, Error> {
+    let start = prepare::begin(world, ask).await?;
+    subject::ensure(world, &start.subject).await?;
+    subject::take_over(world, &start.subject, ask.take_over).await?;
+    let prepared = prepare::prepare(world, ask, start).await?;
+    carry_out(world, ask, prepared).await
 }
 
 async fn carry_out(world: &mut World, ask: &Ask, mut prepared: Prepared) -> Result<Settled, Error> {
