@@ -47,6 +47,13 @@ pub struct Ask {
     pub hold: Option<Hold>,
 }
 
+impl Ask {
+    /// A person wants the tip applied.
+    pub fn by_person(environment: &str) -> Self {
+        Self { environment: environment.to_owned(), revision: None, trigger: "person", take_over: false, hold: None }
+    }
+}
+
 /// How a pass ended.
 #[derive(Debug)]
 pub struct Settled {
@@ -138,6 +145,7 @@ async fn claim(world: &mut World, ask: &Ask, prepared: &Prepared, allowed_by: Ve
         desired: prepared.desired(),
         plan: &prepared.plan,
         trigger: ask.trigger,
+        issues: prepared.issues.clone(),
         allowed_by,
     };
     let spec = history::spec(&entry, chain, &world.fingerprint_key, (world.now)());

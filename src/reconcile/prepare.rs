@@ -37,6 +37,8 @@ pub struct Prepared {
     pub class: Option<String>,
     /// The target's commit.
     pub info: CommitInfo,
+    /// Issue keys of the commit message.
+    pub issues: Vec<String>,
     /// The composed revision; taken when the pass is over.
     pub composed: Option<Composed>,
     /// Opened objects, until their step is done.
