@@ -5,9 +5,9 @@
 pub mod adopt;
 pub mod apply;
 pub mod approve;
+pub mod ask;
 pub mod check;
 pub mod context;
-pub mod demo;
 pub mod diff;
 pub mod failure;
 pub mod generate;
@@ -15,13 +15,15 @@ pub mod get;
 pub mod history;
 pub mod hold;
 pub mod init;
+pub mod output;
 pub mod place;
 pub mod plan;
 pub mod release;
 pub mod resume;
 pub mod rollback;
-pub mod sandbox;
 pub mod suspend;
+pub mod times;
+pub mod view;
 pub mod why;
 
 use clap::{Parser, Subcommand};
@@ -40,6 +42,13 @@ pub struct Cli {
     common: Common,
     #[command(subcommand)]
     command: Command,
+}
+
+impl Cli {
+    /// How often `-v` was given.
+    pub fn verbose(&self) -> u8 {
+        self.common.verbose
+    }
 }
 
 #[derive(Subcommand, Debug)]
@@ -75,9 +84,7 @@ enum Command {
     /// Go on reconciling.
     Resume(resume::Args),
     /// Tell the main job as a story; no cluster needed.
-    Demo(demo::Args),
     /// Serve an in-memory Kubernetes API on this machine.
-    Sandbox(sandbox::Args),
     /// Print custom resources, completions, man pages or schemas.
     Generate(generate::Args),
 }
@@ -104,8 +111,6 @@ pub async fn run(cli: Cli, process: ProcessEnvironment) -> Result<Finding, Failu
         Command::Release(args) => release::run(&settings, &args).await,
         Command::Suspend(args) => suspend::run(&settings, &args).await,
         Command::Resume(args) => resume::run(&settings, &args).await,
-        Command::Demo(args) => demo::run(&settings, &args).await,
-        Command::Sandbox(args) => sandbox::run(&settings, &args).await,
         Command::Generate(args) => generate::run(&settings, &args),
     }
 }

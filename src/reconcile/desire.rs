@@ -135,7 +135,8 @@ pub async fn advance(
 impl Before {
     /// Everything counts as touched: for a move between different layers.
     pub fn all(old: &DesiredSet, new: &DesiredSet) -> Self {
-        let added = new.objects.keys().filter(|object| !old.objects.contains_key(*object)).map(|object| (object.clone(), None));
+        let added =
+            new.objects.keys().filter(|object| !old.objects.contains_key(*object)).map(|object| (object.clone(), None));
         let known = old.objects.iter().map(|(object, desired)| (object.clone(), Some(desired.clone())));
         Self { touched: known.chain(added).collect() }
     }
@@ -153,7 +154,13 @@ impl Before {
 }
 
 /// What an environment is, apart from its files.
-pub fn scope(repository: &Repository, name: &str, namespace: &str, layers: &[String], parameters: &Parameters) -> Scope {
+pub fn scope(
+    repository: &Repository,
+    name: &str,
+    namespace: &str,
+    layers: &[String],
+    parameters: &Parameters,
+) -> Scope {
     Scope {
         environment: name.to_owned(),
         line: 0,
@@ -162,6 +169,19 @@ pub fn scope(repository: &Repository, name: &str, namespace: &str, layers: &[Str
         parameters: parameters.clone(),
         kinds: compose::allowed_kinds(&repository.spec.kinds),
         caps: Caps::granted(&repository.spec.caps),
+    }
+}
+
+/// The same without a Repository: default kinds and caps.
+pub fn offline_scope(name: &str, namespace: &str, layers: &[String], parameters: &Parameters) -> Scope {
+    Scope {
+        environment: name.to_owned(),
+        line: 0,
+        namespace: namespace.to_owned(),
+        layers: layers.to_vec(),
+        parameters: parameters.clone(),
+        kinds: compose::allowed_kinds(&[]),
+        caps: Caps::default(),
     }
 }
 
