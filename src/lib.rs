@@ -2,5 +2,12 @@
 //!
 //! The library exists for `main.rs` and the tests; `ARCHITECTURE.md` says where things are.
 
+pub mod cli;
 pub mod desired;
+pub mod git;
+pub mod keys;
 pub mod model;
+pub mod planning;
+pub mod report;
+pub mod settings;
+pub mod telemetry;

@@ -1,1 +1,2 @@
+//! L4: parse, run, print the error, exit code.
 fn main() {}
