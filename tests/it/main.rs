@@ -7,4 +7,5 @@
 
 mod contract;
 mod harness;
+mod sops;
 mod support;
