@@ -3,6 +3,8 @@
 pub mod closest;
 pub mod compose;
 pub mod config;
+#[cfg(test)]
+pub mod fixture;
 pub mod kinds;
 pub mod leaves;
 pub mod lists;
