@@ -21,3 +21,6 @@ pub mod unit;
 pub mod value;
 pub mod variables;
 pub mod yaml;
+
+#[cfg(test)]
+mod tests;

@@ -42,7 +42,7 @@ metadata: {name: deleted}
 ---
 apiVersion: v1
 kind: ConfigMap
-metadata: {name: app-${osier.slug}, namespace: shop}
+metadata: {name: 'app-${osier.slug}', namespace: shop}
 //- top/app.yaml
 apiVersion: v1
 kind: ConfigMap
@@ -66,8 +66,9 @@ metadata: {name: never-there}
 no unit
 ",
         expect![[r#"
-            base/app.yaml:15:23: a comma or a closing bracket is missing
-              check the `{`, `}`, `[` and `]`
+            /ConfigMap/shop/app v1 <- base/app.yaml:1, top/app.yaml:1 {"osier.dev/ignore": "data.A"}
+            /ConfigMap/shop/app-main v1 <- base/app.yaml:13 {}
+            /ConfigMap/shop/replaced v1 <- top/app.yaml:5 {}
         "#]],
     );
 }

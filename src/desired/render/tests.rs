@@ -276,7 +276,7 @@ spec: {replicas: 1}
               encode it with `base64`, or use `stringData` in a Secret and `data` in a ConfigMap for text
             base/s.yaml:7: `stringData.PORT` is encrypted as a number or boolean
               quote it
-            base/s.yaml:8: `stringData.COMMIT` has `${osier.commit}`, which does not work there,
+            base/s.yaml:8: `stringData.COMMIT` has `${osier.commit}`, which encrypted values cannot use
               use it in a value that is not encrypted
             base/s.yaml:9: `stringData.TYPO` has an unknown variable
               use one of ${osier.branch} ${osier.slug} ${osier.namespace} ${osier.commit} ${osier.environment}
