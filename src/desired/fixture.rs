@@ -121,7 +121,6 @@ impl Fixture {
     /// Every object with its values.
     pub fn manifests(&self, environment: &str) -> Result<BTreeMap<ObjectId, Manifest>, Vec<Problem>> {
         let desired = self.desired(environment)?;
-        let parameters = self.scope(environment).parameters;
         let mut problems = Vec::new();
         let mut manifests = BTreeMap::new();
         for (object, desired) in &desired.objects {
@@ -131,7 +130,7 @@ impl Fixture {
             });
             let rendered = sources
                 .collect::<Result<Vec<_>, Vec<Problem>>>()
-                .and_then(|documents| render(object, desired, documents, &parameters));
+                .and_then(|documents| render(object, desired, documents, &desired.parameters));
             match rendered {
                 Ok(manifest) => drop(manifests.insert(object.clone(), manifest)),
                 Err(more) => problems.extend(more),
