@@ -33,3 +33,21 @@ fn the_example_has_no_problems() {
     }
     assert!(fixture.files.keys().filter(|path| unit::is_unit(path)).count() > 10);
 }
+
+#[test]
+fn a_layer_that_repeats_the_one_below_changes_nothing() {
+    let shown = |fixture: &Fixture| -> Vec<String> {
+        let manifests = fixture.manifests("staging").unwrap_or_else(|problems| panic!("{}", show(&problems)));
+        manifests.into_iter().map(|(object, manifest)| format!("{object} {}", manifest.body.to_json())).collect()
+    };
+    let mut once = Fixture::default();
+    let mut twice = Fixture::default();
+    for (path, bytes) in example().files {
+        if path.starts_with("base/") && !path.contains(".sops.") {
+            once.write(&path, bytes.clone());
+            twice.write(&path, bytes.clone());
+            twice.write(&path.replace("base/", "top/"), bytes);
+        }
+    }
+    assert_eq!(shown(&once), shown(&twice));
+}

@@ -5,6 +5,7 @@ use expect_test::{Expect, expect};
 use crate::desired::fixture::{Fixture, show};
 use crate::desired::unit::{MAX_BYTES, is_kustomization, is_unit, outline, refused};
 use crate::model::problem::Problem;
+use crate::model::reason::Reason;
 use crate::model::tree::FileMode;
 
 /// What the first file of a fixture contributes, or its problems.
@@ -14,7 +15,7 @@ fn check(fixture: &str, expect: Expect) {
     let outline = fixture.outline(path);
     let mut shown = String::new();
     for entry in &outline.entries {
-        shown += &format!("{} {} {} line {}\n", entry.index, entry.kind.kind, entry.name, entry.line);
+        shown += &format!("{} {} {} line {}\n", entry.index, entry.kind.kind, entry.name.escape_debug(), entry.line);
         for (path, leaf) in &entry.leaves {
             let encrypted = if leaf.ciphertext.is_some() { " encrypted" } else { "" };
             shown += &format!("  {path} :{}{encrypted}\n", leaf.line);
@@ -208,7 +209,7 @@ stringdata: {}
 data: text
 ",
         expect![[r#"
-            4 ConfigMap a​b line 13
+            4 ConfigMap a\u{200b}b line 13
               data :18
               metadata.generateName :15
               metadata.uid :15
@@ -292,6 +293,23 @@ stringData:
         assert_eq!((problems.len(), problems[0].line), (1, 5), "{problems:?}");
         assert!(problems[0].message.contains(message), "{problems:?}");
     }
+}
+
+#[test]
+fn encrypted_files_that_prove_too_little_or_open_for_nobody() {
+    let fixture = Fixture::new(
+        "//- base/db.yaml sops\napiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData: {A: hunter2}\n",
+    );
+    let text = String::from_utf8(fixture.files["base/db.yaml"].clone()).unwrap();
+    let weak = text.replace("  version:", "  mac_only_encrypted: true\n  version:");
+    let problem = &outline("x.yaml", "", weak.as_bytes()).problems[0];
+    assert_eq!((problem.line, problem.message.contains("MAC covers encrypted values only")), (6, true), "{problem:?}");
+    let start = text.find("  - recipient").unwrap();
+    let end = text.find("  encrypted_regex").unwrap();
+    let nobody = format!("{}{}", &text[..start], &text[end..]).replace("age:", "pgp: [{fp: x}]");
+    let problem = &outline("x.yaml", "", nobody.as_bytes()).problems[0];
+    assert_eq!(problem.reason, Reason::CannotDecrypt);
+    assert_eq!(problem.message, "the file is encrypted with pgp, and to no age recipient");
 }
 
 #[test]
@@ -487,4 +505,19 @@ fn which_files_count() {
     assert!(refused(FileMode::File).is_none());
     assert_eq!(refused(FileMode::Symlink).unwrap().problems[0].message, "a symbolic link");
     assert_eq!(refused(FileMode::Submodule).unwrap().problems[0].message, "a submodule");
+}
+
+proptest::proptest! {
+    /// Whatever the bytes are, there is an outline, and every problem says something.
+    #[test]
+    fn no_bytes_panic(text in "[-a-z:\\[\\]{}\"'|>&*$#\n ]{0,80}", at in 0..200_usize) {
+        let good = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, labels: {a: b}}\ndata:\n  A: b\n  C: |\n    d\n";
+        let mut mixed = good.to_owned();
+        mixed.insert_str(at % good.len(), &text);
+        for text in [text, mixed] {
+            for problem in outline("x.yaml", "", text.as_bytes()).problems {
+                assert!(!problem.message.is_empty() && problem.path.is_empty());
+            }
+        }
+    }
 }
