@@ -1,6 +1,15 @@
 //! L1: bytes become outlines, outlines the desired set, opened documents manifests. Pure: no clock, file, client or async.
 
+pub mod closest;
+pub mod config;
+pub mod leaves;
+pub mod lists;
 pub mod manifest;
+pub mod merge;
+pub mod names;
 pub mod outline;
+pub mod references;
 pub mod set;
 pub mod value;
+pub mod variables;
+pub mod yaml;
