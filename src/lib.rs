@@ -4,6 +4,7 @@
 
 pub mod cli;
 pub mod desired;
+pub mod git;
 pub mod model;
 pub mod planning;
 pub mod report;
