@@ -10,6 +10,7 @@ pub mod names;
 pub mod outline;
 pub mod references;
 pub mod set;
+pub mod sops;
 pub mod value;
 pub mod variables;
 pub mod yaml;

@@ -5,6 +5,7 @@
 pub mod cli;
 pub mod desired;
 pub mod git;
+pub mod keys;
 pub mod model;
 pub mod planning;
 pub mod report;

@@ -20,6 +20,8 @@ use crate::model::problem::Problem;
 pub const MAX_NODES: usize = 100_000;
 /// Deepest nesting: the readers recurse, and Kubernetes objects stay under 30.
 pub const MAX_DEPTH: usize = 64;
+/// Where reading stops: nobody mends more in one go, and each syntax error looks at the text from its beginning.
+const MAX_ERRORS: usize = 100;
 
 /// One document of a stream.
 #[derive(Clone, Debug)]
@@ -180,7 +182,8 @@ pub fn parse(text: &str) -> Result<Vec<Document>, Vec<YamlError>> {
             Ok(None) => break,
             Err(error) => {
                 reader.errors.push(error);
-                if reader.nodes > MAX_NODES || !matches!(reader.parser.proceed_next_document(), Ok(true)) {
+                let is_over = reader.nodes > MAX_NODES || reader.errors.len() >= MAX_ERRORS;
+                if is_over || !matches!(reader.parser.proceed_next_document(), Ok(true)) {
                     break;
                 }
             }
@@ -348,6 +351,8 @@ impl<'a> Reader<'a> {
             _ => return Err(YamlError::at(&node, "a value is missing here")),
         };
         if anchor > 0 {
+            // What an anchor keeps is a copy, so it counts: anchors in anchors would multiply.
+            self.count(&node, node.measure().0, depth)?;
             self.anchors.insert(anchor, node.clone());
         }
         Ok(node)
@@ -406,7 +411,8 @@ impl<'a> Reader<'a> {
     fn count(&mut self, at: &Node, nodes: usize, depth: usize) -> Result<(), YamlError> {
         self.nodes += nodes;
         if self.nodes > MAX_NODES {
-            let error = YamlError::at(at, format!("more than {MAX_NODES} values in one file (aliases count)"));
+            let error =
+                YamlError::at(at, format!("more than {MAX_NODES} values in one file (anchors and aliases count)"));
             return Err(error.hint("split the file, or use fewer aliases"));
         }
         if depth > MAX_DEPTH {

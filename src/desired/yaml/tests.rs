@@ -146,6 +146,9 @@ fn hostile_sizes_are_refused() {
         text + &format!("a{level}: &a{level} [{below}]\n")
     });
     assert!(json(&bomb).contains("more than 100000 values"), "{}", json(&bomb));
+    let anchors = (0..60).fold("x,".repeat(9_000), |inner, level| format!("&a{level} [{inner}]"));
+    assert!(json(&anchors).contains("more than 100000 values"), "{}", json(&anchors));
+    assert!(json(&"@\n---\n".repeat(10_000)).lines().count() <= 100);
     assert!(json(&"[".repeat(20_000)).contains("nested"));
     assert!(json(&format!("{}{}", "[".repeat(65), "]".repeat(65))).contains("nested"));
     assert!(!json(&format!("{}{}", "[".repeat(64), "]".repeat(64))).contains("nested"));
