@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::cli::failure::{Failure, Finding};
-use crate::desired::yaml;
+use crate::cli::output;
 use crate::keys;
 use crate::settings::{Output, Settings};
 
@@ -54,7 +54,7 @@ pub fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
         let hint = format!("nothing was written; make `{}` writable, or name another directory", directory.display());
         Failure::general(error, hint)
     })?;
-    print(settings.common.output, &files);
+    show(settings.common.output, &files);
     next_steps(args.dir.as_deref(), &directory);
     Ok(Finding::Nothing)
 }
@@ -150,12 +150,11 @@ impl Made {
     }
 }
 
-fn print(output: Output, files: &[NewFile]) {
+fn show(format: Output, files: &[NewFile]) {
     let paths: Vec<&str> = files.iter().map(|file| file.path).collect();
-    match output {
+    match format {
         Output::Text => paths.iter().for_each(|path| anstream::println!("+ {path}")),
-        Output::Json => anstream::println!("{:#}", json!({"written": paths})),
-        Output::Yaml => anstream::print!("{}", yaml_text(&paths)),
+        format => output::data(format, &json!({"kind": "Written", "paths": paths})),
     }
 }
 

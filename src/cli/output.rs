@@ -12,7 +12,7 @@ pub fn data(format: Output, value: &Value) {
         whole.extend(fields.clone());
     }
     match format {
-        Output::Yaml => anstream::print!("{}", yaml::to_string(&whole)),
+        Output::Yaml => anstream::print!("{}", yaml::to_string(&whole).expect("what is JSON is YAML")),
         Output::Json | Output::Text => anstream::println!("{whole:#}"),
     }
 }

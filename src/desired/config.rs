@@ -240,7 +240,9 @@ impl Reader {
             let Some(layer) = self.layer(item) else { continue };
             let inside = |inner: &str, outer: &str| format!("{inner}/").starts_with(&format!("{outer}/"));
             match layers.iter().find(|other| inside(&layer, other) || inside(other, &layer)) {
-                Some(other) if *other == layer => self.wrong(item, format!("layer `{layer}` is here twice"), "remove one"),
+                Some(other) if *other == layer => {
+                    self.wrong(item, format!("layer `{layer}` is here twice"), "remove one")
+                }
                 Some(other) => {
                     let message = format!("layers `{other}` and `{layer}` contain one another");
                     self.wrong(item, message, "a file belongs to one layer: move one directory out of the other");
@@ -258,7 +260,8 @@ impl Reader {
         };
         let layer = text.strip_suffix('/').unwrap_or(text);
         if layer.contains(':') {
-            let message = format!("layer `{}` names a branch, which is not supported by this version yet", layer.escape_debug());
+            let message =
+                format!("layer `{}` names a branch, which is not supported by this version yet", layer.escape_debug());
             self.wrong(node, message, "name a directory of this repository");
         } else if yaml::has_hidden_characters(layer) || !layer.split('/').all(is_directory) {
             let hint = "write its path from the root of the repository, without `..` and names that begin with a dot";

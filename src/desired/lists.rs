@@ -34,7 +34,9 @@ const POD: [(&str, &[&str]); 23] = [
 pub fn pod_template(kind: &Kind) -> Option<&'static str> {
     match (kind.group.as_str(), kind.kind.as_str()) {
         ("", "Pod") => Some(""),
-        ("apps", "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet") | ("batch", "Job") => Some("spec.template."),
+        ("apps", "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet") | ("batch", "Job") => {
+            Some("spec.template.")
+        }
         ("batch", "CronJob") => Some("spec.jobTemplate.spec.template."),
         _ => None,
     }

@@ -82,14 +82,7 @@ impl Merge {
         }
     }
 
-    fn entry(
-        &mut self,
-        place: &Place,
-        base: &mut BTreeMap<String, Value>,
-        key: String,
-        value: Value,
-        file: File<'_>,
-    ) {
+    fn entry(&mut self, place: &Place, base: &mut BTreeMap<String, Value>, key: String, value: Value, file: File<'_>) {
         if key == DIRECTIVE {
             return;
         }
@@ -188,10 +181,13 @@ fn clean(kind: &Kind, field: &str, value: Value) -> Value {
         Value::Map(map) => {
             let kept = map.into_iter().filter(|(key, value)| key != DIRECTIVE && !removes(value));
             let below = Place { path: String::new(), field: field.to_owned() };
-            Value::Map(kept.map(|(key, value)| {
-                let value = clean(kind, &below.child(&key).field, value);
-                (key, value)
-            }).collect())
+            Value::Map(
+                kept.map(|(key, value)| {
+                    let value = clean(kind, &below.child(&key).field, value);
+                    (key, value)
+                })
+                .collect(),
+            )
         }
         Value::List(items) if lists::keys(kind, field).is_some() => {
             let kept = items.into_iter().filter(|item| !removes(item) && !replaces_list(item));

@@ -44,7 +44,12 @@ mod tests {
     fn as_kubernetes_does() {
         assert!(is_label("shop-1") && !is_label("Shop") && !is_label("-a") && !is_label("a.b") && !is_label(""));
         assert!(is_subdomain("a.b-c") && !is_subdomain("a..b") && !is_subdomain("a_b"));
-        assert!(is_qualified("app.kubernetes.io/name") && is_qualified("App_1") && !is_qualified("a/b/c") && !is_qualified("/a"));
+        assert!(
+            is_qualified("app.kubernetes.io/name")
+                && is_qualified("App_1")
+                && !is_qualified("a/b/c")
+                && !is_qualified("/a")
+        );
         assert!(is_label_value("") && is_label_value("v1.2") && !is_label_value("v1.") && !is_label_value("a b"));
         assert!(is_config_key(".env") && !is_config_key("..") && !is_config_key("..x") && !is_config_key("a/b"));
     }

@@ -127,7 +127,11 @@ fn pieces(text: &str) -> Vec<Piece<'_>> {
         let (written, after) = tail.split_at(end);
         let name = written.strip_prefix("${").and_then(|name| name.strip_suffix('}'));
         let known = NAMES.into_iter().find(|known| Some(*known) == name);
-        pieces.push(Piece { before, written, variable: Some(known.map_or(Variable::Unknown(written), Variable::Known)) });
+        pieces.push(Piece {
+            before,
+            written,
+            variable: Some(known.map_or(Variable::Unknown(written), Variable::Known)),
+        });
         rest = after;
     }
     pieces.push(Piece { before: rest, written: "", variable: None });
@@ -152,20 +156,18 @@ mod tests {
 
     #[test]
     fn misspelt_variables_are_named() {
-        assert_eq!(uses("x ${osier.brunch} ${osier.slug"), [
-            Variable::Unknown("${osier.brunch}"),
-            Variable::Unknown("${osier.slug")
-        ]);
+        assert_eq!(
+            uses("x ${osier.brunch} ${osier.slug"),
+            [Variable::Unknown("${osier.brunch}"), Variable::Unknown("${osier.slug")]
+        );
         assert_eq!(mistake("${osier.brunch}").1, "did you mean `${osier.branch}`?");
         assert!(mistake("${osier.commit.web}").0.contains("not supported"));
     }
 
     #[test]
     fn encrypted_strings_are_filled_in_too() {
-        let mut value = Value::Secret(Secret {
-            kind: SecretKind::Text,
-            bytes: Cleartext::new(b"db-${osier.slug}".to_vec()),
-        });
+        let mut value =
+            Value::Secret(Secret { kind: SecretKind::Text, bytes: Cleartext::new(b"db-${osier.slug}".to_vec()) });
         fill_value(&mut value, &parameters());
         let Value::Secret(secret) = &value else { panic!("still a secret") };
         assert_eq!(secret_text(secret), Some("db-m"));

@@ -99,15 +99,23 @@ fn one_namespace_in_two_clusters_is_two_namespaces() {
 
 #[test]
 fn broken_and_empty_files() {
-    check("", expect![[r#"
+    check(
+        "",
+        expect![[r#"
         osier.yaml: the file is empty
           run `osier init`
-    "#]]);
-    check("environments: {a: b: c}", expect![[r#"
+    "#]],
+    );
+    check(
+        "environments: {a: b: c}",
+        expect![[r#"
         osier.yaml:1:20: a comma or a closing bracket is missing
           check the `{`, `}`, `[` and `]`
-    "#]]);
-    check("- a\n", expect![[r#"
+    "#]],
+    );
+    check(
+        "- a\n",
+        expect![[r#"
         osier.yaml:1:1: osier.yaml must be a mapping
           fields: apiVersion, kind, environments, shared, issues
         osier.yaml:1:1: `apiVersion` is missing
@@ -116,11 +124,15 @@ fn broken_and_empty_files() {
           add `kind: Config`
         osier.yaml:1:1: `environments` is missing
           add `environments: {staging: {namespace: shop-staging, layers: [base]}}`
-    "#]]);
-    check(HEAD, expect![[r#"
+    "#]],
+    );
+    check(
+        HEAD,
+        expect![[r#"
         osier.yaml:1:1: `environments` is missing
           add `environments: {staging: {namespace: shop-staging, layers: [base]}}`
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
