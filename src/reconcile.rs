@@ -7,12 +7,12 @@
 //!   CRs       git       git      cluster   keys    pure    pure      cluster   cluster    cluster
 //! ```
 
+pub mod adoption;
 pub mod consent;
 pub mod desire;
 pub mod error;
 pub mod history;
 pub mod hold;
-pub mod look;
 pub mod open;
 pub mod prepare;
 pub mod settle;

@@ -3,6 +3,9 @@
 use crate::desired::value::Value;
 use crate::model::object::Kind;
 
+/// How an encrypted leaf begins in the file.
+pub const ENCRYPTED: &str = "ENC[AES256_GCM,";
+
 /// Fields below the pod specification, and what identifies their items.
 const POD: [(&str, &[&str]); 23] = [
     ("containers", &["name"]),
@@ -57,7 +60,7 @@ pub fn keys(kind: &Kind, field: &str) -> Option<&'static [&'static str]> {
 pub fn item_key(keys: &[&str], item: &Value) -> Option<String> {
     let Value::Map(map) = item else { return None };
     let parts = keys.iter().map(|key| match (map.get(*key), *key) {
-        (Some(Value::Text(text)), _) => Some(format!("{key}={text}")),
+        (Some(Value::Text(text)), _) if !text.starts_with(ENCRYPTED) => Some(format!("{key}={text}")),
         (Some(Value::Int(number)), _) => Some(format!("{key}={number}")),
         (None | Some(Value::Null), "protocol") => Some("protocol=TCP".to_owned()),
         _ => None,

@@ -109,7 +109,7 @@ impl Merge {
         for item in items {
             let key = lists::item_key(keys, &item);
             let index = base.iter().position(|old| key.is_some() && lists::item_key(keys, old) == key);
-            let place = place.item(key.as_deref().unwrap_or("?"));
+            let place = place.item(&key.unwrap_or_else(|| base.len().to_string()));
             match (index, removes(&item)) {
                 (Some(index), true) => {
                     let old = base.remove(index);

@@ -121,5 +121,5 @@ fn items(list: Option<&Value>) -> impl Iterator<Item = &Value> {
 }
 
 fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
-    value.get(&[field]).and_then(Value::text).filter(|text| !text.starts_with("ENC["))
+    value.get(&[field]).and_then(Value::text).filter(|text| !text.starts_with(lists::ENCRYPTED))
 }

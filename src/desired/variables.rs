@@ -72,9 +72,16 @@ pub fn fill_value(value: &mut Value, parameters: &Parameters) {
     }
 }
 
-/// True if an encrypted leaf uses a variable whose changes nobody would see without opening it.
-pub fn hides_commit(secret: &Secret) -> bool {
-    secret_text(secret).is_some_and(|text| uses(text).contains(&Variable::Known(COMMIT)))
+/// What is wrong with the variables of an encrypted leaf, and what to do, without telling what stands there.
+pub fn encrypted_mistake(secret: &Secret) -> Option<(&'static str, String)> {
+    let uses = secret_text(secret).map(uses).unwrap_or_default();
+    if uses.iter().any(|variable| matches!(variable, Variable::Unknown(_))) {
+        let names = NAMES.map(|name| format!("${{{name}}}")).join(" ");
+        return Some(("an unknown variable", format!("use one of {names}")));
+    }
+    // Inputs are told without a key, so that a new commit would go unseen.
+    let hint = "use it in a value that is not encrypted".to_owned();
+    uses.contains(&Variable::Known(COMMIT)).then_some(("`${osier.commit}`, which does not work there,", hint))
 }
 
 /// The text of an encrypted string.
@@ -171,6 +178,6 @@ mod tests {
         fill_value(&mut value, &parameters());
         let Value::Secret(secret) = &value else { panic!("still a secret") };
         assert_eq!(secret_text(secret), Some("db-m"));
-        assert!(!hides_commit(secret));
+        assert!(encrypted_mistake(secret).is_none());
     }
 }

@@ -92,7 +92,7 @@ pub async fn choose(world: &mut World, subject: &Subject, tip: GitId, ask: &Ask)
     let commit = target.commit;
     let status = hold_status(&hold, before.as_ref(), commit, world.memory[&subject.name].chain.applied.as_ref());
     let ended = !status.rejected.is_empty() && {
-        target.held_back = still_held(world, &config, &target, &status, tip).await?;
+        target.held_back = still_held(world, &subject.name, &config, &target, &status, tip).await?;
         target.held_back.is_none()
     };
     if ended || status.ended {
@@ -216,6 +216,7 @@ async fn layers_at(world: &World, subject: &Subject, config: &EnvironmentConfig,
 /// The first rejected value that the tip still has, as `HeldBack`'s sentence; `None` ends the hold.
 async fn still_held(
     world: &mut World,
+    name: &str,
     config: &EnvironmentConfig,
     held: &Target,
     status: &HoldStatus,
@@ -223,7 +224,7 @@ async fn still_held(
 ) -> Result<Option<String>, Error> {
     for rejected in status.rejected.iter().filter_map(|commit| GitId::parse(commit)) {
         let commits = [held.commit, rejected, tip];
-        if let Some(leaf) = hold::still_contains(world, config, held, commits).await? {
+        if let Some(leaf) = hold::still_contains(world, name, config, held, commits).await? {
             return Ok(Some(hold::message(&leaf, rejected)));
         }
     }
