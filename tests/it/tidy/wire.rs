@@ -151,12 +151,16 @@ fn constants() -> Vec<(String, String)> {
     found
 }
 
-/// Each `osier.dev/name` of a sentence.
+/// Each `osier.dev/name` of a sentence; `cli.osier.dev/…` is another group.
 fn names(text: &str) -> Vec<String> {
-    let pieces = text.split(GROUP_SLASH).skip(1);
-    let name = |piece: &str| {
-        let end = piece.find(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '-')).unwrap_or(piece.len());
-        format!("{GROUP_SLASH}{}", &piece[..end])
-    };
-    pieces.map(name).filter(|name| name != GROUP_SLASH).collect()
+    let mut found = Vec::new();
+    for (at, _) in text.match_indices(GROUP_SLASH) {
+        let inside = text[..at].ends_with(|letter: char| letter.is_ascii_alphanumeric() || letter == '.');
+        let rest = &text[at + GROUP_SLASH.len()..];
+        let end = rest.find(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '-')).unwrap_or(rest.len());
+        if !inside && end > 0 {
+            found.push(format!("{GROUP_SLASH}{}", &rest[..end]));
+        }
+    }
+    found
 }
