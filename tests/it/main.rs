@@ -4,6 +4,7 @@
 
 #![expect(dead_code, reason = "the harness comes before the tests that use all of it")]
 
+mod commands;
 mod contract;
 mod support;
 mod tidy;
