@@ -2,8 +2,11 @@
 
 pub mod cleartext;
 pub mod digest;
+pub mod environment;
 pub mod object;
 pub mod problem;
 pub mod reason;
+pub mod record;
+pub mod repository;
 pub mod tree;
 pub mod wire;

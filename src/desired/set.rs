@@ -1,0 +1,51 @@
+//! What a revision says for one environment, object by object, without values.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::desired::outline::Reference;
+use crate::model::object::ObjectId;
+use crate::model::tree::GitId;
+
+/// Parameters of an environment by name (`osier.branch`, `osier.slug`, `osier.namespace`, `osier.commit`, `osier.environment`).
+pub type Parameters = BTreeMap<String, String>;
+
+/// Every object that the environment shall have.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DesiredSet {
+    /// Object by object.
+    pub objects: BTreeMap<ObjectId, Desired>,
+}
+
+/// What makes one object. Equal inputs mean an equal object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Desired {
+    /// `apiVersion` of the topmost entry.
+    pub api_version: String,
+    /// The entries that make it, lowest layer first; what a replacement hides is left out.
+    pub sources: Vec<Source>,
+    /// The `osier.dev/inputs` stamp.
+    pub inputs: String,
+    /// The parameters that it uses.
+    pub parameters: Parameters,
+    /// Everything that it refers to.
+    pub references: BTreeSet<Reference>,
+    /// Its merged `osier.dev/…` annotations.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// One entry in one layer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The layer, as `osier.yaml` names it.
+    pub layer: String,
+    /// Path of the file.
+    pub path: String,
+    /// Its content.
+    pub blob_id: GitId,
+    /// Index of the document.
+    pub index: usize,
+    /// Line where the document starts.
+    pub line: u32,
+    /// True if the file is encrypted.
+    pub encrypted: bool,
+}

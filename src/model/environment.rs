@@ -1,0 +1,189 @@
+//! The Environment: what people say about one environment, and how it stands.
+
+use std::collections::BTreeMap;
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What people say. osier never writes it.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(group = "osier.dev", version = "v1alpha1", kind = "Environment", namespaced, status = "EnvironmentStatus")]
+#[kube(derive = "PartialEq", shortname = "env")]
+#[serde(rename_all = "camelCase")]
+pub struct EnvironmentSpec {
+    /// Go back to an earlier state and stay there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+    /// Write nothing until resumed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspend: Option<Suspend>,
+    /// When a branch environment ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Expires>,
+    /// Plans that may be executed although they adopt or delete much.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<Allow>,
+}
+
+/// A rollback, or staying where the environment is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Hold {
+    /// A record `#n` or a commit (full id).
+    pub to: String,
+    /// When an alert is due (RFC 3339); the rejected is never re-applied by that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// Who says so.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Reconciliation stopped by a person.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Suspend {
+    /// When it goes on by itself (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// Who says so.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// The end of a branch environment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Expires {
+    /// When (RFC 3339).
+    pub at: String,
+    /// Who says so.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Consent to one plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Allow {
+    /// Digest of the plan.
+    pub digest: String,
+    /// Who says so.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// How the environment stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvironmentStatus {
+    /// The environment id.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub id: String,
+    /// The namespace that is kept equal.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub namespace: String,
+    /// Full ref that is followed.
+    #[serde(rename = "ref", default, skip_serializing_if = "String::is_empty")]
+    pub reference: String,
+    /// Commit that the environment equals.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub commit: String,
+    /// The newest complete Record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<Head>,
+    /// The newest plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanStatus>,
+    /// The hold, as it is carried out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<HoldStatus>,
+    /// Jobs that ran, so that they run once per inputs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jobs: Vec<JobRun>,
+    /// Ranges of Records that can be restored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restorable: Vec<Range>,
+    /// Generation of the spec that this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Ready, Reconciling, Stalled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}
+
+/// The newest complete Record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Head {
+    /// Its number.
+    pub number: u64,
+    /// Its hash.
+    pub hash: String,
+}
+
+/// The newest plan: its digest and counts per verb.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PlanStatus {
+    /// What `spec.allow` names.
+    pub digest: String,
+    /// Steps per verb.
+    #[serde(default)]
+    pub counts: BTreeMap<String, u64>,
+}
+
+/// The hold as it is carried out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HoldStatus {
+    /// What `spec.hold.to` said when this began.
+    pub to: String,
+    /// Commits whose changes are rejected.
+    #[serde(default)]
+    pub rejected: Vec<String>,
+    /// True once the branch no longer has the rejected values.
+    #[serde(default)]
+    pub ended: bool,
+}
+
+/// A Job that ran.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct JobRun {
+    /// Name of the Job.
+    pub name: String,
+    /// Its inputs stamp.
+    pub inputs: String,
+}
+
+/// Numbers of Records, both ends included.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Range {
+    /// First.
+    pub from: u64,
+    /// Last.
+    pub to: u64,
+}
+
+/// One condition, as Kubernetes writes them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// Ready, Reconciling or Stalled.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// True, False or Unknown.
+    pub status: String,
+    /// One of the closed list.
+    pub reason: String,
+    /// A sentence.
+    #[serde(default)]
+    pub message: String,
+    /// When `status` changed last (RFC 3339).
+    pub last_transition_time: String,
+    /// Generation of the spec that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+}

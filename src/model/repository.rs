@@ -1,0 +1,161 @@
+//! The Repository: the administrator's grant. Nothing in git can widen it.
+
+use std::collections::BTreeMap;
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::model::environment::Condition;
+
+/// What a git repository is trusted with.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(group = "osier.dev", version = "v1alpha1", kind = "Repository", status = "RepositoryStatus")]
+#[kube(derive = "PartialEq", shortname = "repo")]
+#[serde(rename_all = "camelCase")]
+pub struct RepositorySpec {
+    /// Where it is: a path or a URL.
+    pub url: String,
+    /// Other places of the same repository.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallback_urls: Vec<String>,
+    /// Name of the Secret in the home namespace with the credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<String>,
+    /// Name of the branch whose `osier.yaml` counts.
+    #[serde(default = "main_branch")]
+    pub protected_branch: String,
+    /// Namespace of the Environments and Records.
+    pub home: String,
+    /// Name of this cluster, for environments that name one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// How often the remote is looked at without a trigger, such as `10s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<String>,
+    /// Name of the Secret with the webhook secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook_secret: Option<String>,
+    /// Commit signatures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signatures: Option<Signatures>,
+    /// Which key class serves which environments.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<KeyGrant>,
+    /// Namespaces that its protected environments may use.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub namespaces: Vec<String>,
+    /// Prefixes of the namespaces of its branch environments.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prefixes: Vec<String>,
+    /// Kinds that it may use; empty means the default list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kinds: Vec<KindGrant>,
+    /// Subjects that role bindings may name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subjects: Vec<String>,
+    /// Limits by name: `files`, `bytes`, `records`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub caps: BTreeMap<String, u64>,
+    /// Application repositories whose branches are followed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub follows: Vec<Follow>,
+    /// Tips that may be taken although they are no continuation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<AllowTip>,
+}
+
+fn main_branch() -> String {
+    "main".to_owned()
+}
+
+/// Commit signatures: off, warn or require.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Signatures {
+    /// `off`, `warn` or `require`.
+    pub mode: String,
+    /// Public keys that may sign.
+    #[serde(default)]
+    pub signers: Vec<String>,
+}
+
+/// Which environments a key class serves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct KeyGrant {
+    /// Name of the class.
+    pub class: String,
+    /// Environments by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub environments: Vec<String>,
+    /// True if branch environments may use it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub branches: bool,
+}
+
+/// A kind of the allow-list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct KindGrant {
+    /// API group, empty for core.
+    #[serde(default)]
+    pub group: String,
+    /// CamelCase kind.
+    pub kind: String,
+}
+
+/// An application repository whose branches are followed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Follow {
+    /// Its name in variables.
+    pub name: String,
+    /// Where it is.
+    pub url: String,
+    /// Name of the Secret with the credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<String>,
+}
+
+/// Consent of an administrator to a tip or a plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AllowTip {
+    /// Full commit id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tip: Option<String>,
+    /// Digest of a plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// Who says so.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// How the repository stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RepositoryStatus {
+    /// Touched by the receiver: look now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub look_at: Option<String>,
+    /// One entry a lane.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lanes: Vec<LaneStatus>,
+    /// Ready, Stalled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}
+
+/// How one lane stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LaneStatus {
+    /// `protected` or `branches`.
+    pub lane: String,
+    /// Last accepted tip of the protected branch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tip: Option<String>,
+    /// End of the lease that its leader holds (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<String>,
+    /// Account of its leader.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+}
