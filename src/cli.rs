@@ -2,10 +2,29 @@
 //!
 //! stdout is data, stderr is messages; exit codes are those of `failure`.
 
+pub mod adopt;
+pub mod apply;
+pub mod approve;
+pub mod ask;
+pub mod check;
+pub mod context;
+pub mod diff;
 pub mod failure;
 pub mod generate;
+pub mod get;
+pub mod history;
+pub mod hold;
 pub mod init;
 pub mod output;
+pub mod place;
+pub mod plan;
+pub mod release;
+pub mod resume;
+pub mod rollback;
+pub mod suspend;
+pub mod times;
+pub mod view;
+pub mod why;
 
 use clap::{Parser, Subcommand};
 
@@ -26,7 +45,7 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// How much is logged.
+    /// How often `-v` was given.
     pub fn verbose(&self) -> u8 {
         self.common.verbose
     }
@@ -36,6 +55,36 @@ impl Cli {
 enum Command {
     /// Start a configuration repository here.
     Init(init::Args),
+    /// Check every file of every environment, offline; all problems at once.
+    Check(check::Args),
+    /// Show what differs, key by key, secrets redacted.
+    Diff(diff::Args),
+    /// Show the steps that would be taken, with reasons and digest.
+    Plan(plan::Args),
+    /// Make an environment equal to the protected branch, once.
+    Apply(apply::Args),
+    /// Allow the plan to take over objects that exist already, and apply it.
+    Adopt(adopt::Args),
+    /// Allow one plan, by its digest.
+    Approve(approve::Args),
+    /// List environments.
+    Get(get::Args),
+    /// Say why an environment is as it is, and what to run.
+    Why(why::Args),
+    /// List what was applied.
+    History(history::Args),
+    /// Go back to an earlier record, commit or time, and stay there.
+    Rollback(rollback::Args),
+    /// Stay at what is applied now.
+    Hold(hold::Args),
+    /// End a rollback or hold.
+    Release(release::Args),
+    /// Stop reconciling an environment.
+    Suspend(suspend::Args),
+    /// Go on reconciling.
+    Resume(resume::Args),
+    /// Tell the main job as a story; no cluster needed.
+    /// Serve an in-memory Kubernetes API on this machine.
     /// Print custom resources, completions, man pages or schemas.
     Generate(generate::Args),
 }
@@ -48,6 +97,20 @@ pub async fn run(cli: Cli, process: ProcessEnvironment) -> Result<Finding, Failu
     let settings = Settings::resolve(cli.common, process).map_err(Failure::current_directory)?;
     match cli.command {
         Command::Init(args) => init::run(&settings, &args),
+        Command::Check(args) => check::run(&settings, &args).await,
+        Command::Diff(args) => diff::run(&settings, &args).await,
+        Command::Plan(args) => plan::run(&settings, &args).await,
+        Command::Apply(args) => apply::run(&settings, &args).await,
+        Command::Adopt(args) => adopt::run(&settings, &args).await,
+        Command::Approve(args) => approve::run(&settings, &args).await,
+        Command::Get(args) => get::run(&settings, &args).await,
+        Command::Why(args) => why::run(&settings, &args).await,
+        Command::History(args) => history::run(&settings, &args).await,
+        Command::Rollback(args) => rollback::run(&settings, &args).await,
+        Command::Hold(args) => hold::run(&settings, &args).await,
+        Command::Release(args) => release::run(&settings, &args).await,
+        Command::Suspend(args) => suspend::run(&settings, &args).await,
+        Command::Resume(args) => resume::run(&settings, &args).await,
         Command::Generate(args) => generate::run(&settings, &args),
     }
 }

@@ -6,7 +6,10 @@
 pub mod blocked;
 pub mod changes;
 mod consent;
+pub mod diff;
 pub mod fields;
+pub mod fingerprint;
+pub mod immutable;
 mod jobs;
 pub mod live;
 pub mod opening;

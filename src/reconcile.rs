@@ -47,6 +47,13 @@ pub struct Ask {
     pub hold: Option<Hold>,
 }
 
+impl Ask {
+    /// A person wants the tip applied.
+    pub fn by_person(environment: &str) -> Self {
+        Self { environment: environment.to_owned(), revision: None, trigger: "person", take_over: false, hold: None }
+    }
+}
+
 /// How a pass ended.
 #[derive(Debug)]
 pub struct Settled {
@@ -69,14 +76,19 @@ pub struct Settled {
 /// # Errors
 /// Why the pass did not come to its end.
 pub async fn reconcile(world: &mut World, ask: &Ask) -> Result<Settled, Error> {
-    let result = match prepare::prepare(world, ask).await {
-        Ok(prepared) => carry_out(world, ask, prepared).await,
-        Err(error) => Err(error),
-    };
+    let result = pass(world, ask).await;
     if let Err(error) = &result {
         tell(world, ask, error).await;
     }
     result
+}
+
+async fn pass(world: &mut World, ask: &Ask) -> Result<Settled, Error> {
+    let start = prepare::begin(world, ask).await?;
+    subject::ensure(world, &start.subject).await?;
+    subject::take_over(world, &start.subject, ask.take_over).await?;
+    let prepared = prepare::prepare(world, ask, start).await?;
+    carry_out(world, ask, prepared).await
 }
 
 async fn carry_out(world: &mut World, ask: &Ask, mut prepared: Prepared) -> Result<Settled, Error> {
@@ -133,6 +145,7 @@ async fn claim(world: &mut World, ask: &Ask, prepared: &Prepared, allowed_by: Ve
         desired: prepared.desired(),
         plan: &prepared.plan,
         trigger: ask.trigger,
+        issues: prepared.issues.clone(),
         allowed_by,
     };
     let spec = history::spec(&entry, chain, &world.fingerprint_key, (world.now)());

@@ -13,11 +13,11 @@ use crate::git::worktree::Worktree;
 use crate::keys::Keyring;
 use crate::model::digest::b32;
 use crate::model::environment::Environment;
-use crate::model::reason::Reason;
 use crate::model::repository::Repository;
 use crate::reconcile::desire::Outlines;
 use crate::reconcile::error::Error;
 use crate::reconcile::world::World;
+use crate::report::failure;
 use crate::settings::Settings;
 
 impl From<Error> for Failure {
@@ -89,24 +89,21 @@ pub async fn world(settings: &Settings) -> Result<World, Failure> {
     let repository = repository(settings, &cluster).await?;
     let fingerprint_key = cluster.fingerprint_key(&repository.spec.home).await?;
     let mirror = Mirror::open(&mirror_directory(settings, &repository.spec.url)?, &repository.spec.url).await?;
-    let keyring = keyring(settings)?;
+    let keyring = keyring(settings);
     let (outlines, memory) = (Outlines::default(), HashMap::new());
     Ok(World { cluster, repository, mirror, keyring, fingerprint_key, now: Timestamp::now, outlines, memory })
 }
 
-/// The keys at hand.
-///
-/// # Errors
-/// The directory cannot be read, or a file of it holds no identity.
-pub fn keyring(settings: &Settings) -> Result<Keyring, Failure> {
-    let keyring = match &settings.common.keys {
+/// The keys at hand. Files that hold no identity are named on stderr; the others serve.
+pub fn keyring(settings: &Settings) -> Keyring {
+    let (keyring, errors) = match &settings.common.keys {
         Some(directory) => Keyring::from_directory(directory),
-        None => Keyring::from_person(&|name: &str| settings.process.get(name).map(str::to_owned)),
+        None => Keyring::from_person(|name: &str| settings.process.get(name).map(str::to_owned)),
     };
-    keyring.map_err(|error| {
-        let hint = error.hint();
-        Failure::new(error, Reason::CannotDecrypt, hint)
-    })
+    for error in errors {
+        anstream::eprint!("{}", failure::text(&error, error.hint().as_deref()).replacen("error:", "warning:", 1));
+    }
+    keyring
 }
 
 /// The clone to work in.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::desired::kinds;
 use crate::desired::outline::{Entry, Outline};
-use crate::desired::set::{DesiredSet, Parameters};
+use crate::desired::set::{Desired, DesiredSet, Parameters};
 use crate::desired::unit::{self, FILE};
 use crate::desired::variables;
 use crate::model::object::{Kind, ObjectId};
@@ -148,9 +148,14 @@ impl Composition {
         }
     }
 
-    /// Objects that the next `desired` composes anew.
-    pub fn touched(&self) -> usize {
-        self.touched.len()
+    /// Objects that the next `desired` composes anew, each as it is until then.
+    pub fn touched(&self) -> BTreeMap<ObjectId, Option<Desired>> {
+        self.touched.iter().map(|object| (object.clone(), self.desired.objects.get(object).cloned())).collect()
+    }
+
+    /// Every object as of the last `desired`; complete only if that gave no problem.
+    pub fn current(&self) -> &DesiredSet {
+        &self.desired
     }
 
     /// Every object that the files make.

@@ -38,7 +38,7 @@ fn mass_deletion(input: &PlanInput, steps: &[Step]) -> Option<String> {
 
     let mut parts = Vec::new();
     if deletes > 0 && left == 0 {
-        parts.push(format!("deletes all {deletes} objects and leaves none"));
+        parts.push(format!("deletes everything ({})", by_kind(with(Verb::Delete))));
     } else if deletes > FEW && deletes * SHARE > ours {
         parts.push(format!("deletes {deletes} of {ours} objects ({})", by_kind(with(Verb::Delete))));
     }

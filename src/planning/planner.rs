@@ -142,20 +142,41 @@ impl Planner<'_> {
         if inputs_differ && !immutable.is_empty() {
             return self.immutable(wanted, live, immutable);
         }
-        let drifted = !live.ownership.is_ours(self.input.environment_id) || !live.drift.is_empty();
+        let signs = self.signs(wanted, live);
+        let drifted = !signs.is_empty();
         let stamps_only = inputs_differ && !drifted && same_values(wanted, live);
         let restarts = configured(&self.input, wanted.object, wanted.desired, Some(live)).is_some_and(|it| it.restarts);
         let why = match (inputs_differ, restarts, drifted) {
             (true, _, _) if stamps_only => "other files, same values".to_owned(),
             (true, _, _) => "changed in git".to_owned(),
             (false, true, _) => {
-                format!("refers to {}", moved(&self.input, wanted.object, wanted.desired).join(", "))
+                format!("refers to {}, which changes", moved(&self.input, wanted.object, wanted.desired).join(", "))
             }
-            (false, false, true) => drift(live),
+            (false, false, true) => format!("drift: {}", signs.join(", ")),
             (false, false, false) => return Decision::Unchanged,
         };
         let step = self.step(Verb::Update, wanted, Some(live), &why);
         Decision::Step(Box::new(Step { repair: !inputs_differ && !restarts, stamps_only, ..step }))
+    }
+
+    /// Everything that says that the object is not as it was written, for people.
+    fn signs(&self, wanted: Wanted, live: &Live) -> Vec<String> {
+        let signs = live.drift.iter().map(|sign| match sign {
+            Drift::Label => "the label is not ours".to_owned(),
+            Drift::Annotation => "the annotation is not ours".to_owned(),
+            Drift::Entry => "our entry of managedFields is gone".to_owned(),
+            Drift::Fields => "fields were changed".to_owned(),
+            Drift::Newer(manager) => format!("{manager} wrote after us"),
+            Drift::StringData(manager) => format!("{manager} writes stringData"),
+        });
+        let mut signs: Vec<String> = signs.collect();
+        if signs.is_empty() && !live.ownership.is_ours(self.input.environment_id) {
+            signs.push("a mark of ownership is gone".to_owned());
+        }
+        if wanted.object.kind.is_config() && live.stamps.fingerprint.is_none() {
+            signs.push("the fingerprint is gone".to_owned());
+        }
+        signs
     }
 
     fn immutable(&self, wanted: Wanted, live: &Live, fields: &[String]) -> Decision {
@@ -181,14 +202,16 @@ impl Planner<'_> {
         let Wanted { object, desired, change } = wanted;
         // What a write in place meets; a recreate meets nothing.
         let in_place = live.filter(|_| verb != Verb::Recreate);
-        let opened = change.and_then(|change| change.fingerprint.clone());
-        let stamped = || live.and_then(|live| live.stamps.fingerprint.clone());
+        let fingerprint = match change {
+            Some(change) => change.fingerprint.clone(),
+            None => live.and_then(|live| live.stamps.fingerprint.clone()),
+        };
         Step {
             phase: phase(object, &desired.annotations),
             verb,
             object: object.clone(),
             inputs: desired.inputs.clone(),
-            fingerprint: opened.or_else(stamped).filter(|_| object.kind.is_config()),
+            fingerprint: fingerprint.filter(|_| object.kind.is_config()),
             precondition: live.map(precondition),
             repair: false,
             stamps_only: false,
@@ -227,16 +250,4 @@ fn precondition(live: &Live) -> Precondition {
         generation: live.generation,
         created_by_post: live.created_by_post,
     }
-}
-
-fn drift(live: &Live) -> String {
-    let signs = live.drift.iter().map(|sign| match sign {
-        Drift::Label => "the label is not ours".to_owned(),
-        Drift::Annotation => "the annotation is not ours".to_owned(),
-        Drift::Entry => "our entry of managedFields is gone".to_owned(),
-        Drift::Fields => "fields were changed".to_owned(),
-        Drift::Newer(manager) => format!("{manager} wrote after us"),
-        Drift::StringData(manager) => format!("{manager} writes stringData"),
-    });
-    format!("drift: {}", signs.collect::<Vec<_>>().join(", "))
 }

@@ -165,6 +165,19 @@ pub fn scope(repository: &Repository, name: &str, namespace: &str, layers: &[Str
     }
 }
 
+/// The same without a Repository: default kinds and caps.
+pub fn offline_scope(name: &str, namespace: &str, layers: &[String], parameters: &Parameters) -> Scope {
+    Scope {
+        environment: name.to_owned(),
+        line: 0,
+        namespace: namespace.to_owned(),
+        layers: layers.to_vec(),
+        parameters: parameters.clone(),
+        kinds: compose::allowed_kinds(&[]),
+        caps: Caps::default(),
+    }
+}
+
 fn finish(mut composed: Composed, mut problems: Vec<Problem>) -> Result<Composed, Error> {
     if let Err(found) = composed.composition.desired() {
         problems.extend(found);

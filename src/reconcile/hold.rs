@@ -44,8 +44,8 @@ pub async fn still_contains(
         let source = Source::Mirror(world.mirror.clone(), composed.commit);
         let set = composed.composition.current();
         let opened = open::open(&source, &world.keyring, config.keys.as_deref(), set, &wanted).await?;
-        if !opened.problems.is_empty() {
-            return Err(Error::problems(opened.problems));
+        if !opened.is_whole() {
+            return Err(Error::problems([opened.problems, opened.locked].concat()));
         }
         sides.push(opened.manifests);
     }

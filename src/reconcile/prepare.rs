@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::desired::config::{EnvironmentConfig, Mode};
 use crate::desired::manifest::Manifest;
-use crate::desired::set::DesiredSet;
+use crate::desired::set::{Desired, DesiredSet};
 use crate::git::objects::CommitInfo;
 use crate::model::environment::JobRun;
 use crate::model::object::{Kind, ObjectId};
 use crate::model::record::RecordResult;
 use crate::model::tree::GitId;
-use crate::planning::changes::{Change, Changes};
+use crate::planning::changes::{Change, Changes, LeafChange};
 use crate::planning::live::LiveSet;
 use crate::planning::plan::{Plan, PlanInput, Verb};
-use crate::planning::{blocked, diff, opening, planner};
+use crate::planning::{blocked, diff, fingerprint, immutable, opening, planner};
 use crate::reconcile::desire::{self, Before, Composed};
 use crate::reconcile::error::Error;
 use crate::reconcile::open;
@@ -37,10 +37,10 @@ pub struct Prepared {
     pub class: Option<String>,
     /// The target's commit.
     pub info: CommitInfo,
+    /// Issue keys of the commit message.
+    pub issues: Vec<String>,
     /// The composed revision; taken when the pass is over.
     pub composed: Option<Composed>,
-    /// What the cluster has.
-    pub live: LiveSet,
     /// Opened objects, until their step is done.
     pub manifests: BTreeMap<ObjectId, Manifest>,
     /// What will be done.
@@ -66,25 +66,96 @@ impl Prepared {
     }
 }
 
+/// What a pass begins with: the environment, the accepted tip, and today's entry of `osier.yaml`.
+pub struct Start {
+    /// The environment.
+    pub subject: Subject,
+    /// Tip of the protected branch.
+    pub tip: GitId,
+    /// Its entry at the tip: namespace, keys and mode are always today's.
+    pub config: EnvironmentConfig,
+}
+
+/// Looks at the environment and at the remote.
+///
+/// # Errors
+/// The remote is not to be trusted, or `osier.yaml` has problems or lacks the environment.
+pub async fn begin(world: &mut World, ask: &Ask) -> Result<Start, Error> {
+    let subject = subject::read(world, &ask.environment).await?;
+    let tip = target::accept(world, &subject).await?;
+    let today = target::config(&Source::Mirror(world.mirror.clone(), tip)).await?;
+    let config = target::entry(&today, &subject.name)?.clone();
+    Ok(Start { subject, tip, config })
+}
+
 /// Reads git, keys and the cluster, and makes the plan.
 ///
 /// # Errors
 /// Why there is no plan; problems all at once.
-pub async fn prepare(world: &mut World, ask: &Ask) -> Result<Prepared, Error> {
-    let subject = subject::read(world, &ask.environment).await?;
-    subject::take_over(world, &subject, ask.take_over).await?;
-    let tip = target::accept(world, &subject).await?;
-    let Choice { target, config, begins } = target::choose(world, &subject, tip, ask).await?;
+pub async fn prepare(world: &mut World, ask: &Ask, start: Start) -> Result<Prepared, Error> {
+    let Choice { target, begins } = target::choose(world, ask, &start).await?;
+    let Start { subject, tip: _, config } = start;
     subject::permit(&world.repository, &subject.name, &config)?;
     let (composed, before) = desired(world, &subject, &target, &config).await?;
     let live = look(world, &subject, &config, &composed, before.as_ref()).await?;
-    let pass = Pass { subject: &subject, class: config.keys.as_deref(), composed: &composed, before: before.as_ref(), live: &live };
-    let (plan, manifests) = planned(world, &pass).await?;
+    let source = Source::Mirror(world.mirror.clone(), target.commit);
+    let view = View {
+        subject: &subject,
+        class: config.keys.as_deref(),
+        source: &source,
+        desired: composed.composition.current(),
+        before: before.as_ref(),
+        live: &live,
+    };
+    let (plan, manifests) = planned(world, &view, Keys::Needed).await?;
     let commit = target.commit;
     let info = world.mirror.read(move |objects| objects.commit(commit)).await?;
     let EnvironmentConfig { namespace, keys: class, mode, .. } = config;
     let composed = Some(composed);
-    Ok(Prepared { subject, target, mode, namespace, class, info, composed, live, manifests, plan, begins_hold: begins })
+    Ok(Prepared { subject, target, mode, namespace, class, info, composed, manifests, plan, begins_hold: begins })
+}
+
+/// Plans a revision of a clone, or its working tree, against the cluster. For people: files that no key opens are compared as
+/// ciphertext, and nothing is ever executed.
+///
+/// # Errors
+/// Why there is no plan; problems all at once.
+pub async fn preview(world: &mut World, name: &str, source: &Source, commit: GitId) -> Result<Plan, Error> {
+    let subject = subject::read(world, name).await?;
+    let today = target::config(source).await?;
+    let config = target::entry(&today, name)?.clone();
+    subject::permit(&world.repository, name, &config)?;
+    let branch = &world.repository.spec.protected_branch;
+    let parameters = target::parameters(name, branch, &config.namespace, commit);
+    let scope = desire::scope(&world.repository, name, &config.namespace, &config.layers, &parameters);
+    let composed = desire::whole(&mut world.outlines, source, commit, scope).await?;
+    let before = predecessor(world, &subject, source, &config, &composed).await;
+    let live = look(world, &subject, &config, &composed, before.as_ref()).await?;
+    let view = View {
+        subject: &subject,
+        class: config.keys.as_deref(),
+        source,
+        desired: composed.composition.current(),
+        before: before.as_ref(),
+        live: &live,
+    };
+    Ok(planned(world, &view, Keys::IfAtHand).await?.0)
+}
+
+/// What was applied last, as far as the clone has its commit.
+async fn predecessor(
+    world: &mut World,
+    subject: &Subject,
+    source: &Source,
+    config: &EnvironmentConfig,
+    now: &Composed,
+) -> Option<Before> {
+    let record = world.memory.get(&subject.name)?.chain.applied.clone()?;
+    let commit = GitId::parse(&record.spec.commit)?;
+    let spec = record.spec;
+    let scope = desire::scope(&world.repository, &subject.name, &config.namespace, &spec.layers, &spec.parameters);
+    let then = desire::whole(&mut world.outlines, &source.at(commit), commit, scope).await.ok()?;
+    Some(Before::all(then.composition.current(), now.composition.current()))
 }
 
 /// Opens what the steps need and `prepare` did not have to open: workloads that restart, and what is repaired.
@@ -97,8 +168,8 @@ pub async fn open_the_rest(world: &World, prepared: &mut Prepared) -> Result<(),
         steps.map(|step| &step.object).filter(|object| !prepared.manifests.contains_key(*object)).cloned().collect();
     let source = Source::Mirror(world.mirror.clone(), prepared.target.commit);
     let opened = open::open(&source, &world.keyring, prepared.class.as_deref(), prepared.desired(), &rest).await?;
-    if !opened.problems.is_empty() {
-        return Err(Error::problems(opened.problems));
+    if !opened.is_whole() {
+        return Err(Error::problems([opened.problems, opened.locked].concat()));
     }
     prepared.manifests.extend(opened.manifests);
     Ok(())
@@ -161,31 +232,55 @@ async fn look(
     Ok(world.cluster.live(&config.namespace, &kinds, &subject.id).await?)
 }
 
+/// Whether a file that no key at hand opens ends the pass.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keys {
+    Needed,
+    IfAtHand,
+}
+
 /// What the steps between looking and planning share.
-struct Pass<'a> {
+struct View<'a> {
     subject: &'a Subject,
     class: Option<&'a str>,
-    composed: &'a Composed,
+    source: &'a Source,
+    desired: &'a DesiredSet,
     before: Option<&'a Before>,
     live: &'a LiveSet,
 }
 
-async fn planned(world: &World, pass: &Pass<'_>) -> Result<(Plan, BTreeMap<ObjectId, Manifest>), Error> {
-    let desired = pass.composed.composition.current();
-    let status = world.memory[&pass.subject.name].environment.status.as_ref();
-    let jobs = status.map(|status| status.jobs.clone()).unwrap_or_default();
-    let wanted: BTreeSet<ObjectId> = opening::to_open(desired, pass.live, &jobs).into_iter().cloned().collect();
-    let source = Source::Mirror(world.mirror.clone(), pass.composed.commit);
-    let opened = open::open(&source, &world.keyring, pass.class, desired, &wanted).await?;
-    if !opened.problems.is_empty() {
-        return Err(Error::problems(opened.problems));
+impl View<'_> {
+    /// True if it is in the cluster and somebody else's.
+    fn foreign(&self, object: &ObjectId) -> bool {
+        self.live.objects.get(object).is_some_and(|live| !live.ownership.may_repair(&self.subject.id))
     }
-    let changes = changes(world, pass, &source, &wanted, &opened.manifests).await?;
+
+    /// The objects `wanted` as they were applied last, if they are in the cluster and ours.
+    fn predecessors(&self, wanted: &BTreeSet<ObjectId>) -> DesiredSet {
+        let there = |object: &&ObjectId| self.live.objects.contains_key(*object) && !self.foreign(object);
+        let old = |object: &ObjectId| self.before.and_then(|before| before.of(object, self.desired)).cloned();
+        DesiredSet { objects: wanted.iter().filter(there).filter_map(|object| Some((object.clone(), old(object)?))).collect() }
+    }
+}
+
+async fn planned(world: &World, view: &View<'_>, keys: Keys) -> Result<(Plan, BTreeMap<ObjectId, Manifest>), Error> {
+    let status = world.memory[&view.subject.name].environment.status.as_ref();
+    let jobs = status.map(|status| status.jobs.clone()).unwrap_or_default();
+    let wanted: BTreeSet<ObjectId> = opening::to_open(view.desired, view.live, &jobs).into_iter().cloned().collect();
+    let opened = open::open(view.source, &world.keyring, view.class, view.desired, &wanted).await?;
+    let mut problems = opened.problems;
+    if keys == Keys::Needed {
+        problems.extend(opened.locked);
+    }
+    if !problems.is_empty() {
+        return Err(Error::problems(problems));
+    }
+    let changes = changes(world, view, &wanted, &opened.manifests).await?;
     let input = PlanInput {
-        environment_id: &pass.subject.id,
+        environment_id: &view.subject.id,
         protected: true,
-        desired,
-        live: pass.live,
+        desired: view.desired,
+        live: view.live,
         changes: &changes,
         jobs_done: &jobs,
     };
@@ -194,34 +289,41 @@ async fn planned(world: &World, pass: &Pass<'_>) -> Result<(Plan, BTreeMap<Objec
     if blocked.is_empty() { Ok((plan, opened.manifests)) } else { Err(Error::problems(blocked)) }
 }
 
-/// Compares opened objects with their predecessors: those of git, or for objects that are not ours yet the live ones.
+/// Compares objects with their predecessors: those of git, or for objects that are not ours yet the live ones.
 async fn changes(
     world: &World,
-    pass: &Pass<'_>,
-    source: &Source,
+    view: &View<'_>,
     wanted: &BTreeSet<ObjectId>,
     manifests: &BTreeMap<ObjectId, Manifest>,
 ) -> Result<Changes, Error> {
-    let desired = pass.composed.composition.current();
-    let foreign = |object: &ObjectId| pass.live.objects.get(object).is_some_and(|live| !live.ownership.may_repair(&pass.subject.id));
-    let old = |object: &ObjectId| pass.before.and_then(|before| before.of(object, desired)).filter(|_| pass.live.objects.contains_key(object) && !foreign(object));
-    let predecessors = DesiredSet { objects: wanted.iter().filter_map(|object| Some((object.clone(), old(object)?.clone()))).collect() };
+    let predecessors = view.predecessors(wanted);
     // a predecessor that no key opens any more is shown as if it were not there
-    let mut before = open::open(source, &world.keyring, pass.class, &predecessors, wanted).await?.manifests;
-    for object in wanted.iter().filter(|object| foreign(object)) {
+    let mut before = open::open(view.source, &world.keyring, view.class, &predecessors, wanted).await?.manifests;
+    for object in wanted.iter().filter(|object| view.foreign(object)) {
         if let Some(live) = world.cluster.get(object).await? {
             before.insert(object.clone(), adoption::manifest(object, live));
         }
     }
-    let change = |(object, manifest): (&ObjectId, &Manifest)| {
-        let old = before.get(object);
+    let mut changes = Changes::default();
+    for object in wanted {
+        let (old, new) = (before.get(object), manifests.get(object));
         let change = Change {
-            predecessor: old.and(predecessors.objects.get(object)).map(|desired| desired.inputs.clone()),
-            fingerprint: diff::fingerprint(&world.fingerprint_key, &pass.subject.id, manifest),
-            leaves: if foreign(object) { adoption::changes(old, manifest) } else { diff::changes(old, Some(manifest)) },
-            immutable: old.map(|old| diff::immutable(old, manifest)).unwrap_or_default(),
+            predecessor: predecessors.objects.get(object).filter(|_| old.is_some()).map(|desired| desired.inputs.clone()),
+            fingerprint: new.and_then(|new| fingerprint::fingerprint(&world.fingerprint_key, &view.subject.id, new)),
+            leaves: match (new, view.foreign(object)) {
+                (Some(new), true) => adoption::changes(old, new),
+                (Some(new), false) => diff::changes(old, Some(new)),
+                (None, _) => shape(world, predecessors.objects.get(object), view.desired.objects.get(object)),
+            },
+            immutable: old.zip(new).map(|(old, new)| immutable::immutable(old, new)).unwrap_or_default(),
         };
-        (object.clone(), change)
-    };
-    Ok(Changes { objects: manifests.iter().map(change).collect() })
+        changes.objects.insert(object.clone(), change);
+    }
+    Ok(changes)
+}
+
+/// What can be said of an object without a key.
+fn shape(world: &World, old: Option<&Desired>, new: Option<&Desired>) -> Vec<LeafChange> {
+    let leaves = |desired: Option<&Desired>| desired.map(|desired| world.outlines.shape(desired)).unwrap_or_default();
+    diff::shape(&leaves(old), &leaves(new))
 }

@@ -56,6 +56,14 @@ impl Source {
             .collect())
     }
 
+    /// Another commit of the same repository.
+    pub fn at(&self, commit: GitId) -> Self {
+        match self {
+            Source::Mirror(mirror, _) => Source::Mirror(mirror.clone(), commit),
+            Source::Clone(worktree, _) | Source::Saved(worktree) => Source::Clone(worktree.clone(), commit),
+        }
+    }
+
     /// The content of one path.
     ///
     /// # Errors

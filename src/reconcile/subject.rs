@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::desired::config::EnvironmentConfig;
-use crate::model::environment::{Environment, Suspend};
+use crate::model::environment::{Environment, EnvironmentSpec, Suspend};
 use crate::model::reason::Reason;
 use crate::model::record::RecordResult;
 use crate::model::repository::Repository;
@@ -24,21 +24,35 @@ pub struct Subject {
     pub id: String,
 }
 
-/// Reads the environment's custom resource and Records, the first time that this process sees it.
-///
-/// The custom resource is made if it is not there.
+/// Reads the environment's custom resource and Records, the first time that this process sees it. Writes nothing.
 ///
 /// # Errors
 /// The API server failed.
 pub async fn read(world: &mut World, name: &str) -> Result<Subject, Error> {
     let id = wire::environment_id(world.home(), world.name(), &format!("env:{name}"));
     if !world.memory.contains_key(name) {
-        let environment = world.cluster.ensure_environment(world.home(), world.name(), name, "protected").await?;
+        let environment = world.cluster.environment(world.home(), name).await?;
+        let environment = environment.unwrap_or_else(|| Environment::new(name, EnvironmentSpec::default()));
         let records = world.cluster.records(world.home(), name).await?;
         let chain = Chain::new(records, &id, &world.fingerprint_key);
         world.memory.insert(name.to_owned(), Memory { environment, chain, composed: None });
     }
     Ok(Subject { name: name.to_owned(), id })
+}
+
+/// Makes the environment's custom resource, if it is not there.
+///
+/// # Errors
+/// The API server failed.
+pub async fn ensure(world: &mut World, subject: &Subject) -> Result<(), Error> {
+    let name = &subject.name;
+    if world.memory[name].environment.metadata.uid.is_none() {
+        let environment = world.cluster.create_environment(world.home(), world.name(), name, "protected").await?;
+        if let Some(memory) = world.memory.get_mut(name) {
+            memory.environment = environment;
+        }
+    }
+    Ok(())
 }
 
 /// Refuses what the Repository does not grant.

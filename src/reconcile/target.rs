@@ -9,6 +9,7 @@ use crate::model::reason::Reason;
 use crate::model::record::{Record, RecordKind};
 use crate::model::tree::GitId;
 use crate::reconcile::error::Error;
+use crate::reconcile::prepare::Start;
 use crate::reconcile::source::Source;
 use crate::reconcile::subject::Subject;
 use crate::reconcile::world::World;
@@ -42,12 +43,10 @@ pub struct Target {
     pub held_back: Option<String>,
 }
 
-/// A target with the entry of `osier.yaml` that it stands for.
+/// A target, and whether it is new.
 pub struct Choice {
     /// What the environment shall equal.
     pub target: Target,
-    /// Its entry at the branch's tip: namespace, keys and mode are always today's.
-    pub config: EnvironmentConfig,
     /// True if a rollback is carried out for the first time.
     pub begins: bool,
 }
@@ -73,32 +72,32 @@ pub async fn accept(world: &World, subject: &Subject) -> Result<GitId, Error> {
 ///
 /// # Errors
 /// `osier.yaml` has problems or lacks the environment; the hold or the revision names nothing that may be applied.
-pub async fn choose(world: &mut World, subject: &Subject, tip: GitId, ask: &Ask) -> Result<Choice, Error> {
-    let today = config(&Source::Mirror(world.mirror.clone(), tip)).await?;
-    let config = entry(&today, &subject.name)?.clone();
+pub async fn choose(world: &mut World, ask: &Ask, start: &Start) -> Result<Choice, Error> {
+    let Start { subject, tip, config } = start;
+    let tip = *tip;
     let memory = &world.memory[&subject.name];
     let before = memory.environment.status.as_ref().and_then(|status| status.hold.clone());
     let hold = ask.hold.clone().or_else(|| memory.environment.spec.hold.clone());
     let Some(hold) = hold else {
         let commit = older(world, tip, ask).await?;
-        let mut target = revision(world, subject, &config, commit).await?;
+        let mut target = revision(world, subject, config, commit).await?;
         if before.is_some_and(|before| !before.ended) {
             target.kind = RecordKind::Release;
         }
-        return Ok(Choice { target, config, begins: false });
+        return Ok(Choice { target, begins: false });
     };
     let begins = before.as_ref().is_none_or(|before| before.to != hold.to);
-    let mut target = held(world, subject, &config, &hold, tip).await?;
+    let mut target = held(world, subject, config, &hold, tip).await?;
     let commit = target.commit;
     let status = hold_status(&hold, before.as_ref(), commit, world.memory[&subject.name].chain.applied.as_ref());
     let ended = !status.rejected.is_empty() && {
-        target.held_back = still_held(world, &subject.name, &config, &target, &status, tip).await?;
+        target.held_back = still_held(world, &subject.name, config, &target, &status, tip).await?;
         target.held_back.is_none()
     };
     if ended || status.ended {
-        let mut target = revision(world, subject, &config, older(world, tip, ask).await?).await?;
+        let mut target = revision(world, subject, config, older(world, tip, ask).await?).await?;
         target.hold = Some(HoldStatus { ended: true, ..status });
-        return Ok(Choice { target, config, begins: false });
+        return Ok(Choice { target, begins: false });
     }
     if ask.revision.is_some() {
         let hint = format!("end the hold first: osier release {}", subject.name);
@@ -106,7 +105,7 @@ pub async fn choose(world: &mut World, subject: &Subject, tip: GitId, ask: &Ask)
     }
     target.held_back = target.held_back.or_else(|| Some(format!("held by {}: {}", hold.by, hold.reason)));
     target.hold = Some(status);
-    Ok(Choice { target, config, begins })
+    Ok(Choice { target, begins })
 }
 
 /// Reads and checks `osier.yaml` of one revision.

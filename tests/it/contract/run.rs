@@ -68,7 +68,8 @@ impl Run<'_> {
             headers.push((name.clone(), self.fill(value)?));
         }
         let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let client = self.client(request.user.as_deref()).await;
+        let user = request.user.as_deref().map(|user| self.fill(user)).transpose()?;
+        let client = self.client(user.as_deref()).await;
         if request.method == "WATCH" {
             let (answer, events) = server::watch(&client, &path, &headers).await;
             self.watch = events;
@@ -102,7 +103,12 @@ impl Run<'_> {
 
     async fn end(&mut self) -> Result<(), String> {
         let watch = self.watch.as_mut().ok_or("no watch is open")?;
-        watch.next().await.map_or(Ok(()), |event| Err(format!("expected the end, got event {}", shortened(&event))))
+        while let Some(event) = watch.next().await {
+            if event["type"] != "BOOKMARK" {
+                return Err(format!("expected the end, got event {}", shortened(&event)));
+            }
+        }
+        Ok(())
     }
 
     fn compare(&self, expect: &str, actual: &Value) -> Result<(), String> {

@@ -18,7 +18,8 @@ pub struct AuditLine {
     pub subresource: String,
     pub namespace: String,
     pub name: String,
-    pub code: u16,
+    /// 0 while there is no answer.
+    pub code: u64,
     pub user: String,
     pub uri: String,
     pub time: jiff::Timestamp,
@@ -58,12 +59,11 @@ fn parse(log: &str, user: &str) -> Vec<AuditLine> {
             continue;
         }
         let id = text(&event, "/auditID");
-        match by_id.get(&id) {
-            Some(&index) => lines[index] = line,
-            None => {
-                by_id.insert(id, lines.len());
-                lines.push(line);
-            }
+        if let Some(&index) = by_id.get(&id) {
+            lines[index] = line;
+        } else {
+            by_id.insert(id, lines.len());
+            lines.push(line);
         }
     }
     lines
@@ -76,7 +76,7 @@ fn line(event: &Value) -> AuditLine {
         subresource: text(event, "/objectRef/subresource"),
         namespace: text(event, "/objectRef/namespace"),
         name: text(event, "/objectRef/name"),
-        code: event.pointer("/responseStatus/code").and_then(Value::as_u64).map_or(0, |code| code as u16),
+        code: event.pointer("/responseStatus/code").and_then(Value::as_u64).unwrap_or_default(),
         user: text(event, "/user/username"),
         uri: text(event, "/requestURI"),
         time: text(event, "/requestReceivedTimestamp").parse().expect("an audit line has its time"),

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
@@ -18,7 +18,7 @@ use crate::support::certificates::{Authority, Pair, account_keys};
 use crate::support::programs::program;
 
 /// Bound on a start. Four seconds on a quiet machine; a busy one is no reason to fail.
-const START: Duration = Duration::from_secs(120);
+const START: Duration = Duration::from_mins(2);
 /// Another process may take the free port between our look and the server's start.
 const ATTEMPTS: usize = 5;
 /// The group that may do everything.
@@ -56,8 +56,8 @@ pub struct ControlPlane {
     folder: PathBuf,
     port: u16,
     authority: Authority,
-    /// The servers live as long as this end of the pipe is open.
-    _alive: ChildStdin,
+    /// The servers live as long as its standard input is open.
+    _servers: Child,
 }
 
 enum Failure {
@@ -103,6 +103,7 @@ impl ControlPlane {
         url(self.port)
     }
 
+    #[expect(clippy::zombie_processes, reason = "the script ends after the process that would wait for it")]
     fn start() -> Result<ControlPlane, Failure> {
         let programs = program("kube-apiserver").parent().expect("a program lies in a folder").to_owned();
         program("etcd");
@@ -111,20 +112,21 @@ impl ControlPlane {
         let port = free_port();
         let authority = Authority::new();
         write_keys(&folder, port, &authority);
-        let mut alive = spawn(&programs, &folder, port);
-        let control_plane_is_ready = wait_until_ready(&folder, port, &authority);
-        if control_plane_is_ready.is_ok() {
-            writeln!(alive, "ready").map_err(|error| Failure::Other(error.to_string()))?;
+        let mut servers = spawn(&programs, &folder, port);
+        wait_until_ready(&folder, port, &authority)?;
+        let told = servers.stdin.as_mut().map(|pipe| writeln!(pipe, "ready"));
+        match told {
+            Some(Ok(())) => Ok(ControlPlane { folder, port, authority, _servers: servers }),
+            other => Err(Failure::Other(format!("the script that holds the servers is gone: {other:?}"))),
         }
-        control_plane_is_ready.map(|()| ControlPlane { folder, port, authority, _alive: alive })
     }
 }
 
 /// A group of its own, so that a Ctrl-C in the terminal reaches the tests and not the servers: those follow the pipe.
-fn spawn(programs: &Path, folder: &Path, port: u16) -> ChildStdin {
+fn spawn(programs: &Path, folder: &Path, port: u16) -> Child {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/control-plane.sh");
     let log = fs::File::create(folder.join("control-plane.log")).unwrap();
-    let mut child = Command::new("sh")
+    Command::new("sh")
         .arg(script)
         .args([programs, folder])
         .arg(port.to_string())
@@ -133,8 +135,7 @@ fn spawn(programs: &Path, folder: &Path, port: u16) -> ChildStdin {
         .stderr(log)
         .process_group(0)
         .spawn()
-        .unwrap();
-    child.stdin.take().expect("standard input is piped")
+        .unwrap()
 }
 
 /// On a thread of its own: the caller may be inside a runtime already.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::support::control_plane::{self, ControlPlane, User};
 
 /// Bound on whatever a server does by itself: no answer and no event takes longer.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A Kubernetes API server under test.
 pub enum Server {
