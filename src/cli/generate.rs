@@ -1,9 +1,9 @@
 //! `osier generate`: what other programs want from osier, on stdout or, for man pages, in a directory.
 
 use std::fs;
-use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use clap::{CommandFactory, Subcommand};
 use clap_complete::Shell;
 
@@ -51,15 +51,23 @@ enum What {
 pub fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
     match &args.what {
         What::Crds => {}
-        What::Completions { shell } => clap_complete::generate(*shell, &mut Cli::command(), "osier", &mut io::stdout()),
-        What::Man { dir } => {
-            let dir = settings.directory.join(dir);
-            let written = fs::create_dir_all(&dir).and_then(|()| clap_mangen::generate_to(Cli::command(), &dir));
-            written.map_err(|error| {
-                Failure::general(error, format!("is `{}` a directory that you may write?", dir.display()))
-            })?;
-        }
+        What::Completions { shell } => anstream::print!("{}", completions(*shell)),
+        What::Man { dir } => man(&settings.directory.join(dir))?,
         What::Schema => anstream::println!("{:#}", Config::schema()),
     }
     Ok(Finding::Nothing)
+}
+
+/// clap_complete panics when it writes to a pipe that has closed, so it writes to memory.
+fn completions(shell: Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "osier", &mut script);
+    String::from_utf8(script).expect("names and help texts are UTF-8")
+}
+
+fn man(dir: &Path) -> Result<(), Failure> {
+    let written = fs::create_dir_all(dir).and_then(|()| clap_mangen::generate_to(Cli::command(), dir));
+    written.with_context(|| format!("cannot write man pages to `{}`", dir.display())).map_err(|error| {
+        Failure::general(error, "name a directory that you may write, such as ~/.local/share/man/man1")
+    })
 }
