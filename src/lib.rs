@@ -2,6 +2,7 @@
 //!
 //! The library exists for `main.rs` and the tests; `ARCHITECTURE.md` says where things are.
 
+pub mod cluster;
 pub mod desired;
 pub mod model;
 pub mod planning;
