@@ -9,13 +9,28 @@ use crate::reconcile::error::Error;
 use crate::reconcile::history;
 use crate::report::plan::consent as sentences;
 
+/// What consent may have been given in.
+pub struct Given<'a> {
+    /// `spec.allow` of the Environment.
+    pub allow: &'a [Allow],
+    /// The newest complete Record.
+    pub head: Option<&'a Record>,
+    /// Digest over the inputs of all desired objects.
+    pub inputs: &'a str,
+    /// What the cluster has.
+    pub live: &'a LiveSet,
+}
+
 /// Who allowed the plan; empty if it needs nobody.
 ///
 /// # Errors
 /// `Blocked` with `AdoptionHeld` or `MassDeletionHeld`: the plan waits whole.
-pub fn given(plan: &Plan, allow: &[Allow], environment: &str) -> Result<Vec<String>, Error> {
-    let by: Vec<String> =
-        allow.iter().filter(|allow| allow.digest == plan.digest).map(|allow| allow.by.clone()).collect();
+pub fn check(plan: &Plan, given: &Given<'_>, environment: &str) -> Result<Vec<String>, Error> {
+    let named = given.allow.iter().filter(|allow| allow.digest == plan.digest);
+    let mut by: Vec<String> = named.map(|allow| allow.by.clone()).collect();
+    if by.is_empty() {
+        by = begun(plan, given);
+    }
     if plan.consent.is_empty() || !by.is_empty() {
         return Ok(by);
     }
