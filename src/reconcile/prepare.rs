@@ -130,6 +130,7 @@ pub async fn prepare(world: &mut World, ask: &Ask, start: Start) -> Result<Prepa
         info,
         issues,
         composed,
+        live,
         manifests,
         plan,
         begins_hold: begins,
