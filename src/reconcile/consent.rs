@@ -11,15 +11,21 @@ use crate::report::plan::consent as sentences;
 /// # Errors
 /// `Blocked` with `AdoptionHeld` or `MassDeletionHeld`: the plan waits whole.
 pub fn given(plan: &Plan, allow: &[Allow], environment: &str) -> Result<Vec<String>, Error> {
-    let by: Vec<String> = allow.iter().filter(|allow| allow.digest == plan.digest).map(|allow| allow.by.clone()).collect();
+    let by: Vec<String> =
+        allow.iter().filter(|allow| allow.digest == plan.digest).map(|allow| allow.by.clone()).collect();
     if plan.consent.is_empty() || !by.is_empty() {
         return Ok(by);
     }
     let adoption = plan.consent.iter().any(|consent| matches!(consent, Consent::Adoption(_)));
     let (reason, look) = if adoption { (Reason::AdoptionHeld, "adopt") } else { (Reason::MassDeletionHeld, "plan") };
     let hint = match reason {
-        Reason::AdoptionHeld => format!("look at it with `osier {look} {environment}`, which asks before it takes over"),
-        _ => format!("look at it with `osier plan {environment}@main`, then `osier approve {environment} {}`", plan.digest),
+        Reason::AdoptionHeld => {
+            format!("look at it with `osier {look} {environment}`, which asks before it takes over")
+        }
+        _ => format!(
+            "look at it with `osier plan {environment}@main`, then `osier approve {environment} {}`",
+            plan.digest
+        ),
     };
     Err(Error::blocked(reason, format!("plan {} waits: {}", plan.digest, sentences(plan).join("; ")), hint))
 }
@@ -29,7 +35,14 @@ mod tests {
     use super::*;
 
     fn plan(consent: Vec<Consent>) -> Plan {
-        Plan { steps: Vec::new(), kept: Vec::new(), restarts: Vec::new(), unchanged: 0, digest: "d1".to_owned(), consent }
+        Plan {
+            steps: Vec::new(),
+            kept: Vec::new(),
+            restarts: Vec::new(),
+            unchanged: 0,
+            digest: "d1".to_owned(),
+            consent,
+        }
     }
 
     fn allow(digest: &str) -> Allow {

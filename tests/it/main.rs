@@ -8,5 +8,6 @@
 mod commands;
 mod contract;
 mod harness;
+mod sops;
 mod support;
 mod tidy;

@@ -1,6 +1,6 @@
 //! One object from the entries that make it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::desired::compose::{Composition, EntryId, File, FileId, Scope};
 use crate::desired::kinds;
@@ -45,9 +45,7 @@ impl Composition {
 
     fn desired_of(&self, parts: &[Part<'_>]) -> Option<Desired> {
         let top = parts.last()?;
-        let used: BTreeSet<&String> = parts.iter().flat_map(|part| &part.entry.variables).collect();
-        let known = used.into_iter().filter_map(|name| self.scope.parameters.get_key_value(name));
-        let parameters: Parameters = known.map(|(name, value)| (name.clone(), value.clone())).collect();
+        let parameters = self.parameters_of(parts);
         let mut annotations = BTreeMap::new();
         for part in parts {
             annotations.extend(part.entry.annotations.clone());
@@ -62,6 +60,16 @@ impl Composition {
             parameters,
             annotations,
         })
+    }
+
+    /// The parameters that the parts use. Which ones encrypted values use cannot be told, so that all that never change
+    /// in the life of an environment count as used there.
+    fn parameters_of(&self, parts: &[Part<'_>]) -> Parameters {
+        let encrypted = parts.iter().any(|part| !part.entry.recipients.is_empty());
+        let uses = |name: &str| parts.iter().any(|part| part.entry.variables.contains(name));
+        let used = |(name, _): &(&String, &String)| uses(name) || (encrypted && *name != variables::COMMIT);
+        let parameters = self.scope.parameters.iter().filter(used);
+        parameters.map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
     fn source(&self, part: &Part<'_>) -> Source {
