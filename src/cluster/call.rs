@@ -10,7 +10,7 @@ use http_body_util::BodyExt;
 use kube::client::Body;
 use serde_json::Value;
 
-use crate::cluster::connect::Cluster;
+use crate::cluster::Cluster;
 
 /// `Accept` for an object's metadata without its values.
 pub const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";

@@ -1,19 +1,27 @@
 //! Which kinds the server serves and under which paths.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use crate::cluster::call::{Call, encoded};
-use crate::cluster::connect::Cluster;
+use crate::cluster::Cluster;
 use crate::cluster::error::Error;
 use crate::model::object::{Kind, ObjectId};
+use crate::model::wire::{GROUP, VERSION};
 
+/// osier's own kinds.
+const PLURALS: [&str; 3] = ["repositories", "environments", "records"];
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
-/// The namespaced kinds of a server, each with its versions, the preferred one first.
+/// The kinds of a server.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Kinds(BTreeMap<Kind, Vec<Served>>);
+pub struct Kinds {
+    /// Namespaced kinds, each with its versions, the preferred one first.
+    namespaced: BTreeMap<Kind, Vec<Served>>,
+    /// Plurals of osier's own kinds.
+    own: BTreeSet<String>,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Served {
@@ -28,6 +36,16 @@ impl Cluster {
     /// `Call` if the server cannot be asked.
     pub async fn kinds(&self) -> Result<&Kinds, Error> {
         self.kinds.get_or_try_init(|| self.discover()).await
+    }
+
+    /// Makes sure that the server knows osier's kinds.
+    ///
+    /// # Errors
+    /// `NotInstalled`, with the line that installs them as hint.
+    pub async fn ensure_crds_present(&self) -> Result<(), Error> {
+        let own = &self.kinds().await?.own;
+        let missing: Vec<&str> = PLURALS.into_iter().filter(|plural| !own.contains(*plural)).collect();
+        if missing.is_empty() { Ok(()) } else { Err(Error::NotInstalled { missing: missing.join(", ") }) }
     }
 
     async fn discover(&self) -> Result<Kinds, Error> {
@@ -47,11 +65,15 @@ impl Kinds {
         for group in items(&list["items"]) {
             let name = group["metadata"]["name"].as_str().unwrap_or_default();
             for version in items(&group["versions"]) {
-                for resource in items(&version["resources"]).iter().filter(|it| it["scope"] == "Namespaced") {
-                    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+                let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+                let resources = items(&version["resources"]);
+                if name == GROUP && version["version"] == VERSION {
+                    self.own.extend(resources.iter().map(|resource| text(&resource["resource"])));
+                }
+                for resource in resources.iter().filter(|resource| resource["scope"] == "Namespaced") {
                     let kind = Kind::new(name, &text(&resource["responseKind"]["kind"]));
                     let served = Served { version: text(&version["version"]), plural: text(&resource["resource"]) };
-                    self.0.entry(kind).or_default().push(served);
+                    self.namespaced.entry(kind).or_default().push(served);
                 }
             }
         }
@@ -59,13 +81,13 @@ impl Kinds {
 
     /// Path of the objects of `kind` in `namespace`, in the preferred version; `None` if the server does not serve it.
     pub(super) fn collection(&self, kind: &Kind, namespace: &str) -> Option<String> {
-        self.0.get(kind)?.first().map(|served| path(&kind.group, served, namespace))
+        self.namespaced.get(kind)?.first().map(|served| path(&kind.group, served, namespace))
     }
 
     /// Path of the objects like `object`, in the version that its manifest names.
     pub(super) fn collection_as(&self, object: &ObjectId, api_version: &str) -> Result<String, Error> {
         let version = api_version.rsplit('/').next().unwrap_or_default();
-        self.0
+        self.namespaced
             .get(&object.kind)
             .and_then(|all| all.iter().find(|served| served.version == version))
             .map(|served| path(&object.kind.group, served, &object.namespace))

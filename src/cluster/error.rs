@@ -42,12 +42,12 @@ pub enum Error {
         source: Failure,
     },
     /// The server's answer has not the form that it must have.
-    #[error("{what} has an unexpected form at `{field}`")]
+    #[error("{what} has an unexpected form: {why}")]
     Malformed {
         /// Which object.
         what: String,
-        /// The first field that does not fit; no value.
-        field: String,
+        /// The first field that does not fit. Only osier's own kinds are read whole, and these hold no secrets.
+        why: String,
     },
     /// osier's kinds are not installed.
     #[error("the cluster does not know osier's kinds: {missing} missing")]
@@ -99,13 +99,17 @@ pub enum Error {
         /// Which object.
         what: String,
     },
-    /// A Record's seal, hash or place in the chain does not fit.
-    #[error("Record `{name}` is forged: {why}")]
-    Forged {
+    /// Somebody else has created the Record of this number.
+    #[error("Record `{name}` is somebody else's")]
+    AlreadyClaimed {
         /// Name of the Record.
         name: String,
-        /// What does not fit.
-        why: &'static str,
+    },
+    /// There is no object of this name.
+    #[error("there is no {what}")]
+    Missing {
+        /// Kind and name.
+        what: String,
     },
     /// The fingerprint key has not 32 bytes.
     #[error("Secret `{namespace}/osier-fingerprint` holds no key of 32 bytes")]
@@ -140,8 +144,8 @@ impl Error {
             Error::NamespaceTerminating { .. } => Reason::NamespaceTerminating,
             Error::NamespaceUnlabelled { .. } | Error::FingerprintKey { .. } => Reason::Forbidden,
             Error::NameTaken { .. } => Reason::NameTaken,
-            Error::Changed { .. } => Reason::Conflict,
-            Error::Forged { .. } => Reason::RecordForged,
+            Error::Missing { .. } => Reason::PolicyDenied,
+            Error::Changed { .. } | Error::AlreadyClaimed { .. } => Reason::Conflict,
         }
     }
 
@@ -149,7 +153,8 @@ impl Error {
     pub fn retry(&self) -> Retry {
         match self {
             Error::Call { source, .. } => source.retry(),
-            Error::NamespaceTerminating { .. } | Error::NamespaceMissing { .. } | Error::Changed { .. } => Retry::Later,
+            Error::NamespaceTerminating { .. } | Error::NamespaceMissing { .. } => Retry::Later,
+            Error::Changed { .. } | Error::AlreadyClaimed { .. } => Retry::Later,
             _ => Retry::Never,
         }
     }
@@ -171,6 +176,7 @@ impl Error {
             Error::FingerprintKey { namespace } => Some(format!(
                 "kubectl -n {namespace} delete secret osier-fingerprint (a new one is made; each workload restarts once)"
             )),
+            Error::Missing { .. } => Some("kubectl get repositories,environments -A".to_owned()),
             Error::Call { source, .. } => source.hint(),
             _ => None,
         }

@@ -7,7 +7,7 @@ use futures::stream;
 use serde_json::Value;
 
 use crate::cluster::call::{Call, METADATA, METADATA_LIST, encoded};
-use crate::cluster::connect::Cluster;
+use crate::cluster::Cluster;
 use crate::cluster::error::Error;
 use crate::cluster::metadata;
 use crate::model::object::{Kind, ObjectId};
@@ -120,7 +120,7 @@ impl Cluster {
     ///
     /// # Errors
     /// `UnknownKind`, `Call`.
-    pub async fn read_whole(&self, object: &ObjectId) -> Result<Option<Value>, Error> {
+    pub async fn get(&self, object: &ObjectId) -> Result<Option<Value>, Error> {
         self.read_as(object, crate::cluster::call::WHOLE).await
     }
 
@@ -144,5 +144,5 @@ impl Cluster {
 }
 
 fn malformed(kind: &Kind, field: &str) -> Error {
-    Error::Malformed { what: kind.kind.clone(), field: format!("metadata.{field}") }
+    Error::Malformed { what: kind.kind.clone(), why: format!("no metadata.{field}") }
 }

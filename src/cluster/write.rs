@@ -13,29 +13,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 
-use crate::cluster::connect::Cluster;
+use crate::cluster::Cluster;
 use crate::cluster::write::task::{Stop, Task};
 use crate::desired::manifest::Manifest;
-use crate::desired::set::DesiredSet;
 use crate::model::object::ObjectId;
 use crate::model::reason::{Reason, Retry};
-use crate::planning::live::LiveSet;
 use crate::planning::plan::{Phase, Plan, Step, Verb};
 
 /// Writes under way at once: where a kube-apiserver on two cores stops getting faster.
 const CONCURRENCY: usize = 32;
 
 /// What the steps of one plan have in common.
-#[derive(Clone, Copy, Debug)]
-pub struct WriteContext<'a> {
+#[derive(Clone, Debug)]
+pub struct WriteContext {
     /// The environment that owns the objects.
-    pub environment_id: &'a str,
+    pub environment_id: String,
+    /// The only namespace that is written to.
+    pub namespace: String,
     /// Number of the Record that the plan stands in.
     pub record: u64,
-    /// What the plan was made from.
-    pub desired: &'a DesiredSet,
-    /// What the plan was made from.
-    pub live: &'a LiveSet,
 }
 
 /// What became of each step, in the order of the plan.
@@ -85,6 +81,18 @@ impl Outcome {
         self.steps.iter().all(|step| matches!(step.result, StepOutcome::Done { .. }))
     }
 
+    /// The first step that took no effect by its own fault, with a reason and a sentence.
+    pub fn first_failure(&self) -> Option<(ObjectId, Reason, String)> {
+        self.steps.iter().find_map(|step| match &step.result {
+            StepOutcome::Failed { reason, message, .. } => Some((step.object.clone(), *reason, message.clone())),
+            StepOutcome::ForeignObject => {
+                let message = "an object of that name is there already and is not osier's".to_owned();
+                Some((step.object.clone(), Reason::AdoptionHeld, message))
+            }
+            StepOutcome::Done { .. } | StepOutcome::NotTried => None,
+        })
+    }
+
     /// Steps per verb that took effect.
     pub fn counts(&self) -> BTreeMap<String, u64> {
         let mut counts = BTreeMap::new();
@@ -106,7 +114,7 @@ impl Cluster {
         &self,
         plan: &Plan,
         manifests: &mut BTreeMap<ObjectId, Manifest>,
-        context: &WriteContext<'_>,
+        context: &WriteContext,
     ) -> Outcome {
         let mut results: BTreeMap<usize, StepOutcome> = BTreeMap::new();
         let mut pace = Pace { limit: CONCURRENCY, throttled: self.throttled() };
@@ -114,7 +122,7 @@ impl Cluster {
         for phase in numbered.chunk_by(|one, next| one.1.phase == next.1.phase) {
             let failed = Failed::collect(plan, &results);
             let (blocked, ready): (Vec<_>, Vec<_>) =
-                phase.iter().copied().partition(|(_, step)| failed.block(step, context.desired));
+                phase.iter().copied().partition(|(_, step)| failed.block(step));
             results.extend(blocked.into_iter().map(|(index, _)| (index, StepOutcome::NotTried)));
             results.extend(self.run(ready, manifests, context, &mut pace).await);
         }
@@ -131,7 +139,7 @@ impl Cluster {
         &self,
         steps: Vec<(usize, &Step)>,
         manifests: &mut BTreeMap<ObjectId, Manifest>,
-        context: &WriteContext<'_>,
+        context: &WriteContext,
         pace: &mut Pace,
     ) -> Vec<(usize, StepOutcome)> {
         let mut waiting = steps.into_iter();
@@ -148,9 +156,10 @@ impl Cluster {
         }
     }
 
-    async fn step(&self, step: &Step, manifest: Option<Manifest>, context: &WriteContext<'_>) -> StepOutcome {
+    async fn step(&self, step: &Step, manifest: Option<Manifest>, context: &WriteContext) -> StepOutcome {
         let task = Task { step, manifest: manifest.as_ref(), context };
         let result = match step.verb {
+            _ if step.object.namespace != context.namespace => Err(Stop::elsewhere(&step.object)),
             Verb::Create => self.create(&task).await,
             Verb::Update if step.stamps_only => self.stamp(&task).await,
             Verb::Update => self.update(&task).await,
@@ -195,12 +204,10 @@ impl<'a> Failed<'a> {
         }
     }
 
-    fn block(&self, step: &Step, desired: &DesiredSet) -> bool {
-        let references = desired.objects.get(&step.object).into_iter().flat_map(|object| &object.references);
-        let mut targets = references.map(|to| ObjectId::new(to.kind.clone(), &step.object.namespace, &to.name));
+    fn block(&self, step: &Step) -> bool {
         match step.phase {
             Phase::Deletes => !self.objects.is_empty(),
-            _ => self.before || targets.any(|target| self.objects.contains(&target)),
+            _ => self.before || step.needs.iter().any(|object| self.objects.contains(object)),
         }
     }
 }

@@ -27,6 +27,50 @@ pub enum Value {
     List(Vec<Value>),
 }
 
+impl Value {
+    /// A number: an integer where it is one, as the API server sees it.
+    pub fn number(value: f64) -> Self {
+        // 2^63 as a float; below it every integral float is exactly an i64.
+        const LIMIT: f64 = 9_223_372_036_854_775_808.0;
+        if value.fract() == 0.0 && (-LIMIT..LIMIT).contains(&value) {
+            #[allow(clippy::cast_possible_truncation, reason = "integral and in range")]
+            return Self::Int(value as i64);
+        }
+        Self::Float(value)
+    }
+
+    /// The value at a path of mapping keys.
+    pub fn get(&self, path: &[&str]) -> Option<&Value> {
+        path.iter().try_fold(self, |value, key| match value {
+            Self::Map(map) => map.get(*key),
+            _ => None,
+        })
+    }
+
+    /// Cleartext text.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The JSON that goes to the API server. **It exposes secrets**: this is the one place that turns decrypted leaves
+    /// into JSON, for a request body that is dropped after it was sent.
+    pub fn to_json(&self) -> serde_json::Value {
+        match self {
+            Self::Null => serde_json::Value::Null,
+            Self::Bool(value) => (*value).into(),
+            Self::Int(value) => (*value).into(),
+            Self::Float(value) => (*value).into(),
+            Self::Text(text) => text.as_str().into(),
+            Self::Secret(secret) => secret.to_json(),
+            Self::Map(map) => map.iter().map(|(key, value)| (key.clone(), value.to_json())).collect(),
+            Self::List(items) => items.iter().map(Value::to_json).collect(),
+        }
+    }
+}
+
 /// A decrypted leaf.
 #[derive(Debug)]
 pub struct Secret {
@@ -34,6 +78,18 @@ pub struct Secret {
     pub kind: SecretKind,
     /// For `Text` the string itself (UTF-8), for the others their decimal or `true`/`false` form.
     pub bytes: Cleartext,
+}
+
+impl Secret {
+    fn to_json(&self) -> serde_json::Value {
+        let text = String::from_utf8_lossy(self.bytes.expose());
+        match self.kind {
+            SecretKind::Text => text.into(),
+            SecretKind::Int => text.parse::<i64>().map_or(serde_json::Value::Null, Into::into),
+            SecretKind::Float => text.parse::<f64>().map_or(serde_json::Value::Null, Into::into),
+            SecretKind::Bool => (text == "true").into(),
+        }
+    }
 }
 
 /// The type of a decrypted leaf.

@@ -72,6 +72,34 @@ pub struct Ownership {
     pub entry: bool,
 }
 
+impl Ownership {
+    /// True if it carries all three marks of `environment_id`.
+    pub fn is_ours(&self, environment_id: &str) -> bool {
+        self.marks(environment_id) == 3
+    }
+
+    /// True if two of the three marks are there, so that the third may be put right.
+    pub fn may_repair(&self, environment_id: &str) -> bool {
+        self.marks(environment_id) >= 2
+    }
+
+    /// True if label and entry are there and the annotation names nobody else.
+    pub fn may_delete(&self, environment_id: &str) -> bool {
+        self.label.as_deref() == Some(environment_id) && self.entry && self.other(environment_id).is_none()
+    }
+
+    /// The id of another environment that its label or annotation names.
+    pub fn other(&self, environment_id: &str) -> Option<&str> {
+        [&self.label, &self.annotation].into_iter().flatten().map(String::as_str).find(|id| *id != environment_id)
+    }
+
+    /// How many of the three marks are there.
+    pub fn marks(&self, environment_id: &str) -> usize {
+        let ours = |mark: &Option<String>| mark.as_deref() == Some(environment_id);
+        usize::from(ours(&self.label)) + usize::from(ours(&self.annotation)) + usize::from(self.entry)
+    }
+}
+
 /// osier's annotations, as far as they are there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stamps {

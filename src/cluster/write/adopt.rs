@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::cluster::connect::Cluster;
+use crate::cluster::Cluster;
 use crate::cluster::fields::{Leaves, as_adopted, digest, fields_of_config};
 use crate::cluster::metadata::{self, LAST_APPLIED};
 use crate::cluster::wire_object::set_fields;
@@ -19,7 +19,7 @@ impl Cluster {
     pub(super) async fn adopt(&self, task: &Task<'_>) -> Result<String, Stop> {
         let decided = task.live()?;
         let (object, now) = self.now_same(task, &decided.uid).await?;
-        if now.ownership.is_ours(task.context.environment_id) {
+        if now.ownership.is_ours(&task.context.environment_id) {
             return self.write_over(task, &now).await; // claimed before a crash
         }
         let same = now.generation == decided.generation && now.before.other_fields == decided.before.other_fields;
@@ -52,7 +52,7 @@ impl Cluster {
 
     /// Puts our marks on and takes the old managers off; the rest of the object stays as it is.
     async fn claim_object(&self, task: &Task<'_>, object: &Value, now: &Live) -> Result<Live, Stop> {
-        let id = task.context.environment_id;
+        let id = &task.context.environment_id;
         let fields = json!({"f:metadata": {"f:labels": {format!("f:{}", wire::ENVIRONMENT): {}},
             "f:annotations": {format!("f:{}", wire::ENVIRONMENT): {}}}});
         let api_version = &task.manifest()?.api_version;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::cluster::call::Call;
-use crate::cluster::connect::Cluster;
+use crate::cluster::Cluster;
 use crate::cluster::fields::as_applied;
 use crate::cluster::ignore::FieldPath;
 use crate::cluster::metadata;
@@ -77,7 +77,7 @@ impl Cluster {
         let body = json!({"metadata": {"managedFields": entries}});
         let call = merge_patch(&self.path(task).await?, &now, body).sensitive(task.sensitive());
         let answer = self.call(&call).await?;
-        let (_, after) = metadata::read(&answer.body, &task.object().kind, task.context.environment_id)
+        let (_, after) = metadata::read(&answer.body, &task.object().kind, &task.context.environment_id)
             .map_err(|_| Stop::conflict("the API server's answer is not the object"))?;
         Ok(after)
     }

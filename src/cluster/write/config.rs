@@ -3,9 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use crate::cluster::call::Call;
-use crate::cluster::connect::Cluster;
+use crate::cluster::Cluster;
 use crate::cluster::fields;
-use crate::cluster::wire_object::{annotations, set_fields};
+use crate::cluster::wire_object::annotations;
 use crate::cluster::write::settle::Sent;
 use crate::cluster::write::task::{Stop, Task, WRITE, merge_patch};
 use crate::model::wire;
@@ -140,8 +140,8 @@ fn pointer(map: &str, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::planning::live::Before;
-    use crate::planning::live::{Ownership, Stamps};
+    use crate::cluster::wire_object::set_fields;
+    use crate::planning::live::{Before, Ownership, Stamps};
 
     #[test]
     fn labels_that_left_git_go_and_foreign_ones_stay() {

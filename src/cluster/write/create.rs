@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::cluster::call::{Answer, Call};
-use crate::cluster::connect::Cluster;
+use crate::cluster::Cluster;
 use crate::cluster::fields::{self, Leaves};
 use crate::cluster::wire_object::set_fields;
 use crate::cluster::write::settle::Sent;
@@ -35,7 +35,7 @@ impl Cluster {
     /// Goes on with an object that was there already: as an update if it is ours, else not at all.
     pub(super) async fn take(&self, task: &Task<'_>, live: Live, repeated: bool) -> Result<String, Stop> {
         match () {
-            () if !live.ownership.is_ours(task.context.environment_id) => Err(Stop::Foreign),
+            () if !live.ownership.is_ours(&task.context.environment_id) => Err(Stop::Foreign),
             () if live.terminating => Err(Stop::conflict("it is being deleted")),
             () if repeated && task.took_effect(&live) => Ok(live.resource_version),
             () => self.write_over(task, &live).await,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::cluster::call::Call;
-use crate::cluster::connect::Cluster;
+use crate::cluster::Cluster;
 use crate::cluster::write::create::Posted;
 use crate::cluster::write::task::{Stop, Task};
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::cluster::connect::Cluster;
+use crate::cluster::Cluster;
 use crate::cluster::fields::{self, Owners};
 use crate::cluster::metadata;
 use crate::cluster::write::task::{Stop, Task, merge_patch};
@@ -25,7 +25,7 @@ impl Cluster {
     /// The write itself has taken effect: if the patch fails, the next pass finds the difference.
     pub(super) async fn settle(&self, task: &Task<'_>, answer: &Value, sent: &Sent) -> Result<String, Stop> {
         let kind = &task.object().kind;
-        let Ok((_, live)) = metadata::read(answer, kind, task.context.environment_id) else {
+        let Ok((_, live)) = metadata::read(answer, kind, &task.context.environment_id) else {
             return Err(Stop::conflict("the API server's answer is not the object"));
         };
         let owners = Owners::read(answer);

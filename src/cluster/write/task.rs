@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::cluster::call::{Call, Failure};
-use crate::cluster::connect::Cluster;
+use crate::cluster::Cluster;
 use crate::cluster::error::Error;
 use crate::cluster::ignore::{self, FieldPath};
 use crate::cluster::metadata;
@@ -23,7 +23,7 @@ pub(super) const WRITE: &str = "?fieldManager=osier&fieldValidation=Strict";
 pub(super) struct Task<'a> {
     pub step: &'a Step,
     pub manifest: Option<&'a Manifest>,
-    pub context: &'a WriteContext<'a>,
+    pub context: &'a WriteContext,
 }
 
 /// Why a step took no effect.
@@ -39,6 +39,12 @@ impl Stop {
     /// Somebody else was faster: the next pass sees what there is.
     pub(super) fn conflict(message: &str) -> Self {
         Stop::Failed { reason: Reason::Conflict, message: message.to_owned(), retry: Retry::Later }
+    }
+
+    /// No plan may name an object of another namespace; this is the last place to see to it.
+    pub(super) fn elsewhere(object: &ObjectId) -> Self {
+        let message = format!("`{}` is not the environment's namespace", object.namespace);
+        Stop::Failed { reason: Reason::PolicyDenied, message, retry: Retry::Never }
     }
 }
 
@@ -70,14 +76,12 @@ impl Task<'_> {
 
     /// The live object that the step was decided on.
     pub(super) fn live(&self) -> Result<&Live, Stop> {
-        let live = self.context.live.objects.get(self.object());
-        let decided = self.step.precondition.as_ref().map(|it| it.uid.as_str());
-        live.filter(|live| Some(live.uid.as_str()) == decided).ok_or_else(|| Stop::conflict("it is gone or another object"))
+        self.step.precondition.as_ref().ok_or_else(|| Stop::conflict("the plan names no live object"))
     }
 
     pub(super) fn marks(&self) -> Marks<'_> {
         Marks {
-            environment_id: self.context.environment_id,
+            environment_id: &self.context.environment_id,
             inputs: &self.step.inputs,
             fingerprint: self.step.fingerprint.as_deref(),
             record: self.context.record,
@@ -103,7 +107,7 @@ impl Task<'_> {
     pub(super) fn took_effect(&self, live: &Live) -> bool {
         live.stamps.inputs.as_deref() == Some(&self.step.inputs)
             && live.stamps.record == Some(self.context.record)
-            && live.ownership.may_repair(self.context.environment_id)
+            && live.ownership.may_repair(&self.context.environment_id)
     }
 }
 
@@ -127,14 +131,14 @@ impl Cluster {
 
     /// The live object now; `None` if it is gone.
     pub(super) async fn now(&self, task: &Task<'_>) -> Result<Option<Live>, Stop> {
-        Ok(self.read(task.object(), task.context.environment_id).await?)
+        Ok(self.read(task.object(), &task.context.environment_id).await?)
     }
 
     /// The live object now and its metadata, if it is the one that the step was decided on.
     pub(super) async fn now_same(&self, task: &Task<'_>, uid: &str) -> Result<(Value, Live), Stop> {
         let found = self.read_metadata(task.object()).await?;
         let read = |object: Value| {
-            let (_, live) = metadata::read(&object, &task.object().kind, task.context.environment_id).ok()?;
+            let (_, live) = metadata::read(&object, &task.object().kind, &task.context.environment_id).ok()?;
             Some((object, live))
         };
         let same = found.and_then(read).filter(|(_, live)| live.uid == uid);

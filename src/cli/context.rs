@@ -1,0 +1,153 @@
+//! What most commands need first: the API server, the Repository, the person, the keys, the clone.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use jiff::Timestamp;
+
+use crate::cli::failure::Failure;
+use crate::cluster::Cluster;
+use crate::git::mirror::Mirror;
+use crate::git::worktree::Worktree;
+use crate::keys::Keyring;
+use crate::model::digest::b32;
+use crate::model::environment::Environment;
+use crate::model::repository::Repository;
+use crate::reconcile::desire::Outlines;
+use crate::reconcile::error::Error;
+use crate::reconcile::world::World;
+use crate::report::failure;
+use crate::settings::Settings;
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let (reason, hint) = (error.reason(), error.hint());
+        match error {
+            Error::Blocked { message, problems, .. } if !problems.is_empty() => {
+                let (message, many) = (format!("nothing was applied: {message}"), problems.len() > 1);
+                let message = if many { format!("nothing was applied: {} problems", problems.len()) } else { message };
+                Failure::problems(message, problems)
+            }
+            error => Failure::new(error, reason, hint),
+        }
+    }
+}
+
+impl From<crate::cluster::error::Error> for Failure {
+    fn from(error: crate::cluster::error::Error) -> Self {
+        let (reason, hint) = (error.reason(), error.hint());
+        Failure::new(error, reason, hint)
+    }
+}
+
+impl From<crate::git::error::Error> for Failure {
+    fn from(error: crate::git::error::Error) -> Self {
+        let (reason, hint) = (error.reason(), error.hint());
+        Failure::new(error, reason, hint)
+    }
+}
+
+/// The API server that the kubeconfig names, with the custom resources in place.
+///
+/// # Errors
+/// No kubeconfig, no answer, no custom resources: with the line that installs them.
+pub async fn cluster(settings: &Settings) -> Result<Cluster, Failure> {
+    let cluster = Cluster::connect(settings.common.kubeconfig.as_deref(), settings.common.context.as_deref()).await?;
+    cluster.ensure_crds_present().await?;
+    Ok(cluster)
+}
+
+/// The Repository that the arguments or the clone's remotes name, or the only one there is.
+///
+/// # Errors
+/// None fits, or several do.
+pub async fn repository(settings: &Settings, cluster: &Cluster) -> Result<Repository, Failure> {
+    if let Some(name) = &settings.common.repository {
+        return Ok(cluster.repository(name).await?);
+    }
+    let all = cluster.repositories().await?;
+    let remotes = clone(settings).map(|worktree| places(&worktree)).unwrap_or_default();
+    let urls = |repository: &Repository| [vec![repository.spec.url.clone()], repository.spec.fallback_urls.clone()].concat();
+    let fitting: Vec<&Repository> =
+        all.iter().filter(|repository| urls(repository).iter().any(|url| remotes.iter().any(|place| same(url, place)))).collect();
+    let names: Vec<&str> = all.iter().filter_map(|repository| repository.metadata.name.as_deref()).collect();
+    match (fitting.as_slice(), all.as_slice()) {
+        ([one], _) => Ok((*one).clone()),
+        ([], [one]) => Ok(one.clone()),
+        ([], []) => Err(Failure::usage("there is no Repository in this cluster", "make one: see *Install* in the README")),
+        _ => Err(Failure::usage("it is not clear which Repository is meant", format!("pass --repository; there are: {}", names.join(", ")))),
+    }
+}
+
+/// A pass's surroundings: mirror in the user's cache, keys from `--keys` or the person's sops identities.
+///
+/// # Errors
+/// As `cluster` and `repository`; the mirror or the keys cannot be opened.
+pub async fn world(settings: &Settings) -> Result<World, Failure> {
+    let cluster = cluster(settings).await?;
+    let repository = repository(settings, &cluster).await?;
+    let fingerprint_key = cluster.fingerprint_key(&repository.spec.home).await?;
+    let mirror = Mirror::open(&mirror_directory(settings, &repository.spec.url)?, &repository.spec.url).await?;
+    let keyring = keyring(settings);
+    let (outlines, memory) = (Outlines::default(), HashMap::new());
+    Ok(World { cluster, repository, mirror, keyring, fingerprint_key, now: Timestamp::now, outlines, memory })
+}
+
+/// The keys at hand. Files that hold no identity are named on stderr; the others serve.
+pub fn keyring(settings: &Settings) -> Keyring {
+    let (keyring, errors) = match &settings.common.keys {
+        Some(directory) => Keyring::from_directory(directory),
+        None => Keyring::from_person(|name: &str| settings.process.get(name).map(str::to_owned)),
+    };
+    for error in errors {
+        anstream::eprint!("{}", failure::text(&error, error.hint().as_deref()).replacen("error:", "warning:", 1));
+    }
+    keyring
+}
+
+/// The clone to work in.
+///
+/// # Errors
+/// There is none.
+pub fn clone(settings: &Settings) -> Result<Rc<Worktree>, Failure> {
+    Ok(Rc::new(Worktree::discover(&settings.directory)?))
+}
+
+/// The Environment, which has to be there.
+///
+/// # Errors
+/// There is none of that name.
+pub async fn environment(cluster: &Cluster, home: &str, name: &str) -> Result<Environment, Failure> {
+    if let Some(environment) = cluster.environment(home, name).await? {
+        return Ok(environment);
+    }
+    let names: Vec<String> = cluster.environments(home).await?.into_iter().filter_map(|environment| environment.metadata.name).collect();
+    let hint = match names.as_slice() {
+        [] => format!("nothing was applied yet: `osier apply {name}`"),
+        names => format!("there are: {}", names.join(", ")),
+    };
+    Err(Failure::usage(format!("there is no environment `{name}`"), hint))
+}
+
+fn mirror_directory(settings: &Settings, url: &str) -> Result<PathBuf, Failure> {
+    let cache = settings.process.cache();
+    let cache = cache.ok_or_else(|| Failure::usage("there is no place for the mirror", "set $HOME or $XDG_CACHE_HOME"))?;
+    let directory = cache.join("mirrors").join(b32(26, [url]));
+    std::fs::create_dir_all(&directory).map_err(|error| Failure::general(error, format!("make {} writable", directory.display())))?;
+    Ok(directory)
+}
+
+fn places(worktree: &Worktree) -> Vec<String> {
+    let root = worktree.root().to_string_lossy().into_owned();
+    worktree.remotes().into_iter().map(|(_, url)| url).chain([root]).collect()
+}
+
+/// Two spellings of one place: `file://` and a final `/` or `.git` do not count.
+fn same(a: &str, b: &str) -> bool {
+    fn bare(url: &str) -> &Path {
+        let url = url.strip_prefix("file://").unwrap_or(url).trim_end_matches('/');
+        Path::new(url.strip_suffix(".git").unwrap_or(url))
+    }
+    bare(a) == bare(b)
+}

@@ -1,0 +1,43 @@
+//! `osier hold`: stay at what is applied now.
+
+use serde_json::json;
+
+use crate::cli::context;
+use crate::cli::failure::{Failure, Finding};
+use crate::cli::times;
+use crate::settings::Settings;
+
+/// Stay at what is applied now, until `osier release`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Example: osier hold production --reason 'sale until Monday'")]
+pub struct Args {
+    /// The environment.
+    pub environment: String,
+    /// Why.
+    #[arg(long)]
+    pub reason: String,
+    /// When an alert is due, such as 2d; the hold itself stays.
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+}
+
+/// Writes `spec.hold` with the head's record.
+///
+/// # Errors
+/// Nothing was applied yet, or the API server refuses.
+pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
+    let cluster = context::cluster(settings).await?;
+    let repository = context::repository(settings, &cluster).await?;
+    let home = &repository.spec.home;
+    let environment = context::environment(&cluster, home, &args.environment).await?;
+    let head = environment.status.as_ref().and_then(|status| status.head.as_ref());
+    let Some(head) = head else {
+        return Err(Failure::usage("nothing was applied yet", format!("run `osier apply {}`", args.environment)));
+    };
+    let until = args.until.as_deref().map(times::end).transpose()?;
+    let (to, by) = (format!("#{}", head.number), cluster.who_am_i().await?);
+    let hold = json!({"to": to, "until": until, "by": by, "reason": args.reason});
+    cluster.patch_environment(home, &args.environment, &json!({"spec": {"hold": hold}})).await?;
+    anstream::println!("{} stays at record {to} until `osier release {}`", args.environment, args.environment);
+    Ok(Finding::Nothing)
+}

@@ -1,0 +1,66 @@
+//! One file opened: all its documents, with values.
+
+use std::collections::BTreeMap;
+
+use crate::desired::outline::Leaf;
+use crate::desired::sops::DataKey;
+use crate::desired::unit::{self, Contents};
+use crate::desired::value::Value;
+use crate::desired::yaml;
+use crate::model::problem::Problem;
+use crate::model::reason::Reason;
+
+/// One document of an opened file.
+#[derive(Debug)]
+pub struct Document {
+    /// Index in the file, from 0, as in outlines.
+    pub index: usize,
+    /// Line where it starts, from 1.
+    pub line: u32,
+    /// The whole object; what was encrypted is `Value::Secret`.
+    pub value: Value,
+    /// Where its leaves are, by the paths of outlines.
+    pub leaves: BTreeMap<String, Leaf>,
+}
+
+/// Opens a file with the data key that `keys` unwrapped; `None` for cleartext.
+///
+/// # Guarantees
+/// The MAC of an encrypted file was verified over these bytes.
+///
+/// # Errors
+/// `CannotDecrypt` without a key or with the wrong one, or if the file was changed without sops; no value is in any text.
+pub fn open(path: &str, bytes: &[u8], data_key: Option<&DataKey>) -> Result<Vec<Document>, Vec<Problem>> {
+    let contents = Contents::read(path, bytes)?;
+    let values = match &contents {
+        Contents::Cleartext(documents) => cleartext(path, documents)?,
+        Contents::Encrypted(file) => {
+            let Some(key) = data_key else {
+                let problem = Problem::new(path, "the file is encrypted, and no key at hand opens it");
+                let hint = format!("add a recipient whose key osier has to .sops.yaml, then `sops updatekeys {path}`");
+                return Err(vec![problem.because(Reason::CannotDecrypt).hint(hint)]);
+            };
+            file.open(key)?
+        }
+    };
+    let shapes = contents.documents(bytes, "");
+    let documents = shapes.into_iter().zip(values).map(|(shape, value)| Document {
+        index: shape.index,
+        line: shape.line,
+        leaves: unit::leaves_of(&shape),
+        value,
+    });
+    Ok(documents.collect())
+}
+
+fn cleartext(path: &str, documents: &[yaml::Document]) -> Result<Vec<Value>, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut values = Vec::new();
+    for document in documents {
+        match yaml::kubernetes(&document.node) {
+            Ok(value) => values.push(value),
+            Err(errors) => problems.extend(errors.into_iter().map(|error| error.problem(path))),
+        }
+    }
+    if problems.is_empty() { Ok(values) } else { Err(problems) }
+}

@@ -1,0 +1,99 @@
+//! What a look at the remote says: `Known`, or `Unknown` with the reason. Only `Known` leads to a plan.
+
+use crate::git::error::Cause;
+use crate::model::reason::{Reason, Retry};
+use crate::model::tree::GitId;
+
+/// The answer of a fetch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fetch {
+    /// The protected branch as it is.
+    Known(Known),
+    /// Nothing is known: everything stays as it is.
+    Unknown(Unknown),
+}
+
+/// A tip that the remote has and that continues what was accepted.
+///
+/// # Guarantees
+/// Only a fetch makes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    tip: GitId,
+}
+
+impl Known {
+    pub(in crate::git) fn new(tip: GitId) -> Self {
+        Self { tip }
+    }
+
+    /// The tip of the protected branch.
+    pub fn tip(&self) -> GitId {
+        self.tip
+    }
+}
+
+/// Which tips were accepted before. Without any, the first one seen is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Accepted {
+    /// The last accepted tip (`Repository.status`); a new one has to descend from it.
+    pub last: Option<GitId>,
+    /// The tip that an administrator allowed (`Repository.spec.allow`), whatever it descends from.
+    pub allowed: Option<GitId>,
+}
+
+/// Why a remote's state is not known.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unknown {
+    /// No answer, or no usable one.
+    #[error("could not read the remote")]
+    Unreachable {
+        /// What was wrong, without credentials.
+        source: Cause,
+    },
+    /// It answered, and has no ref at all.
+    #[error("the remote is empty")]
+    Empty,
+    /// It has refs, but not the protected branch.
+    #[error("the remote has no branch `{branch:.200}`")]
+    BranchMissing {
+        /// The protected branch.
+        branch: String,
+    },
+    /// The branch was rewritten, or another repository stands behind the URL.
+    #[error("`{branch}` is at `{tip}`, which does not descend from the accepted `{accepted}`")]
+    NotDescendant {
+        /// The protected branch.
+        branch: String,
+        /// Its tip now.
+        tip: GitId,
+        /// The tip that was accepted last.
+        accepted: GitId,
+    },
+}
+
+impl Unknown {
+    /// `RepositoryUnreachable`, or `RepositorySuspicious` if the remote answered.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Unreachable { .. } => Reason::RepositoryUnreachable,
+            Self::Empty | Self::BranchMissing { .. } | Self::NotDescendant { .. } => Reason::RepositorySuspicious,
+        }
+    }
+
+    /// The remote may be another one at the next look.
+    pub fn retry(&self) -> Retry {
+        Retry::Later
+    }
+
+    /// What to do.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Unreachable { .. } => "try `git ls-remote` with the Repository's URL".into(),
+            Self::Empty | Self::BranchMissing { .. } => "push the branch, or correct `url` or `protectedBranch`".into(),
+            Self::NotDescendant { tip, .. } => {
+                format!("restore the branch, or let an administrator add `tip: {tip}` to the Repository's `spec.allow`")
+            }
+        })
+    }
+}

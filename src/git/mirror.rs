@@ -1,0 +1,130 @@
+//! The bare mirror of a remote, owned by one thread that answers requests over a bounded channel.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::git::error::{Cause, Error};
+use crate::git::fetch::{Accepted, Fetch};
+use crate::git::objects::Objects;
+use crate::git::store::{Seen, Store, check_branch};
+use crate::model::tree::GitId;
+
+/// Requests that may wait; more wait at the sender.
+const QUEUE: usize = 64;
+
+/// A handle to the thread that owns one mirror; the thread ends when the last handle is gone.
+#[derive(Clone)]
+pub struct Mirror {
+    requests: mpsc::Sender<Request>,
+}
+
+/// A fetch is told apart, so that those that wait together are answered by one look at the remote.
+enum Request {
+    Fetch { branch: String, accepted: Accepted, answer: oneshot::Sender<Result<Fetch, Error>> },
+    Run(Box<dyn FnOnce(&mut Store) + Send>),
+}
+
+impl Mirror {
+    /// Opens the mirror of `url` in `directory`, or makes an empty one. The remote is not asked and the URL is not stored.
+    ///
+    /// A directory that is no mirror is put aside as `<directory>.broken`; a damaged mirror is replaced by the next fetch.
+    ///
+    /// # Errors
+    /// `Setup`, `Open`.
+    pub async fn open(directory: &Path, url: &str) -> Result<Self, Error> {
+        let (opened, answer) = oneshot::channel();
+        let (requests, received) = mpsc::channel(QUEUE);
+        let (path, url) = (directory.to_owned(), url.to_owned());
+        std::thread::Builder::new()
+            .name("git-mirror".into())
+            .spawn(move || {
+                let store = Store::open(&path, &url);
+                let (store, result) = match store {
+                    Ok(store) => (Some(store), Ok(())),
+                    Err(e) => (None, Err(e)),
+                };
+                if let (Ok(()), Some(store)) = (opened.send(result), store) {
+                    serve(store, received);
+                }
+            })
+            .map_err(|e| Error::Open { path: directory.to_owned(), source: Cause::from(&e) })?;
+        answer.await.map_err(|_| Error::Closed)??;
+        Ok(Self { requests })
+    }
+
+    /// Looks at the remote and gets `branch`, the protected one, with its whole history.
+    ///
+    /// # Guarantees
+    /// Nothing is pruned; the mirror's branch moves only if the answer is `Known`.
+    /// Fetches that wait together are answered by one look at the remote that begins after all of them.
+    ///
+    /// # Errors
+    /// `BranchName`, `Reference`, `Object`, `Closed`: ours. What is wrong with the remote is `Unknown`.
+    pub async fn fetch(&self, branch: &str, accepted: Accepted) -> Result<Fetch, Error> {
+        check_branch(branch)?;
+        let (answer, result) = oneshot::channel();
+        self.send(Request::Fetch { branch: branch.to_owned(), accepted, answer }).await?;
+        result.await.map_err(|_| Error::Closed)?
+    }
+
+    /// Reads commits, trees and blobs on the mirror's thread. A read whose caller is gone by then is not begun.
+    ///
+    /// # Errors
+    /// Those of `read`, and `Closed`.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Objects<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.run(move |store| store.read(read)).await
+    }
+
+    /// Keeps a commit for good, whatever happens to its branch.
+    ///
+    /// # Errors
+    /// `NotFound`, `Reference`, `Closed`.
+    pub async fn pin(&self, commit: GitId) -> Result<(), Error> {
+        self.run(move |store| store.pin(commit)).await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Store) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (answer, result) = oneshot::channel();
+        let job = move |store: &mut Store| {
+            if !answer.is_closed() {
+                give(answer, job(store));
+            }
+        };
+        self.send(Request::Run(Box::new(job))).await?;
+        result.await.map_err(|_| Error::Closed)?
+    }
+
+    async fn send(&self, request: Request) -> Result<(), Error> {
+        self.requests.send(request).await.map_err(|_| Error::Closed)
+    }
+}
+
+/// Answers requests in their order until no handle is left. All that wait are taken at once.
+fn serve(mut store: Store, mut received: mpsc::Receiver<Request>) {
+    let mut batch = Vec::with_capacity(QUEUE);
+    while received.blocking_recv_many(&mut batch, QUEUE) > 0 {
+        let mut seen: BTreeMap<String, Seen> = BTreeMap::new();
+        for request in batch.drain(..) {
+            match request {
+                Request::Run(job) => job(&mut store),
+                Request::Fetch { branch, accepted, answer } => {
+                    let seen = seen.entry(branch.clone()).or_insert_with(|| store.look(&branch));
+                    give(answer, store.judge(&branch, accepted, seen));
+                }
+            }
+        }
+    }
+}
+
+/// Nobody has to wait for the answer any more: that is no error.
+fn give<T>(answer: oneshot::Sender<T>, value: T) {
+    drop(answer.send(value));
+}

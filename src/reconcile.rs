@@ -1,0 +1,256 @@
+//! L3: THE PIPELINE, the only module that knows the order of the steps.
+//!
+//! `prepare` reads and decides, `reconcile` goes on to write. A preview stops between the two, so what is shown is what is done.
+//!
+//! ```text
+//! subject ─▶ target ─▶ desire ─▶ look ─▶ open ─▶ plan ─▶ consent ─▶ claim ─▶ execute ─▶ settle
+//!   CRs       git       git      cluster   keys    pure    pure      cluster   cluster    cluster
+//! ```
+
+pub mod adoption;
+pub mod consent;
+pub mod desire;
+pub mod error;
+pub mod history;
+pub mod hold;
+pub mod open;
+pub mod prepare;
+pub mod settle;
+pub mod source;
+pub mod subject;
+pub mod target;
+pub mod world;
+
+use crate::cluster::write::{Outcome, WriteContext};
+use crate::desired::config::Mode;
+use crate::model::environment::{EnvironmentStatus, Hold};
+use crate::model::reason::Reason;
+use crate::model::record::{Record, RecordResult};
+use crate::planning::plan::Plan;
+use crate::reconcile::error::Error;
+use crate::reconcile::prepare::Prepared;
+use crate::reconcile::settle::Verdict;
+use crate::reconcile::world::World;
+
+/// What a pass is asked for.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// Name of the environment.
+    pub environment: String,
+    /// A commit of the protected branch instead of its tip.
+    pub revision: Option<String>,
+    /// What made osier look: push, timer, drift, person.
+    pub trigger: &'static str,
+    /// Complete a Record that somebody else began a moment ago.
+    pub take_over: bool,
+    /// Go on as if `spec.hold` said this: for previews of a rollback.
+    pub hold: Option<Hold>,
+}
+
+impl Ask {
+    /// A person wants the tip applied.
+    pub fn by_person(environment: &str) -> Self {
+        Self { environment: environment.to_owned(), revision: None, trigger: "person", take_over: false, hold: None }
+    }
+}
+
+/// How a pass ended.
+#[derive(Debug)]
+pub struct Settled {
+    /// What the conditions say.
+    pub verdict: Verdict,
+    /// What was planned.
+    pub plan: Plan,
+    /// What came of each step; `None` if nothing was to be written.
+    pub outcome: Option<Outcome>,
+    /// Number of the new Record, if there is one.
+    pub record: Option<u64>,
+}
+
+/// Makes one environment equal to its target, once.
+///
+/// # Guarantees
+/// Every write of a new revision, rollback or release comes after its Record. A revision with a problem gets no write.
+/// The conditions of the Environment say how it ended, errors included, as far as the API server can be reached.
+///
+/// # Errors
+/// Why the pass did not come to its end.
+pub async fn reconcile(world: &mut World, ask: &Ask) -> Result<Settled, Error> {
+    let result = pass(world, ask).await;
+    if let Err(error) = &result {
+        tell(world, ask, error).await;
+    }
+    result
+}
+
+async fn pass(world: &mut World, ask: &Ask) -> Result<Settled, Error> {
+    let start = prepare::begin(world, ask).await?;
+    subject::ensure(world, &start.subject).await?;
+    subject::take_over(world, &start.subject, ask.take_over).await?;
+    let prepared = prepare::prepare(world, ask, start).await?;
+    carry_out(world, ask, prepared).await
+}
+
+async fn carry_out(world: &mut World, ask: &Ask, mut prepared: Prepared) -> Result<Settled, Error> {
+    if prepared.mode == Mode::Observe {
+        let message = format!("observing {}: {}", prepared.target.commit.short(), crate::report::plan::summary(&prepared.plan));
+        let verdict = Verdict { ready: true, reason: Reason::Observing, message, stalled: false };
+        settle(world, &prepared, &verdict, false).await?;
+        return Ok(Settled { verdict, plan: prepared.plan, outcome: None, record: None });
+    }
+    let environment = &world.memory[&ask.environment].environment;
+    let allowed_by = consent::given(&prepared.plan, &environment.spec.allow, &ask.environment)?;
+    if !needs_record(&prepared) {
+        return without_record(world, ask, prepared).await;
+    }
+    prepare::open_the_rest(world, &mut prepared).await?;
+    let record = claim(world, ask, &prepared, allowed_by).await?;
+    let number = record.spec.number;
+    let outcome = execute(world, &mut prepared, number).await;
+    let verdict = verdict(&prepared, &outcome);
+    complete(world, ask, &record, &outcome, &verdict).await?;
+    let reached = verdict.ready;
+    settle(world, &prepared, &verdict, reached).await?;
+    remember(world, &mut prepared, reached);
+    Ok(Settled { verdict, plan: prepared.plan, outcome: Some(outcome), record: Some(number) })
+}
+
+/// A new revision, rollback or release gets a Record; a repair re-asserts the current one.
+fn needs_record(prepared: &Prepared) -> bool {
+    prepared.plan.steps.iter().any(|step| !step.repair) || prepared.begins_hold
+}
+
+async fn without_record(world: &mut World, ask: &Ask, mut prepared: Prepared) -> Result<Settled, Error> {
+    prepare::open_the_rest(world, &mut prepared).await?;
+    let number = world.memory[&ask.environment].chain.head.as_ref().map_or(0, |head| head.spec.number);
+    let outcome = if prepared.plan.steps.is_empty() { None } else { Some(execute(world, &mut prepared, number).await) };
+    let verdict = match &outcome {
+        Some(outcome) => verdict(&prepared, outcome),
+        None => applied(&prepared),
+    };
+    settle(world, &prepared, &verdict, verdict.ready).await?;
+    let reached = verdict.ready;
+    remember(world, &mut prepared, reached);
+    Ok(Settled { verdict, plan: prepared.plan, outcome, record: None })
+}
+
+/// Creates Record n, Pending, before the first write. Its name is the claim.
+async fn claim(world: &mut World, ask: &Ask, prepared: &Prepared, allowed_by: Vec<String>) -> Result<Record, Error> {
+    let chain = &world.memory[&ask.environment].chain;
+    let entry = history::Entry {
+        environment: &ask.environment,
+        environment_id: &prepared.subject.id,
+        target: &prepared.target,
+        info: &prepared.info,
+        desired: prepared.desired(),
+        plan: &prepared.plan,
+        trigger: ask.trigger,
+        issues: prepared.issues.clone(),
+        allowed_by,
+    };
+    let spec = history::spec(&entry, chain, &world.fingerprint_key, (world.now)());
+    let record = world.cluster.claim_record(world.home(), world.name(), spec).await?;
+    world.mirror.pin(prepared.target.commit).await?;
+    if let Some(memory) = world.memory.get_mut(&ask.environment) {
+        memory.chain.next = record.spec.number + 1;
+    }
+    Ok(record)
+}
+
+async fn execute(world: &World, prepared: &mut Prepared, record: u64) -> Outcome {
+    let context = WriteContext { environment_id: prepared.subject.id.clone(), namespace: prepared.namespace.clone(), record };
+    world.cluster.execute(&prepared.plan, &mut prepared.manifests, &context).await
+}
+
+async fn complete(world: &mut World, ask: &Ask, record: &Record, outcome: &Outcome, verdict: &Verdict) -> Result<(), Error> {
+    let result = if verdict.ready { RecordResult::Applied } else { RecordResult::Failed };
+    let reason = if verdict.ready { Reason::Applied } else { verdict.reason };
+    let status = history::status(record, result, reason.as_str(), outcome.counts(), (world.now)());
+    let completed = world.cluster.complete_record(record, &status).await?;
+    if let Some(memory) = world.memory.get_mut(&ask.environment) {
+        memory.chain.add(completed);
+    }
+    Ok(())
+}
+
+fn verdict(prepared: &Prepared, outcome: &Outcome) -> Verdict {
+    match outcome.first_failure() {
+        None => applied(prepared),
+        Some((object, reason, message)) => {
+            let message = format!("{} of {}: {message}", object.short(), prepared.target.commit.short());
+            Verdict { ready: false, reason, message, stalled: reason != Reason::ServerUnavailable && reason != Reason::Conflict }
+        }
+    }
+}
+
+fn applied(prepared: &Prepared) -> Verdict {
+    match &prepared.target.held_back {
+        None => {
+            let message = format!("equals {}", prepared.target.commit.short());
+            Verdict { ready: true, reason: Reason::Applied, message, stalled: false }
+        }
+        Some(why) => {
+            Verdict { ready: true, reason: Reason::HeldBack, message: format!("held at {}: {why}", prepared.target.commit.short()), stalled: false }
+        }
+    }
+}
+
+/// The Environment's one status write of a pass, if anything changed.
+async fn settle(world: &mut World, prepared: &Prepared, verdict: &Verdict, reached: bool) -> Result<(), Error> {
+    let name = &prepared.subject.name;
+    let Some(memory) = world.memory.get(name) else { return Ok(()) };
+    let environment = &memory.environment;
+    let before = environment.status.clone().unwrap_or_default();
+    let generation = environment.metadata.generation;
+    let mut jobs = before.jobs.clone();
+    if reached {
+        prepared.note_jobs(&mut jobs);
+    }
+    let status = EnvironmentStatus {
+        id: prepared.subject.id.clone(),
+        namespace: prepared.namespace.clone(),
+        reference: prepared.target.reference.clone(),
+        commit: if reached { prepared.target.commit.to_string() } else { before.commit.clone() },
+        head: memory.chain.head(),
+        plan: Some(settle::plan_status(&prepared.plan)),
+        hold: prepared.target.hold.clone(),
+        jobs,
+        restorable: before.restorable.clone(),
+        observed_generation: generation,
+        conditions: settle::conditions(&before.conditions, verdict, generation, (world.now)()),
+    };
+    write_status(world, name, status).await
+}
+
+async fn write_status(world: &mut World, name: &str, status: EnvironmentStatus) -> Result<(), Error> {
+    let Some(memory) = world.memory.get(name) else { return Ok(()) };
+    if memory.environment.status.as_ref() == Some(&status) {
+        return Ok(());
+    }
+    let written = world.cluster.write_environment_status(&memory.environment, &status).await?;
+    if let Some(memory) = world.memory.get_mut(name) {
+        memory.environment = written;
+    }
+    Ok(())
+}
+
+/// Says in the conditions why a pass ended early. Best effort: the error itself is what counts.
+async fn tell(world: &mut World, ask: &Ask, error: &Error) {
+    let Some(memory) = world.memory.get(&ask.environment) else { return };
+    let mut status = memory.environment.status.clone().unwrap_or_default();
+    let stalled = error.retry() == crate::model::reason::Retry::Never;
+    let verdict = Verdict { ready: false, reason: error.reason(), message: error.to_string(), stalled };
+    let generation = memory.environment.metadata.generation;
+    status.conditions = settle::conditions(&status.conditions, &verdict, generation, (world.now)());
+    status.observed_generation = generation;
+    if let Err(second) = write_status(world, &ask.environment, status).await {
+        tracing::warn!(environment = ask.environment, reason = second.reason().as_str(), "the conditions could not be written");
+    }
+}
+
+/// Keeps the composed revision for the next pass, if the environment equals it now.
+fn remember(world: &mut World, prepared: &mut Prepared, reached: bool) {
+    if let Some(memory) = world.memory.get_mut(&prepared.subject.name) {
+        memory.composed = if reached { prepared.composed.take() } else { None };
+    }
+}

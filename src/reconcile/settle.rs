@@ -1,0 +1,70 @@
+//! How a pass ends: the conditions of the Environment, one status write, and only if something changes.
+
+use jiff::Timestamp;
+
+use crate::model::environment::{Condition, EnvironmentStatus, PlanStatus};
+use crate::model::reason::Reason;
+use crate::planning::plan::Plan;
+use crate::reconcile::history::seconds;
+
+/// What the conditions say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// True if the environment equals its target.
+    pub ready: bool,
+    /// One of the closed list.
+    pub reason: Reason,
+    /// A sentence.
+    pub message: String,
+    /// True if nothing but a person can help.
+    pub stalled: bool,
+}
+
+/// Ready, Reconciling and Stalled after a verdict; the time moves only where `status` changes.
+pub fn conditions(before: &[Condition], verdict: &Verdict, generation: Option<i64>, now: Timestamp) -> Vec<Condition> {
+    let truth = |value: bool| if value { "True" } else { "False" };
+    [("Ready", truth(verdict.ready)), ("Reconciling", truth(false)), ("Stalled", truth(verdict.stalled))]
+        .into_iter()
+        .map(|(kind, status)| {
+            let same = before.iter().find(|condition| condition.kind == kind && condition.status == status);
+            Condition {
+                kind: kind.to_owned(),
+                status: status.to_owned(),
+                reason: verdict.reason.as_str().to_owned(),
+                message: verdict.message.clone(),
+                last_transition_time: same.map_or_else(|| seconds(now), |same| same.last_transition_time.clone()),
+                observed_generation: generation,
+            }
+        })
+        .collect()
+}
+
+/// The digest and counts that `spec.allow` is about.
+pub fn plan_status(plan: &Plan) -> PlanStatus {
+    PlanStatus { digest: plan.digest.clone(), counts: plan.counts() }
+}
+
+/// True if the new status is worth a write.
+pub fn differs(before: Option<&EnvironmentStatus>, after: &EnvironmentStatus) -> bool {
+    before != Some(after)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(ready: bool) -> Verdict {
+        Verdict { ready, reason: Reason::Applied, message: "at 4f2a91c".to_owned(), stalled: false }
+    }
+
+    #[test]
+    fn times_move_only_with_the_status() {
+        let [first, later] = [0, 60].map(|second| Timestamp::from_second(second).expect("in range"));
+        let before = conditions(&[], &verdict(true), Some(1), first);
+        let same = conditions(&before, &verdict(true), Some(1), later);
+        assert_eq!(before, same);
+        let other = conditions(&before, &verdict(false), Some(1), later);
+        assert_eq!((other[0].status.as_str(), other[0].last_transition_time.as_str()), ("False", "1970-01-01T00:01:00Z"));
+        assert_eq!(other[1], before[1]);
+    }
+}

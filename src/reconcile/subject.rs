@@ -1,0 +1,113 @@
+//! The environment that a pass is about: its custom resource, its Records, and what the Repository grants it.
+
+use jiff::Timestamp;
+
+use crate::desired::config::EnvironmentConfig;
+use crate::model::environment::{Environment, EnvironmentSpec, Suspend};
+use crate::model::reason::Reason;
+use crate::model::record::RecordResult;
+use crate::model::repository::Repository;
+use crate::model::wire;
+use crate::reconcile::error::Error;
+use crate::reconcile::history::{self, Chain};
+use crate::reconcile::world::{Memory, World};
+
+/// A Pending Record younger than this may belong to somebody who is still writing.
+const CLAIM_SECONDS: i64 = 60;
+
+/// Name and id of an environment of the protected branch.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// As in `osier.yaml`.
+    pub name: String,
+    /// The environment id.
+    pub id: String,
+}
+
+/// Reads the environment's custom resource and Records, the first time that this process sees it. Writes nothing.
+///
+/// # Errors
+/// The API server failed.
+pub async fn read(world: &mut World, name: &str) -> Result<Subject, Error> {
+    let id = wire::environment_id(world.home(), world.name(), &format!("env:{name}"));
+    if !world.memory.contains_key(name) {
+        let environment = world.cluster.environment(world.home(), name).await?;
+        let environment = environment.unwrap_or_else(|| Environment::new(name, EnvironmentSpec::default()));
+        let records = world.cluster.records(world.home(), name).await?;
+        let chain = Chain::new(records, &id, &world.fingerprint_key);
+        world.memory.insert(name.to_owned(), Memory { environment, chain, composed: None });
+    }
+    Ok(Subject { name: name.to_owned(), id })
+}
+
+/// Makes the environment's custom resource, if it is not there.
+///
+/// # Errors
+/// The API server failed.
+pub async fn ensure(world: &mut World, subject: &Subject) -> Result<(), Error> {
+    let name = &subject.name;
+    if world.memory[name].environment.metadata.uid.is_none() {
+        let environment = world.cluster.create_environment(world.home(), world.name(), name, "protected").await?;
+        if let Some(memory) = world.memory.get_mut(name) {
+            memory.environment = environment;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses what the Repository does not grant.
+///
+/// # Errors
+/// `Elsewhere`, or `PolicyDenied` with what the administrator would have to write.
+pub fn permit(repository: &Repository, name: &str, config: &EnvironmentConfig) -> Result<(), Error> {
+    let spec = &repository.spec;
+    let this = repository.metadata.name.as_deref().unwrap_or_default();
+    if config.cluster.is_some() && config.cluster != spec.cluster {
+        let other = config.cluster.as_deref().unwrap_or_default();
+        let message = format!("environment `{name}` belongs to cluster `{other}`");
+        return Err(Error::blocked(Reason::Elsewhere, message, format!("run osier against `{other}`")));
+    }
+    if !spec.namespaces.contains(&config.namespace) {
+        let message = format!("Repository `{this}` does not grant the namespace `{}`", config.namespace);
+        let hint = format!("an administrator adds it to spec.namespaces: kubectl edit repository {this}");
+        return Err(Error::blocked(Reason::PolicyDenied, message, hint));
+    }
+    let Some(class) = &config.keys else { return Ok(()) };
+    let granted = spec.keys.iter().any(|grant| grant.class == *class && grant.environments.iter().any(|granted| granted == name));
+    if granted {
+        return Ok(());
+    }
+    let message = format!("Repository `{this}` does not grant the key class `{class}` to environment `{name}`");
+    let hint = format!("an administrator adds {{class: {class}, environments: [{name}]}} to spec.keys: kubectl edit repository {this}");
+    Err(Error::blocked(Reason::PolicyDenied, message, hint))
+}
+
+/// The suspension that is in force, if any.
+pub fn suspended(environment: &Environment, now: Timestamp) -> Option<&Suspend> {
+    let suspend = environment.spec.suspend.as_ref()?;
+    let over = suspend.until.as_deref().and_then(|until| until.parse::<Timestamp>().ok()).is_some_and(|until| until <= now);
+    (!over).then_some(suspend)
+}
+
+/// Completes a Record that a process left Pending, as `Interrupted`.
+///
+/// # Errors
+/// `Interrupted` while it is younger than a minute, unless `take_over`; the API server failed.
+pub async fn take_over(world: &mut World, subject: &Subject, take_over: bool) -> Result<(), Error> {
+    let now = (world.now)();
+    let Some(memory) = world.memory.get_mut(&subject.name) else { return Ok(()) };
+    let Some(pending) = memory.chain.pending.take() else { return Ok(()) };
+    let age = pending.spec.started_at.parse::<Timestamp>().map_or(i64::MAX, |started| now.as_second() - started.as_second());
+    if age < CLAIM_SECONDS && !take_over {
+        let number = pending.spec.number;
+        memory.chain.pending = Some(pending);
+        let message = format!("record #{number} of `{}` was begun {age} s ago and is not complete: somebody may be writing", subject.name);
+        return Err(Error::blocked(Reason::Interrupted, message, "wait a minute, or pass --take-over if you know that nobody is"));
+    }
+    let status = history::status(&pending, RecordResult::Interrupted, Reason::Interrupted.as_str(), Default::default(), now);
+    let completed = world.cluster.complete_record(&pending, &status).await?;
+    if let Some(memory) = world.memory.get_mut(&subject.name) {
+        memory.chain.add(completed);
+    }
+    Ok(())
+}

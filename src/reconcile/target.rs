@@ -1,0 +1,265 @@
+//! Which commit the environment shall equal: the branch's tip, or what a person holds it at.
+
+use crate::desired::config::{Config, EnvironmentConfig};
+use crate::desired::set::Parameters;
+use crate::git::content::Content;
+use crate::git::fetch::{Accepted, Fetch};
+use crate::model::environment::{Hold, HoldStatus};
+use crate::model::reason::Reason;
+use crate::model::record::{Record, RecordKind};
+use crate::model::tree::GitId;
+use crate::reconcile::error::Error;
+use crate::reconcile::prepare::Start;
+use crate::reconcile::source::Source;
+use crate::reconcile::subject::Subject;
+use crate::reconcile::world::World;
+use crate::reconcile::{Ask, hold};
+
+/// Path of the file that says which environments there are.
+pub const CONFIG_PATH: &str = "osier.yaml";
+/// `osier.yaml` is a page; more is a mistake.
+const CONFIG_BYTES: u64 = 1 << 20;
+
+/// What the environment shall equal, and why.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Full commit id.
+    pub commit: GitId,
+    /// Full ref that it was seen through.
+    pub reference: String,
+    /// Layers, lowest first.
+    pub layers: Vec<String>,
+    /// Parameters by name.
+    pub parameters: Parameters,
+    /// Why there will be a Record.
+    pub kind: RecordKind,
+    /// Who asked, empty for a push.
+    pub by: String,
+    /// Why, as that person said.
+    pub reason: String,
+    /// The hold as it is carried out.
+    pub hold: Option<HoldStatus>,
+    /// Why the tip is not applied, if it is not.
+    pub held_back: Option<String>,
+}
+
+/// A target, and whether it is new.
+pub struct Choice {
+    /// What the environment shall equal.
+    pub target: Target,
+    /// True if a rollback is carried out for the first time.
+    pub begins: bool,
+}
+
+/// Looks at the remote and takes the tip of the protected branch, if it continues what was accepted before.
+///
+/// # Errors
+/// `RepositoryUnreachable`, `RepositorySuspicious`: everything stays as it is.
+pub async fn accept(world: &World, subject: &Subject) -> Result<GitId, Error> {
+    let spec = &world.repository.spec;
+    let lanes = world.repository.status.iter().flat_map(|status| &status.lanes);
+    let noted = lanes.filter(|lane| lane.lane == "protected").find_map(|lane| lane.tip.as_deref());
+    let head = world.memory[&subject.name].chain.head.as_ref().map(|head| head.spec.commit.as_str());
+    let allowed = spec.allow.iter().rev().find_map(|allow| allow.tip.as_deref());
+    let accepted = Accepted { last: noted.or(head).and_then(GitId::parse), allowed: allowed.and_then(GitId::parse) };
+    match world.mirror.fetch(&spec.protected_branch, accepted).await? {
+        Fetch::Known(known) => Ok(known.tip()),
+        Fetch::Unknown(unknown) => Err(unknown.into()),
+    }
+}
+
+/// Chooses between the tip, an older commit that was asked for, and what a person holds the environment at.
+///
+/// # Errors
+/// `osier.yaml` has problems or lacks the environment; the hold or the revision names nothing that may be applied.
+pub async fn choose(world: &mut World, ask: &Ask, start: &Start) -> Result<Choice, Error> {
+    let Start { subject, tip, config } = start;
+    let tip = *tip;
+    let memory = &world.memory[&subject.name];
+    let before = memory.environment.status.as_ref().and_then(|status| status.hold.clone());
+    let hold = ask.hold.clone().or_else(|| memory.environment.spec.hold.clone());
+    let Some(hold) = hold else {
+        let commit = older(world, tip, ask).await?;
+        let mut target = revision(world, subject, config, commit).await?;
+        if before.is_some_and(|before| !before.ended) {
+            target.kind = RecordKind::Release;
+        }
+        return Ok(Choice { target, begins: false });
+    };
+    let begins = before.as_ref().is_none_or(|before| before.to != hold.to);
+    let mut target = held(world, subject, config, &hold, tip).await?;
+    let commit = target.commit;
+    let status = hold_status(&hold, before.as_ref(), commit, world.memory[&subject.name].chain.applied.as_ref());
+    let ended = !status.rejected.is_empty() && {
+        target.held_back = still_held(world, &subject.name, config, &target, &status, tip).await?;
+        target.held_back.is_none()
+    };
+    if ended || status.ended {
+        let mut target = revision(world, subject, config, older(world, tip, ask).await?).await?;
+        target.hold = Some(HoldStatus { ended: true, ..status });
+        return Ok(Choice { target, begins: false });
+    }
+    if ask.revision.is_some() {
+        let hint = format!("end the hold first: osier release {}", subject.name);
+        return Err(Error::blocked(Reason::HeldBack, "the environment is held, so no other revision is applied", hint));
+    }
+    target.held_back = target.held_back.or_else(|| Some(format!("held by {}: {}", hold.by, hold.reason)));
+    target.hold = Some(status);
+    Ok(Choice { target, begins })
+}
+
+/// Reads and checks `osier.yaml` of one revision.
+///
+/// # Errors
+/// `Blocked` with all problems, or what kept it from being read.
+pub async fn config(source: &Source) -> Result<Config, Error> {
+    let hint = "make it with `osier init`, or add it on the protected branch";
+    let bytes = match source.file(CONFIG_PATH, CONFIG_BYTES).await? {
+        Content::File { bytes, .. } => bytes,
+        Content::Missing => return Err(Error::blocked(Reason::ProblemsFound, "there is no osier.yaml", hint)),
+        Content::NotAFile | Content::TooLarge { .. } => {
+            return Err(Error::blocked(Reason::ProblemsFound, "osier.yaml is not a plain file of at most 1 MiB", hint));
+        }
+    };
+    let Ok(text) = String::from_utf8(bytes) else {
+        return Err(Error::blocked(Reason::ProblemsFound, "osier.yaml is not UTF-8", "save it as UTF-8"));
+    };
+    Config::parse(CONFIG_PATH, &text).map_err(Error::problems)
+}
+
+/// The entry of one environment.
+///
+/// # Errors
+/// `Orphaned` if there is none: nothing is pruned by that.
+pub fn entry<'c>(config: &'c Config, name: &str) -> Result<&'c EnvironmentConfig, Error> {
+    config.environments.get(name).ok_or_else(|| {
+        let names: Vec<&str> = config.environments.keys().map(String::as_str).collect();
+        let message = format!("environment `{name}` is not in osier.yaml");
+        Error::blocked(Reason::Orphaned, message, format!("it has: {}", names.join(", ")))
+    })
+}
+
+/// The parameters of an environment of the protected branch.
+pub fn parameters(name: &str, branch: &str, namespace: &str, commit: GitId) -> Parameters {
+    [("branch", branch), ("slug", name), ("namespace", namespace), ("commit", &commit.to_string()), ("environment", name)]
+        .into_iter()
+        .map(|(key, value)| (format!("osier.{key}"), value.to_owned()))
+        .collect()
+}
+
+/// The tip, or the ancestor of it that was asked for.
+async fn older(world: &World, tip: GitId, ask: &Ask) -> Result<GitId, Error> {
+    let Some(revision) = ask.revision.clone() else { return Ok(tip) };
+    let text = revision.clone();
+    let (commit, before) = world
+        .mirror
+        .read(move |objects| {
+            let commit = objects.resolve(&text)?;
+            Ok((commit, objects.is_ancestor(commit, tip)?))
+        })
+        .await?;
+    if before {
+        return Ok(commit);
+    }
+    let branch = &world.repository.spec.protected_branch;
+    let message = format!("{revision} is no ancestor of {branch}");
+    Err(Error::blocked(Reason::PolicyDenied, message, format!("choose a commit of `git log {branch}`")))
+}
+
+/// A commit of the branch as a target.
+async fn revision(world: &World, subject: &Subject, config: &EnvironmentConfig, commit: GitId) -> Result<Target, Error> {
+    let branch = &world.repository.spec.protected_branch;
+    let layers = layers_at(world, subject, config, commit).await?;
+    Ok(Target {
+        commit,
+        reference: format!("refs/heads/{branch}"),
+        layers,
+        parameters: parameters(&subject.name, branch, &config.namespace, commit),
+        kind: RecordKind::Revision,
+        by: String::new(),
+        reason: String::new(),
+        hold: None,
+        held_back: None,
+    })
+}
+
+/// What a hold names, as a target: layers and parameters of the record, or those of that commit's `osier.yaml`.
+async fn held(world: &World, subject: &Subject, config: &EnvironmentConfig, hold: &Hold, tip: GitId) -> Result<Target, Error> {
+    let records = world.cluster.records(world.home(), &subject.name).await?;
+    let record = match hold.to.strip_prefix('#') {
+        Some(number) => records.iter().find(|record| record.spec.number.to_string() == number),
+        None => records.iter().rev().find(|record| record.spec.commit == hold.to),
+    };
+    let named = record.map_or(hold.to.as_str(), |record| record.spec.commit.as_str());
+    let hint = format!("choose a record of `osier history {}`, or a commit of the protected branch", subject.name);
+    let nothing = || Error::blocked(Reason::PolicyDenied, format!("the hold names `{}`, which is nothing that was applied", hold.to), hint.clone());
+    let commit = GitId::parse(named).ok_or_else(nothing)?;
+    if record.is_none() && !world.mirror.read(move |objects| objects.is_ancestor(commit, tip)).await? {
+        return Err(nothing());
+    }
+    let mut target = revision(world, subject, config, commit).await?;
+    if let Some(record) = record {
+        target.layers = record.spec.layers.clone();
+        target.parameters = record.spec.parameters.clone();
+    }
+    Ok(Target { kind: RecordKind::Rollback, by: hold.by.clone(), reason: hold.reason.clone(), ..target })
+}
+
+/// Layers as that commit's own `osier.yaml` has them, if it has the environment; else today's.
+async fn layers_at(world: &World, subject: &Subject, config: &EnvironmentConfig, commit: GitId) -> Result<Vec<String>, Error> {
+    let then = self::config(&Source::Mirror(world.mirror.clone(), commit)).await;
+    let entry = then.ok().and_then(|then| then.environments.get(&subject.name).map(|entry| entry.layers.clone()));
+    Ok(entry.unwrap_or_else(|| config.layers.clone()))
+}
+
+/// The first rejected value that the tip still has, as `HeldBack`'s sentence; `None` ends the hold.
+async fn still_held(
+    world: &mut World,
+    name: &str,
+    config: &EnvironmentConfig,
+    held: &Target,
+    status: &HoldStatus,
+    tip: GitId,
+) -> Result<Option<String>, Error> {
+    for rejected in status.rejected.iter().filter_map(|commit| GitId::parse(commit)) {
+        let commits = [held.commit, rejected, tip];
+        if let Some(leaf) = hold::still_contains(world, name, config, held, commits).await? {
+            return Ok(Some(hold::message(&leaf, rejected)));
+        }
+    }
+    Ok(None)
+}
+
+/// How the status says a hold is carried out, given how it was before.
+///
+/// A new hold rejects the head's commit, unless it holds just that, and everything that the hold before it rejected.
+pub fn hold_status(hold: &Hold, before: Option<&HoldStatus>, held: GitId, head: Option<&Record>) -> HoldStatus {
+    if let Some(same) = before.filter(|before| before.to == hold.to) {
+        return same.clone();
+    }
+    let mut rejected: Vec<String> = before.filter(|before| !before.ended).map(|before| before.rejected.clone()).unwrap_or_default();
+    let head = head.map(|record| record.spec.commit.clone()).filter(|commit| *commit != held.to_string());
+    if let Some(head) = head.filter(|head| !rejected.contains(head)) {
+        rejected.push(head);
+    }
+    HoldStatus { to: hold.to.clone(), rejected, ended: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hold(to: &str) -> Hold {
+        Hold { to: to.to_owned(), until: None, by: "ann".to_owned(), reason: "slow".to_owned() }
+    }
+
+    #[test]
+    fn a_hold_that_replaces_another_rejects_what_that_one_did() {
+        let before = HoldStatus { to: "#2".to_owned(), rejected: vec!["c3".to_owned()], ended: false };
+        let after = hold_status(&hold("#1"), Some(&before), GitId([1; 20]), None);
+        assert_eq!(after, HoldStatus { to: "#1".to_owned(), rejected: vec!["c3".to_owned()], ended: false });
+        assert_eq!(hold_status(&hold("#2"), Some(&before), GitId([2; 20]), None), before);
+        let ended = HoldStatus { ended: true, ..before };
+        assert!(hold_status(&hold("#1"), Some(&ended), GitId([1; 20]), None).rejected.is_empty());
+    }
+}
