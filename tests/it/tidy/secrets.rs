@@ -15,6 +15,9 @@ const EXPOSE: &[(&str, usize, &str)] = &[
     ("src/desired/sops/open.rs", 2, "opened leaves go into the hash of the MAC, which is compared"),
     ("src/desired/value.rs", 1, "a leaf becomes JSON for the request that writes it"),
     ("src/desired/variables.rs", 1, "variables are looked for in opened strings"),
+    ("src/planning/diff/compare.rs", 3, "two values are compared; only a word comes out"),
+    ("src/planning/diff/show.rs", 1, "values of ConfigMaps that are cleartext in git are shown"),
+    ("src/planning/fingerprint.rs", 2, "values and the type of a Secret go into the keyed digest"),
     ("src/model/wire.rs", 1, "the key of fingerprints and seals goes into HMAC"),
 ];
 

@@ -63,6 +63,8 @@ const OWN_TERMS: &[(&str, &str, &str)] = &[
     ("LeafState", "src/desired/sops.rs", "how a leaf stands in a file, no condition of anything"),
     ("target", "src/reconcile", "the commit that is gone to, as in rollback target; no environment"),
     ("Target", "src/reconcile", "the commit that is gone to, as in rollback target; no environment"),
+    ("source", "src/cli", "where the bytes of a file come from; no repository"),
+    ("patch_environment", "src/cluster", "the verb of the API"),
     ("source", "src/reconcile", "where the bytes of a file come from; no repository"),
     ("Source", "src/reconcile", "where the bytes of a file come from; no repository"),
     ("VERSION", "src/model/wire.rs", "the version of an API group"),
