@@ -153,6 +153,7 @@ mod tests {
     #[test]
     fn labels_that_left_git_go_and_foreign_ones_stay() {
         let live = Live {
+            created: String::new(),
             uid: "u".to_owned(),
             resource_version: "1".to_owned(),
             generation: None,
