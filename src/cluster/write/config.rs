@@ -96,7 +96,7 @@ impl Cluster {
     /// Sends a write that no status churn can disturb. 409 after a lost answer is asked about: it may have been our own.
     pub(super) async fn send_config(&self, task: &Task<'_>, live: &Live, call: &Call, sent: &Sent) -> Result<String, Stop> {
         let failure = match self.call(call).await {
-            Ok(answer) => return self.settle(task, &answer.body, sent).await,
+            Ok(answer) => return self.settle(task, &answer, sent).await,
             Err(failure) => failure,
         };
         if failure.is_conflict() && failure.repeated {
