@@ -11,5 +11,6 @@ pub mod model;
 pub mod planning;
 pub mod reconcile;
 pub mod report;
+pub mod sandbox;
 pub mod settings;
 pub mod telemetry;

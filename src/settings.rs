@@ -50,6 +50,7 @@ pub struct ProcessEnvironment {
 
 impl ProcessEnvironment {
     /// Reads it once; variables that are not UTF-8 are left out.
+    #[expect(clippy::disallowed_methods, reason = "the home of the environment")]
     pub fn read() -> Self {
         let variables = std::env::vars_os();
         Self {

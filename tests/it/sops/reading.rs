@@ -6,7 +6,7 @@ use osier::desired::sops::{LeafState, SopsFile, is_encrypted};
 use osier::desired::value::{SecretKind, Value};
 use osier::desired::yaml::{self, SopsScalar};
 
-use crate::world::{CANARY, World};
+use crate::sops::world::{CANARY, World};
 
 const EVERY_TYPE: &str = r#"# head cAnArY
 apiVersion: v1

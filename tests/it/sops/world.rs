@@ -9,6 +9,8 @@ use osier::desired::value::Value;
 use osier::keys::Keyring;
 use osier::model::problem::Problem;
 
+use crate::support::programs::program;
+
 /// In every value of the fixtures; never in a problem or a debug text.
 pub const CANARY: &str = "cAnArY";
 
@@ -18,21 +20,6 @@ pub struct World {
     pub staging: String,
     pub production: String,
     pub ssh: String,
-}
-
-/// The real program `name`.
-pub fn program(name: &str) -> PathBuf {
-    let folder = std::env::var_os("OSIER_TEST_PROGRAMS").map_or_else(
-        || {
-            let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
-            let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(|| home.join(".cache"), PathBuf::from);
-            cache.join("osier/programs/k8s-1.35.4-sops-3.13.3-age-1.3.2")
-        },
-        PathBuf::from,
-    );
-    let path = folder.join(name);
-    assert!(path.exists(), "`{}` is missing: build it with `tests/control-plane/build.sh`", path.display());
-    path
 }
 
 impl World {

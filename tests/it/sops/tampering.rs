@@ -6,7 +6,7 @@ use osier::desired::value::Value;
 use osier::model::cleartext::Cleartext;
 use osier::model::problem::Problem;
 
-use crate::world::{CANARY, World};
+use crate::sops::world::{CANARY, World};
 
 const SECRET: &str = "kind: Secret\nmetadata:\n    name: a\ndata:\n    a: cAnArY1\n    b: cAnArY2\n    list: [x, y]\n";
 

@@ -8,7 +8,7 @@ use expect_test::expect;
 use osier::desired::sops::SopsFile;
 use osier::keys::{Error, Keyring, generate};
 
-use crate::world::World;
+use crate::sops::world::World;
 
 fn said(errors: &[Error], world: &World) -> String {
     let mut text = String::new();
