@@ -74,7 +74,7 @@ impl Stage {
         for (path, content) in files::SHOP {
             stage.write(path, content)?;
         }
-        author::init(&stage.clone(), "main")?;
+        author::init(&stage.shop(), "main")?;
         stage.install().await?;
         Ok((stage, listener))
     }
@@ -85,7 +85,7 @@ impl Stage {
     }
 
     /// The developer's clone, which is the remote as well.
-    pub fn clone(&self) -> PathBuf {
+    pub fn shop(&self) -> PathBuf {
         self.directory.join("shop")
     }
 
@@ -117,7 +117,7 @@ impl Stage {
         }
         let email = format!("{}@example.com", name.to_lowercase());
         let by = Author { name, email: &email, time: Timestamp::now().as_second() };
-        let commit = author::commit_all(&self.clone(), by, message)?;
+        let commit = author::commit_all(&self.shop(), by, message)?;
         anstream::println!("{BOLD}$ git commit -am '{message}'{RESET}   {FAINT}by {name}: {}{RESET}", commit.short());
         Ok(commit)
     }
@@ -128,7 +128,7 @@ impl Stage {
         let mut command = Command::new(&self.program);
         let path = self.kubeconfig();
         // nothing of this person's own surroundings: no keys, no cache, no cluster
-        command.args(arguments(line)).current_dir(self.clone()).env_clear();
+        command.args(arguments(line)).current_dir(self.shop()).env_clear();
         command.env("HOME", self.directory.join("home")).env("KUBECONFIG", path).env("CLICOLOR_FORCE", "1");
         let failed = |error: String| Failure::general(error, HINT);
         self.sandbox.forget_requests();
@@ -188,7 +188,7 @@ impl Stage {
             "kind": "Repository",
             "metadata": {"name": "shop"},
             "spec": {
-                "url": self.clone(),
+                "url": self.shop(),
                 "home": HOME,
                 "namespaces": ["shop-staging", "shop-production"],
                 "keys": [
@@ -200,14 +200,14 @@ impl Stage {
     }
 
     fn write(&self, path: &str, content: &str) -> Result<(), Failure> {
-        let path = self.clone().join(path);
+        let path = self.shop().join(path);
         let directory = path.parent().unwrap_or(Path::new("/"));
         let written = fs::create_dir_all(directory).and_then(|()| fs::write(&path, content));
         written.map_err(|error| Failure::general(error, "the demo needs room for a few files in the temporary directory"))
     }
 
     fn replace(&self, path: &str, old: &str, new: &str) -> Result<(), Failure> {
-        let text = fs::read_to_string(self.clone().join(path)).map_err(|error| Failure::general(error, HINT))?;
+        let text = fs::read_to_string(self.shop().join(path)).map_err(|error| Failure::general(error, HINT))?;
         self.check(text.matches(old).count() == 1, &format!("`{old}` is in {path} once"))?;
         anstream::println!("  {path}: {} → {}", old.trim(), new.trim());
         self.write(path, &text.replace(old, new))

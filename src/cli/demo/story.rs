@@ -32,7 +32,7 @@ pub async fn tell(stage: &Stage) -> Result<(), Failure> {
 /// What to try on what is left running.
 pub fn keep(stage: &Stage) {
     stage.chapter("Try it yourself, in another terminal (Ctrl-C here ends it)");
-    stage.say(&format!("  cd {}", stage.clone().display()));
+    stage.say(&format!("  cd {}", stage.shop().display()));
     stage.say(&format!("  export KUBECONFIG={}", stage.kubeconfig().display()));
     for line in [
         "kubectl get configmaps,secrets,deployments -n shop-staging",
