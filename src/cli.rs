@@ -22,6 +22,7 @@ pub mod plan;
 pub mod release;
 pub mod resume;
 pub mod rollback;
+pub mod sandbox;
 pub mod suspend;
 pub mod times;
 pub mod view;
@@ -86,6 +87,8 @@ enum Command {
     Resume(resume::Args),
     /// Tell the main job as a story; no cluster needed.
     Demo(demo::Args),
+    /// Serve an in-memory Kubernetes API on this machine.
+    Sandbox(sandbox::Args),
     /// Print custom resources, completions, man pages or schemas.
     Generate(generate::Args),
 }
@@ -113,6 +116,7 @@ pub async fn run(cli: Cli, process: ProcessEnvironment) -> Result<Finding, Failu
         Command::Suspend(args) => suspend::run(&settings, &args).await,
         Command::Resume(args) => resume::run(&settings, &args).await,
         Command::Demo(args) => demo::run(&settings, &args).await,
+        Command::Sandbox(args) => sandbox::run(&settings, &args).await,
         Command::Generate(args) => generate::run(&settings, &args),
     }
 }

@@ -41,6 +41,8 @@ pub struct Prepared {
     pub issues: Vec<String>,
     /// The composed revision; taken when the pass is over.
     pub composed: Option<Composed>,
+    /// What the cluster has.
+    pub live: LiveSet,
     /// Opened objects, until their step is done.
     pub manifests: BTreeMap<ObjectId, Manifest>,
     /// What will be done.
@@ -128,6 +130,7 @@ pub async fn prepare(world: &mut World, ask: &Ask, start: Start) -> Result<Prepa
         info,
         issues,
         composed,
+        live,
         manifests,
         plan,
         begins_hold: begins,
