@@ -115,8 +115,8 @@ pub async fn run(cli: Cli, process: ProcessEnvironment) -> Result<Finding, Failu
         Command::Release(args) => release::run(&settings, &args).await,
         Command::Suspend(args) => suspend::run(&settings, &args).await,
         Command::Resume(args) => resume::run(&settings, &args).await,
-        Command::Demo(args) => demo::run(&settings, &args).await,
         Command::Sandbox(args) => sandbox::run(&settings, &args).await,
+        Command::Demo(args) => demo::run(&settings, &args).await,
         Command::Generate(args) => generate::run(&settings, &args),
     }
 }

@@ -32,14 +32,24 @@ pub fn object(kind: &Kind, new: &Value) -> Vec<Cause> {
     causes
 }
 
-/// The causes for which kube-apiserver refuses to change `old` to `new`.
-pub fn change(kind: &Kind, old: &Value, new: &Value) -> Vec<Cause> {
-    let mut causes = Vec::new();
+/// The causes for which kube-apiserver refuses an update, in its order.
+pub fn update(kind: &Kind, old: &Value, new: &Value) -> Vec<Cause> {
     if new["metadata"]["uid"] != old["metadata"]["uid"] {
         let cause = Cause::invalid("metadata.uid", &new["metadata"]["uid"], "field is immutable");
-        causes.extend([cause.clone(), cause]);
-        return causes;
+        return vec![cause.clone(), cause];
     }
+    let (mut object, mut change) = (object(kind, new), change(kind, old, new));
+    if kind.group.is_empty() {
+        change.append(&mut object);
+        return change;
+    }
+    object.append(&mut change);
+    object
+}
+
+/// The causes for which kube-apiserver refuses to change `old` to `new`.
+fn change(kind: &Kind, old: &Value, new: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
     match (kind.group.as_str(), kind.kind.as_str()) {
         ("", "ConfigMap" | "Secret") => config::change(kind, old, new, &mut causes),
         ("", "Service") => config::service_change(&old["spec"], &new["spec"], &mut causes),

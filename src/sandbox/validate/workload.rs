@@ -20,7 +20,7 @@ pub fn workload(kind: &Kind, spec: &Value, causes: &mut Vec<Cause>) {
     }
     let labels = &spec["template"]["metadata"]["labels"];
     let selected = selector["matchLabels"].as_object().into_iter().flatten();
-    if selected.into_iter().any(|(key, value)| labels.get(key) != Some(value)) {
+    if selector.is_null() || selected.into_iter().any(|(key, value)| labels.get(key) != Some(value)) {
         let why = "`selector` does not match template `labels`";
         causes.push(Cause::invalid("spec.template.metadata.labels", labels, why));
     }
@@ -110,7 +110,8 @@ pub fn cron_job(spec: &Value, causes: &mut Vec<Cause>) {
 pub fn autoscaler(spec: &Value, causes: &mut Vec<Cause>) {
     if spec["maxReplicas"].as_i64().is_none_or(|most| most < 1) {
         causes.push(Cause::invalid("spec.maxReplicas", &spec["maxReplicas"], "must be greater than 0"));
-    } else if spec["maxReplicas"].as_i64() < spec["minReplicas"].as_i64() {
+    }
+    if spec["maxReplicas"].as_i64() < spec["minReplicas"].as_i64() {
         let why = "must be greater than or equal to `minReplicas`";
         causes.push(Cause::invalid("spec.maxReplicas", &spec["maxReplicas"], why));
     }
