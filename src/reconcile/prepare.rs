@@ -111,6 +111,7 @@ pub async fn prepare(world: &mut World, ask: &Ask, start: Start) -> Result<Prepa
         subject: &subject,
         class: config.keys.as_deref(),
         source: &source,
+        committed: &source,
         desired: composed.composition.current(),
         before: before.as_ref(),
         live: &live,
@@ -153,10 +154,12 @@ pub async fn preview(world: &mut World, name: &str, source: &Source, commit: Git
     let composed = desire::whole(&mut world.outlines, source, commit, scope).await?;
     let before = predecessor(world, &subject, source, &config, &composed).await;
     let live = look(world, &subject, &config, &composed, before.as_ref()).await?;
+    let committed = source.at(commit);
     let view = View {
         subject: &subject,
         class: config.keys.as_deref(),
         source,
+        committed: &committed,
         desired: composed.composition.current(),
         before: before.as_ref(),
         live: &live,
@@ -278,6 +281,8 @@ struct View<'a> {
     subject: &'a Subject,
     class: Option<&'a str>,
     source: &'a Source,
+    /// Where predecessors are read: never the working tree, which has other bytes at the same paths.
+    committed: &'a Source,
     desired: &'a DesiredSet,
     before: Option<&'a Before>,
     live: &'a LiveSet,
@@ -334,7 +339,7 @@ async fn changes(
 ) -> Result<Changes, Error> {
     let predecessors = view.predecessors(wanted);
     // a predecessor that no key opens any more is shown as if it were not there
-    let mut before = open::open(view.source, &world.keyring, view.class, &predecessors, wanted).await?.manifests;
+    let mut before = open::open(view.committed, &world.keyring, view.class, &predecessors, wanted).await?.manifests;
     for object in wanted.iter().filter(|object| view.foreign(object)) {
         if let Some(live) = world.cluster.get(object).await? {
             before.insert(object.clone(), adoption::manifest(object, live));
