@@ -3,6 +3,8 @@
 pub mod closest;
 pub mod compose;
 pub mod config;
+#[cfg(test)]
+pub mod fixture;
 pub mod kinds;
 pub mod leaves;
 pub mod lists;
@@ -19,3 +21,6 @@ pub mod unit;
 pub mod value;
 pub mod variables;
 pub mod yaml;
+
+#[cfg(test)]
+mod tests;

@@ -93,13 +93,17 @@ async fn pass(world: &mut World, ask: &Ask) -> Result<Settled, Error> {
 
 async fn carry_out(world: &mut World, ask: &Ask, mut prepared: Prepared) -> Result<Settled, Error> {
     if prepared.mode == Mode::Observe {
-        let message = format!("observing {}: {}", prepared.target.commit.short(), crate::report::plan::summary(&prepared.plan));
+        let message =
+            format!("observing {}: {}", prepared.target.commit.short(), crate::report::plan::summary(&prepared.plan));
         let verdict = Verdict { ready: true, reason: Reason::Observing, message, stalled: false };
         settle(world, &prepared, &verdict, false).await?;
         return Ok(Settled { verdict, plan: prepared.plan, outcome: None, record: None });
     }
-    let environment = &world.memory[&ask.environment].environment;
-    let allowed_by = consent::given(&prepared.plan, &environment.spec.allow, &ask.environment)?;
+    let memory = &world.memory[&ask.environment];
+    let inputs = history::inputs(prepared.desired());
+    let (allow, head) = (memory.environment.spec.allow.as_slice(), memory.chain.head.as_ref());
+    let given = consent::Given { allow, head, inputs: &inputs, live: &prepared.live };
+    let allowed_by = consent::check(&prepared.plan, &given, &ask.environment)?;
     if !needs_record(&prepared) {
         return without_record(world, ask, prepared).await;
     }
@@ -158,11 +162,18 @@ async fn claim(world: &mut World, ask: &Ask, prepared: &Prepared, allowed_by: Ve
 }
 
 async fn execute(world: &World, prepared: &mut Prepared, record: u64) -> Outcome {
-    let context = WriteContext { environment_id: prepared.subject.id.clone(), namespace: prepared.namespace.clone(), record };
+    let context =
+        WriteContext { environment_id: prepared.subject.id.clone(), namespace: prepared.namespace.clone(), record };
     world.cluster.execute(&prepared.plan, &mut prepared.manifests, &context).await
 }
 
-async fn complete(world: &mut World, ask: &Ask, record: &Record, outcome: &Outcome, verdict: &Verdict) -> Result<(), Error> {
+async fn complete(
+    world: &mut World,
+    ask: &Ask,
+    record: &Record,
+    outcome: &Outcome,
+    verdict: &Verdict,
+) -> Result<(), Error> {
     let result = if verdict.ready { RecordResult::Applied } else { RecordResult::Failed };
     let reason = if verdict.ready { Reason::Applied } else { verdict.reason };
     let status = history::status(record, result, reason.as_str(), outcome.counts(), (world.now)());
@@ -178,7 +189,12 @@ fn verdict(prepared: &Prepared, outcome: &Outcome) -> Verdict {
         None => applied(prepared),
         Some((object, reason, message)) => {
             let message = format!("{} of {}: {message}", object.short(), prepared.target.commit.short());
-            Verdict { ready: false, reason, message, stalled: reason != Reason::ServerUnavailable && reason != Reason::Conflict }
+            Verdict {
+                ready: false,
+                reason,
+                message,
+                stalled: reason != Reason::ServerUnavailable && reason != Reason::Conflict,
+            }
         }
     }
 }
@@ -189,9 +205,12 @@ fn applied(prepared: &Prepared) -> Verdict {
             let message = format!("equals {}", prepared.target.commit.short());
             Verdict { ready: true, reason: Reason::Applied, message, stalled: false }
         }
-        Some(why) => {
-            Verdict { ready: true, reason: Reason::HeldBack, message: format!("held at {}: {why}", prepared.target.commit.short()), stalled: false }
-        }
+        Some(why) => Verdict {
+            ready: true,
+            reason: Reason::HeldBack,
+            message: format!("held at {}: {why}", prepared.target.commit.short()),
+            stalled: false,
+        },
     }
 }
 
@@ -244,7 +263,11 @@ async fn tell(world: &mut World, ask: &Ask, error: &Error) {
     status.conditions = settle::conditions(&status.conditions, &verdict, generation, (world.now)());
     status.observed_generation = generation;
     if let Err(second) = write_status(world, &ask.environment, status).await {
-        tracing::warn!(environment = ask.environment, reason = second.reason().as_str(), "the conditions could not be written");
+        tracing::warn!(
+            environment = ask.environment,
+            reason = second.reason().as_str(),
+            "the conditions could not be written"
+        );
     }
 }
 

@@ -61,7 +61,11 @@ async fn carry_out(settings: &Settings, mut world: World, ask: &Ask) -> Result<F
     match settings.common.output {
         Output::Text => {
             anstream::print!("{}", plan::text(&settled.plan, Detail::Changes));
-            anstream::println!("{}  ({requests} requests, {:.1} s)", line(ask, &settled), begin.elapsed().as_secs_f64());
+            anstream::println!(
+                "{}  ({requests} requests, {:.1} s)",
+                line(ask, &settled),
+                begin.elapsed().as_secs_f64()
+            );
         }
         format => output::data(format, &data(ask, &settled)),
     }
@@ -69,7 +73,8 @@ async fn carry_out(settings: &Settings, mut world: World, ask: &Ask) -> Result<F
     if verdict.ready {
         return Ok(Finding::Nothing);
     }
-    let hint = format!("see `osier why {}`; what was written stays, and the next apply goes on from there", ask.environment);
+    let hint =
+        format!("see `osier why {}`; what was written stays, and the next apply goes on from there", ask.environment);
     Err(Failure::new(verdict.message, verdict.reason, Some(hint)))
 }
 

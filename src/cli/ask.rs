@@ -15,7 +15,10 @@ pub fn confirm(yes: bool, question: &str, word: &str) -> Result<(), Failure> {
     }
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
-        return Err(Failure::usage("nobody can be asked: stdin is no terminal", "pass --yes if you have seen the plan"));
+        return Err(Failure::usage(
+            "nobody can be asked: stdin is no terminal",
+            "pass --yes if you have seen the plan",
+        ));
     }
     anstream::eprint!("{question} Type {word} to go on: ");
     let mut answer = String::new();

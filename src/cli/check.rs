@@ -67,7 +67,9 @@ async fn check(settings: &Settings, args: &Args) -> Result<Found, Failure> {
     for name in &args.environments {
         target::entry(&config, name)?;
     }
-    for name in config.environments.keys().filter(|name| args.environments.is_empty() || args.environments.contains(name)) {
+    for name in
+        config.environments.keys().filter(|name| args.environments.is_empty() || args.environments.contains(name))
+    {
         let entry = target::entry(&config, name)?;
         one(&mut outlines, &keyring, &source, commit, (name, entry), &mut found).await?;
     }
@@ -93,7 +95,8 @@ async fn one(
         Err(error) => return Err(error.into()),
     };
     let desired = composed.composition.current();
-    let opened = open::open(source, keyring, entry.keys.as_deref(), desired, &desired.objects.keys().cloned().collect()).await?;
+    let opened =
+        open::open(source, keyring, entry.keys.as_deref(), desired, &desired.objects.keys().cloned().collect()).await?;
     found.problems.extend(opened.problems);
     found.locked.extend(opened.locked.into_iter().map(|problem| problem.path));
     found.objects.insert(name.to_owned(), desired.objects.len());

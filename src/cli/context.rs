@@ -68,15 +68,23 @@ pub async fn repository(settings: &Settings, cluster: &Cluster) -> Result<Reposi
     }
     let all = cluster.repositories().await?;
     let remotes = clone(settings).map(|worktree| places(&worktree)).unwrap_or_default();
-    let urls = |repository: &Repository| [vec![repository.spec.url.clone()], repository.spec.fallback_urls.clone()].concat();
-    let fitting: Vec<&Repository> =
-        all.iter().filter(|repository| urls(repository).iter().any(|url| remotes.iter().any(|place| same(url, place)))).collect();
+    let urls =
+        |repository: &Repository| [vec![repository.spec.url.clone()], repository.spec.fallback_urls.clone()].concat();
+    let fitting: Vec<&Repository> = all
+        .iter()
+        .filter(|repository| urls(repository).iter().any(|url| remotes.iter().any(|place| same(url, place))))
+        .collect();
     let names: Vec<&str> = all.iter().filter_map(|repository| repository.metadata.name.as_deref()).collect();
     match (fitting.as_slice(), all.as_slice()) {
         ([one], _) => Ok((*one).clone()),
         ([], [one]) => Ok(one.clone()),
-        ([], []) => Err(Failure::usage("there is no Repository in this cluster", "make one: see *Install* in the README")),
-        _ => Err(Failure::usage("it is not clear which Repository is meant", format!("pass --repository; there are: {}", names.join(", ")))),
+        ([], []) => {
+            Err(Failure::usage("there is no Repository in this cluster", "make one: see *Install* in the README"))
+        }
+        _ => Err(Failure::usage(
+            "it is not clear which Repository is meant",
+            format!("pass --repository; there are: {}", names.join(", ")),
+        )),
     }
 }
 
@@ -122,7 +130,8 @@ pub async fn environment(cluster: &Cluster, home: &str, name: &str) -> Result<En
     if let Some(environment) = cluster.environment(home, name).await? {
         return Ok(environment);
     }
-    let names: Vec<String> = cluster.environments(home).await?.into_iter().filter_map(|environment| environment.metadata.name).collect();
+    let names: Vec<String> =
+        cluster.environments(home).await?.into_iter().filter_map(|environment| environment.metadata.name).collect();
     let hint = match names.as_slice() {
         [] => format!("nothing was applied yet: `osier apply {name}`"),
         names => format!("there are: {}", names.join(", ")),
@@ -132,9 +141,11 @@ pub async fn environment(cluster: &Cluster, home: &str, name: &str) -> Result<En
 
 fn mirror_directory(settings: &Settings, url: &str) -> Result<PathBuf, Failure> {
     let cache = settings.process.cache();
-    let cache = cache.ok_or_else(|| Failure::usage("there is no place for the mirror", "set $HOME or $XDG_CACHE_HOME"))?;
+    let cache =
+        cache.ok_or_else(|| Failure::usage("there is no place for the mirror", "set $HOME or $XDG_CACHE_HOME"))?;
     let directory = cache.join("mirrors").join(b32(26, [url]));
-    std::fs::create_dir_all(&directory).map_err(|error| Failure::general(error, format!("make {} writable", directory.display())))?;
+    std::fs::create_dir_all(&directory)
+        .map_err(|error| Failure::general(error, format!("make {} writable", directory.display())))?;
     Ok(directory)
 }
 

@@ -54,7 +54,9 @@ async fn differ(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
     let plan = plan::planned(settings, &mut world, &other).await?;
     match settings.common.output {
         Output::Text => anstream::print!("{}", shown::text(&plan, detail)),
-        format => output::data(format, &json!({"kind": "Diff", "environment": other.environment, "plan": shown::json(&plan)})),
+        format => {
+            output::data(format, &json!({"kind": "Diff", "environment": other.environment, "plan": shown::json(&plan)}))
+        }
     }
     Ok(if plan.steps.is_empty() { Finding::Nothing } else { Finding::Differences })
 }
@@ -71,7 +73,10 @@ fn sides(args: &Args) -> Result<(bool, Place), Failure> {
     let second = args.second.clone().unwrap_or(tree);
     if live && second.environment != first.environment {
         let hint = format!("write {}@tree to compare the files of the two", first.environment);
-        return Err(Failure::usage("the cluster's objects of one environment are compared with that environment only", hint));
+        return Err(Failure::usage(
+            "the cluster's objects of one environment are compared with that environment only",
+            hint,
+        ));
     }
     Ok((live, second))
 }
@@ -89,7 +94,9 @@ async fn between(settings: &Settings, first: &Place, second: &Place, detail: Det
     let differences: Vec<Difference> = ids
         .into_iter()
         .map(|object| Difference { object: object.clone(), leaves: leaves(&outlines, &old, &new, object) })
-        .filter(|difference| difference.leaves.iter().any(|leaf| leaf.word != crate::planning::changes::Word::Unchanged))
+        .filter(|difference| {
+            difference.leaves.iter().any(|leaf| leaf.word != crate::planning::changes::Word::Unchanged)
+        })
         .collect();
     match settings.common.output {
         Output::Text => anstream::print!("{}", differences::text(&differences, detail)),
@@ -124,6 +131,7 @@ fn leaves(outlines: &Outlines, old: &Side, new: &Side, object: &ObjectId) -> Vec
     if !shut(old) && !shut(new) {
         return diff::changes(old.manifests.get(object), new.manifests.get(object));
     }
-    let shape = |side: &Side| side.desired.objects.get(object).map(|desired| outlines.shape(desired)).unwrap_or_default();
+    let shape =
+        |side: &Side| side.desired.objects.get(object).map(|desired| outlines.shape(desired)).unwrap_or_default();
     diff::shape(&shape(old), &shape(new))
 }

@@ -1,10 +1,11 @@
 //! `osier init`: the files of a new configuration repository, all or none.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use serde_json::json;
 
 use crate::cli::failure::{Failure, Finding};
@@ -51,8 +52,7 @@ pub fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
     let files = new_files();
     refuse_existing(&directory, &files)?;
     write_all(&directory, &files).map_err(|error| {
-        let hint = format!("nothing was written; make `{}` writable, or name another directory", directory.display());
-        Failure::general(error, hint)
+        Failure::general(error, "nothing was written; mend that, or run: osier init ANOTHER-DIRECTORY")
     })?;
     show(settings.common.output, &files);
     next_steps(args.dir.as_deref(), &directory);
@@ -85,7 +85,7 @@ fn refuse_existing(directory: &Path, files: &[NewFile]) -> Result<(), Failure> {
 }
 
 /// Writes all files aside, then moves them to their places; takes everything back if one step fails.
-fn write_all(directory: &Path, files: &[NewFile]) -> io::Result<()> {
+fn write_all(directory: &Path, files: &[NewFile]) -> anyhow::Result<()> {
     let mut made = Made::default();
     let written = write_and_move(directory, files, &mut made);
     if written.is_err() {
@@ -94,7 +94,7 @@ fn write_all(directory: &Path, files: &[NewFile]) -> io::Result<()> {
     written
 }
 
-fn write_and_move(directory: &Path, files: &[NewFile], made: &mut Made) -> io::Result<()> {
+fn write_and_move(directory: &Path, files: &[NewFile], made: &mut Made) -> anyhow::Result<()> {
     let staging = directory.join(STAGING);
     made.directories(&staging)?;
     for (index, file) in files.iter().enumerate() {
@@ -105,16 +105,23 @@ fn write_and_move(directory: &Path, files: &[NewFile], made: &mut Made) -> io::R
     for (index, file) in files.iter().enumerate() {
         let place = directory.join(file.path);
         made.directories(place.parent().unwrap_or(directory))?;
-        fs::rename(staging.join(index.to_string()), &place)?;
+        fs::rename(staging.join(index.to_string()), &place).with_context(|| cannot("write", &place))?;
         made.files.push(place);
     }
-    fs::remove_dir(staging)
+    fs::remove_dir(&staging).with_context(|| cannot("remove", &staging))
 }
 
-fn write(path: &Path, file: &NewFile) -> io::Result<()> {
-    let mut opened: File = OpenOptions::new().write(true).create_new(true).mode(file.mode).open(path)?;
-    opened.write_all(&file.content)?;
-    opened.sync_all()
+fn write(path: &Path, file: &NewFile) -> anyhow::Result<()> {
+    let opened = OpenOptions::new().write(true).create_new(true).mode(file.mode).open(path);
+    let written = opened.and_then(|mut opened: File| {
+        opened.write_all(&file.content)?;
+        opened.sync_all()
+    });
+    written.with_context(|| cannot("write", path))
+}
+
+fn cannot(verb: &str, path: &Path) -> String {
+    format!("cannot {verb} `{}`", path.display())
 }
 
 /// What was made so far, in order.
@@ -126,14 +133,14 @@ struct Made {
 
 impl Made {
     /// Makes a directory and those above it.
-    fn directories(&mut self, path: &Path) -> io::Result<()> {
+    fn directories(&mut self, path: &Path) -> anyhow::Result<()> {
         if path.is_dir() {
             return Ok(());
         }
         if let Some(above) = path.parent().filter(|above| !above.as_os_str().is_empty()) {
             self.directories(above)?;
         }
-        fs::create_dir(path)?;
+        fs::create_dir(path).with_context(|| cannot("make", path))?;
         self.directories.push(path.to_owned());
         Ok(())
     }
@@ -143,7 +150,7 @@ impl Made {
         let files = self.files.iter().rev().map(fs::remove_file);
         let directories = self.directories.iter().rev().map(fs::remove_dir);
         for failed in files.chain(directories).filter_map(Result::err) {
-            if failed.kind() != io::ErrorKind::NotFound {
+            if failed.kind() != ErrorKind::NotFound {
                 tracing::warn!(error = %failed, "a file of a failed init is left");
             }
         }
@@ -169,6 +176,33 @@ fn next_steps(named: Option<&Path>, directory: &Path) {
     steps.push("git add . && git commit --message \"Start with osier\"".to_owned());
     steps.push("osier check".to_owned());
     anstream::eprintln!("\nnext:");
-    steps.iter().for_each(|step| anstream::eprintln!("  {step}"));
+    for step in steps {
+        anstream::eprintln!("  {step}");
+    }
     anstream::eprintln!("\n{KEY_FILE} is a throw-away key that git ignores: make real ones before real secrets.");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::desired::config::Config;
+
+    #[test]
+    fn what_is_written_is_what_osier_reads() {
+        let (path, text) = FILES[0];
+        let config = Config::parse(path, text).unwrap();
+        assert_eq!(config.environments.keys().collect::<Vec<_>>(), ["production", "staging"]);
+        for environment in config.environments.values() {
+            assert_eq!(format!("keys/{}.txt", environment.keys.as_deref().unwrap()), KEY_FILE);
+        }
+    }
+
+    #[test]
+    fn a_failed_start_leaves_nothing_behind() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("envs"), "a file where a directory shall be").unwrap();
+        assert!(write_all(directory.path(), &new_files()).is_err());
+        let left: Vec<_> = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["envs"]);
+    }
 }

@@ -46,7 +46,8 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
         // the receiver is gone only when this command ends
         sender.send(event).ok();
     };
-    let mut watcher = notify::recommended_watcher(told).map_err(|error| Failure::general(error, "try without --watch"))?;
+    let mut watcher =
+        notify::recommended_watcher(told).map_err(|error| Failure::general(error, "try without --watch"))?;
     watcher.watch(&root, RecursiveMode::Recursive).map_err(|error| Failure::general(error, "try without --watch"))?;
     loop {
         if let Err(failure) = once(settings, args).await {
@@ -69,7 +70,10 @@ async fn once(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
             }
             anstream::println!("plan {}", plan.digest);
         }
-        format => output::data(format, &json!({"kind": "Plan", "environment": args.place.environment, "plan": plan::json(&plan)})),
+        format => output::data(
+            format,
+            &json!({"kind": "Plan", "environment": args.place.environment, "plan": plan::json(&plan)}),
+        ),
     }
     Ok(if plan.steps.is_empty() { Finding::Nothing } else { Finding::Differences })
 }
@@ -86,7 +90,10 @@ pub async fn planned(settings: &Settings, world: &mut World, place: &Place) -> R
 
 fn next_save(saves: &Receiver<notify::Result<notify::Event>>) {
     let counts = |event: &notify::Result<notify::Event>| {
-        event.as_ref().is_ok_and(|event| !event.kind.is_access() && !event.paths.iter().all(|path| path.components().any(|part| part.as_os_str() == ".git")))
+        event.as_ref().is_ok_and(|event| {
+            !event.kind.is_access()
+                && !event.paths.iter().all(|path| path.components().any(|part| part.as_os_str() == ".git"))
+        })
     };
     while saves.recv().is_ok_and(|event| !counts(&event)) {}
     while saves.recv_timeout(ONE_SAVE).is_ok() {}

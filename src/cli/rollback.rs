@@ -7,8 +7,8 @@ use crate::cli::failure::{Failure, Finding};
 use crate::cli::{apply, approve, ask, context, times};
 use crate::model::environment::Hold;
 use crate::model::record::{Record, RecordResult};
-use crate::reconcile::{Ask, history, prepare};
 use crate::reconcile::world::World;
+use crate::reconcile::{Ask, history, prepare};
 use crate::report::plan::{self, Detail};
 use crate::settings::Settings;
 
@@ -52,7 +52,11 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
     if args.dry_run {
         return Ok(Finding::Nothing);
     }
-    ask::confirm(args.yes, &format!("Roll {} back to {to} ({})?", args.environment, prepared.target.commit.short()), &args.environment)?;
+    ask::confirm(
+        args.yes,
+        &format!("Roll {} back to {to} ({})?", args.environment, prepared.target.commit.short()),
+        &args.environment,
+    )?;
     let reason = format!("rollback: {}", args.reason);
     let allow = approve::with(&environment, &prepared.plan.digest, &by, &reason);
     let hold = json!({"to": to, "until": null, "by": by, "reason": args.reason});
@@ -65,16 +69,24 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
 async fn target(world: &World, records: &[Record], to: &str) -> Result<String, Failure> {
     if let Some(number) = to.strip_prefix('#') {
         let found = records.iter().any(|record| record.spec.number.to_string() == number);
-        return if found { Ok(to.to_owned()) } else { Err(Failure::usage(format!("there is no record {to}"), "see `osier history`")) };
+        return if found {
+            Ok(to.to_owned())
+        } else {
+            Err(Failure::usage(format!("there is no record {to}"), "see `osier history`"))
+        };
     }
     let text = to.to_owned();
     if let Ok(commit) = world.mirror.read(move |objects| objects.resolve(&text)).await {
         return Ok(commit.to_string());
     }
     let moment = times::past(to).ok_or_else(|| {
-        Failure::usage(format!("`{to}` is no record, commit or time"), "write #41, a commit, 2h, or 2026-12-01T08:00:00Z")
+        Failure::usage(
+            format!("`{to}` is no record, commit or time"),
+            "write #41, a commit, 2h, or 2026-12-01T08:00:00Z",
+        )
     })?;
-    at_time(records, moment).ok_or_else(|| Failure::usage(format!("nothing was applied before {moment}"), "see `osier history`"))
+    at_time(records, moment)
+        .ok_or_else(|| Failure::usage(format!("nothing was applied before {moment}"), "see `osier history`"))
 }
 
 /// The record that was in force at a moment.

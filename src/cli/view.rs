@@ -17,7 +17,12 @@ const NO_COMMIT: GitId = GitId([0; 20]);
 ///
 /// # Errors
 /// There is no clone, no such commit or record, or `at` is the cluster.
-pub async fn source(settings: &Settings, world: &mut World, environment: &str, at: &At) -> Result<(Source, GitId), Failure> {
+pub async fn source(
+    settings: &Settings,
+    world: &mut World,
+    environment: &str,
+    at: &At,
+) -> Result<(Source, GitId), Failure> {
     match at {
         At::Record(number) => {
             let commit = record(world, environment, *number).await?;
@@ -43,7 +48,10 @@ pub fn offline(settings: &Settings, at: &At) -> Result<(Source, GitId), Failure>
             let commit = worktree.objects().resolve(revision)?;
             Ok((Source::Clone(worktree, commit), commit))
         }
-        At::Live => Err(Failure::usage("what the cluster has can only be the first of two places", "write `osier diff ENV` to compare the cluster with your files")),
+        At::Live => Err(Failure::usage(
+            "what the cluster has can only be the first of two places",
+            "write `osier diff ENV` to compare the cluster with your files",
+        )),
         At::Record(_) => Err(Failure::usage("records are in the cluster", "name a commit instead")),
     }
 }
@@ -53,7 +61,10 @@ async fn record(world: &mut World, environment: &str, number: u64) -> Result<Git
     let records = world.cluster.records(world.home(), environment).await?;
     let record = records.iter().find(|record| record.spec.number == number);
     record.and_then(|record| GitId::parse(&record.spec.commit)).ok_or_else(|| {
-        Failure::usage(format!("there is no record #{number} of `{environment}`"), format!("see `osier history {environment}`"))
+        Failure::usage(
+            format!("there is no record #{number} of `{environment}`"),
+            format!("see `osier history {environment}`"),
+        )
     })
 }
 

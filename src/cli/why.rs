@@ -62,14 +62,21 @@ fn text(name: &str, environment: &Environment) -> String {
     let mark = if ready.status == "True" { '✓' } else { '✗' };
     let commit: String = status.commit.chars().take(7).collect();
     let since = times::ago(&ready.last_transition_time, Timestamp::now());
-    let mut lines = vec![format!("{mark} {name} is at {} ({since})", if commit.is_empty() { "nothing" } else { &commit })];
+    let mut lines =
+        vec![format!("{mark} {name} is at {} ({since})", if commit.is_empty() { "nothing" } else { &commit })];
     lines.push(format!("  reason    {}: {}", ready.reason, ready.message));
     if let Some(suspend) = &environment.spec.suspend {
         lines.push(format!("  suspended by {}: {}", suspend.by, suspend.reason));
     }
     if let Some(hold) = &environment.spec.hold {
         let ended = status.hold.as_ref().is_some_and(|hold| hold.ended);
-        lines.push(format!("  {} {} by {}: {}", if ended { "held (ended)" } else { "held at" }, hold.to, hold.by, hold.reason));
+        lines.push(format!(
+            "  {} {} by {}: {}",
+            if ended { "held (ended)" } else { "held at" },
+            hold.to,
+            hold.by,
+            hold.reason
+        ));
     }
     if let Some(plan) = status.plan.filter(|_| ready.status != "True") {
         lines.push(format!("  plan      {}", plan.digest));
@@ -102,12 +109,16 @@ fn find<'a>(objects: impl Iterator<Item = &'a ObjectId>, wanted: &str, environme
     let known: Vec<&ObjectId> = objects.collect();
     known.iter().copied().find(fits).cloned().ok_or_else(|| {
         let names: Vec<String> = known.iter().take(8).map(|object| object.short()).collect();
-        Failure::usage(format!("{environment} has no {wanted}"), format!("write Kind/name, such as {}", names.join(", ")))
+        Failure::usage(
+            format!("{environment} has no {wanted}"),
+            format!("write Kind/name, such as {}", names.join(", ")),
+        )
     })
 }
 
 fn print(settings: &Settings, args: &Args, manifest: &Manifest) -> Result<Finding, Failure> {
-    let fits = |path: &str| args.key.as_deref().is_none_or(|key| path == key || path.strip_prefix("data.") == Some(key));
+    let fits =
+        |path: &str| args.key.as_deref().is_none_or(|key| path == key || path.strip_prefix("data.") == Some(key));
     let origins: Vec<(&String, &Origin)> = manifest.origins.iter().filter(|(path, _)| fits(path)).collect();
     if origins.is_empty() {
         let keys: Vec<&str> = manifest.origins.keys().take(8).map(String::as_str).collect();

@@ -18,14 +18,20 @@ pub fn admission() -> Vec<Value> {
 /// Only accounts of the lane create Environments (empty ones: what people say comes from people) and write their status.
 fn environments() -> [Value; 2] {
     let lane = format!("object.metadata.?labels[?'{LANE}'].orValue('')");
-    let account = format!("variables.lane in ['protected', 'branches'] && {ENVIRONMENTS}.check('record-' + variables.lane).allowed()");
-    let empty = "request.operation != 'CREATE' || !['hold', 'suspend', 'expires', 'allow'].exists(it, it in object.spec)";
+    let account = format!(
+        "variables.lane in ['protected', 'branches'] && {ENVIRONMENTS}.check('record-' + variables.lane).allowed()"
+    );
+    let empty =
+        "request.operation != 'CREATE' || !['hold', 'suspend', 'expires', 'allow'].exists(it, it in object.spec)";
     policy(
         "osier-environments",
         &[("CREATE", "environments"), ("UPDATE", "environments/status")],
         json!([{"name": "lane", "expression": lane}]),
         json!([
-            rule(&account, "only osier creates Environments and writes their status (verb record-<lane> on environments.osier.dev)"),
+            rule(
+                &account,
+                "only osier creates Environments and writes their status (verb record-<lane> on environments.osier.dev)"
+            ),
             rule(empty, "an Environment is created empty; hold, suspend, expires and allow are set afterwards"),
         ]),
     )
@@ -65,7 +71,10 @@ fn people() -> [Value; 2] {
             stanza("hold", "hold"),
             stanza("suspend", "suspend"),
             stanza("expires", "extend"),
-            rule(&allow, "spec.allow needs the verb approve on the Environment, and `by` of a new entry is the user who writes it"),
+            rule(
+                &allow,
+                "spec.allow needs the verb approve on the Environment, and `by` of a new entry is the user who writes it"
+            ),
             rule(&labels, "the label osier.dev/lane says which accounts write the status; only osier changes it"),
         ]),
     )
@@ -84,7 +93,8 @@ fn policy(name: &str, matched: &[(&str, &str)], variables: Value, validations: V
         })
         .collect();
     let api_version = "admissionregistration.k8s.io/v1";
-    let mut spec = json!({"failurePolicy": "Fail", "matchConstraints": {"resourceRules": rules}, "validations": validations});
+    let mut spec =
+        json!({"failurePolicy": "Fail", "matchConstraints": {"resourceRules": rules}, "validations": validations});
     if variables != json!([]) {
         spec["variables"] = variables;
     }

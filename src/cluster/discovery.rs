@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::cluster::call::{Call, encoded};
 use crate::cluster::Cluster;
+use crate::cluster::call::{Call, encoded};
 use crate::cluster::error::Error;
 use crate::model::object::{Kind, ObjectId};
 use crate::model::wire::{GROUP, VERSION};
@@ -91,10 +91,7 @@ impl Kinds {
             .get(&object.kind)
             .and_then(|all| all.iter().find(|served| served.version == version))
             .map(|served| path(&object.kind.group, served, &object.namespace))
-            .ok_or_else(|| Error::UnknownKind {
-                kind: object.kind.kind.clone(),
-                api_version: api_version.to_owned(),
-            })
+            .ok_or_else(|| Error::UnknownKind { kind: object.kind.kind.clone(), api_version: api_version.to_owned() })
     }
 
     /// Path of one object, in the preferred version.

@@ -65,7 +65,8 @@ impl Cluster {
         status: &EnvironmentStatus,
     ) -> Result<Environment, Error> {
         let metadata = &environment.metadata;
-        let (home, name) = (metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default());
+        let (home, name) =
+            (metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default());
         let diff = merge_diff(&json(&environment.status), &json(status));
         if diff == json!({}) {
             return Ok(environment.clone());

@@ -6,8 +6,8 @@ use futures::StreamExt;
 use futures::stream;
 use serde_json::Value;
 
-use crate::cluster::call::{Call, METADATA, METADATA_LIST, encoded};
 use crate::cluster::Cluster;
+use crate::cluster::call::{Call, METADATA, METADATA_LIST, encoded};
 use crate::cluster::error::Error;
 use crate::cluster::metadata;
 use crate::model::object::{Kind, ObjectId};
@@ -112,7 +112,8 @@ impl Cluster {
     /// `UnknownKind`, `Malformed`, `Call`.
     pub async fn read(&self, object: &ObjectId, environment_id: &str) -> Result<Option<Live>, Error> {
         let Some(found) = self.read_metadata(object).await? else { return Ok(None) };
-        let (_, live) = metadata::read(&found, &object.kind, environment_id).map_err(|field| malformed(&object.kind, field))?;
+        let (_, live) =
+            metadata::read(&found, &object.kind, environment_id).map_err(|field| malformed(&object.kind, field))?;
         Ok(Some(live))
     }
 

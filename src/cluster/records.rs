@@ -53,7 +53,8 @@ impl Cluster {
     /// `Changed` if it has another outcome already; `Malformed`, `Call`.
     pub async fn complete_record(&self, record: &Record, status: &RecordStatus) -> Result<Record, Error> {
         let metadata = &record.metadata;
-        let (home, name) = (metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default());
+        let (home, name) =
+            (metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default());
         let mut version = metadata.resource_version.clone();
         for _ in 0..ATTEMPTS {
             let body = json!({"metadata": {"uid": metadata.uid, "resourceVersion": version}, "status": json(status)});

@@ -74,6 +74,21 @@ pub struct Issues {
     pub url: String,
 }
 
+impl Issues {
+    /// The issue keys in a commit message, each once, in their order.
+    pub fn keys(&self, message: &str) -> Vec<String> {
+        // `parse` refuses a pattern that does not compile
+        let Ok(pattern) = regex::Regex::new(&self.pattern) else { return Vec::new() };
+        let mut keys: Vec<String> = Vec::new();
+        for key in pattern.find_iter(message).map(|found| found.as_str()) {
+            if !key.is_empty() && !keys.iter().any(|known| known == key) {
+                keys.push(key.to_owned());
+            }
+        }
+        keys
+    }
+}
+
 impl Config {
     /// Reads the file `path`.
     ///

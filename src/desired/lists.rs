@@ -6,23 +6,8 @@ use crate::model::object::Kind;
 /// How an encrypted leaf begins in the file.
 pub const ENCRYPTED: &str = "ENC[AES256_GCM,";
 
-/// Fields below the pod specification, and what identifies their items.
-const POD: [(&str, &[&str]); 23] = [
-    ("containers", &["name"]),
-    ("containers.env", &["name"]),
-    ("containers.ports", &["containerPort", "protocol"]),
-    ("containers.volumeMounts", &["mountPath"]),
-    ("containers.volumeDevices", &["devicePath"]),
-    ("containers.resources.claims", &["name"]),
-    ("initContainers", &["name"]),
-    ("initContainers.env", &["name"]),
-    ("initContainers.ports", &["containerPort", "protocol"]),
-    ("initContainers.volumeMounts", &["mountPath"]),
-    ("initContainers.volumeDevices", &["devicePath"]),
-    ("initContainers.resources.claims", &["name"]),
-    ("ephemeralContainers", &["name"]),
-    ("ephemeralContainers.env", &["name"]),
-    ("ephemeralContainers.volumeMounts", &["mountPath"]),
+/// Lists of the pod specification, and what identifies their items.
+const POD: [(&str, &[&str]); 7] = [
     ("volumes", &["name"]),
     ("imagePullSecrets", &["name"]),
     ("hostAliases", &["ip"]),
@@ -30,7 +15,18 @@ const POD: [(&str, &[&str]); 23] = [
     ("resourceClaims", &["name"]),
     ("resources.claims", &["name"]),
     ("schedulingGates", &["name"]),
-    ("ephemeralContainers.volumeDevices", &["devicePath"]),
+];
+
+/// The lists of containers; their items are identified by name.
+const CONTAINERS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];
+
+/// Lists of a container.
+const CONTAINER: [(&str, &[&str]); 5] = [
+    ("env", &["name"]),
+    ("ports", &["containerPort", "protocol"]),
+    ("volumeMounts", &["mountPath"]),
+    ("volumeDevices", &["devicePath"]),
+    ("resources.claims", &["name"]),
 ];
 
 /// What stands before the `metadata` and `spec` of the pods of a kind: empty for a Pod; `None` for kinds without pods.
@@ -53,7 +49,13 @@ pub fn keys(kind: &Kind, field: &str) -> Option<&'static [&'static str]> {
         _ => {}
     }
     let field = field.strip_prefix(pod_template(kind)?)?.strip_prefix("spec.")?;
-    POD.iter().find(|(name, _)| *name == field).map(|(_, keys)| *keys)
+    let (first, rest) = field.split_once('.').unwrap_or((field, ""));
+    let (table, field): (&[(&str, &'static [&'static str])], &str) = match (CONTAINERS.contains(&first), rest) {
+        (true, "") => return Some(&["name"]),
+        (true, field) => (&CONTAINER, field),
+        (false, _) => (&POD, field),
+    };
+    table.iter().find(|(name, _)| *name == field).map(|(_, keys)| *keys)
 }
 
 /// What identifies `item`, such as `name=app` or `containerPort=80,protocol=TCP`; `None` if a field is missing or encrypted.

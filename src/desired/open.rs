@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::desired::outline::Leaf;
-use crate::desired::sops::DataKey;
-use crate::desired::unit::{self, Contents};
+use crate::desired::sops::{DataKey, SopsFile};
+use crate::desired::unit::{self, Contents, Shape};
 use crate::desired::value::Value;
 use crate::desired::yaml;
 use crate::model::problem::Problem;
@@ -32,25 +32,40 @@ pub struct Document {
 /// `CannotDecrypt` without a key or with the wrong one, or if the file was changed without sops; no value is in any text.
 pub fn open(path: &str, bytes: &[u8], data_key: Option<&DataKey>) -> Result<Vec<Document>, Vec<Problem>> {
     let contents = Contents::read(path, bytes)?;
-    let values = match &contents {
-        Contents::Cleartext(documents) => cleartext(path, documents)?,
-        Contents::Encrypted(file) => {
-            let Some(key) = data_key else {
-                let problem = Problem::new(path, "the file is encrypted, and no key at hand opens it");
-                let hint = format!("add a recipient whose key osier has to .sops.yaml, then `sops updatekeys {path}`");
-                return Err(vec![problem.because(Reason::CannotDecrypt).hint(hint)]);
-            };
-            file.open(key)?
+    match (&contents, data_key) {
+        (Contents::Encrypted(file), Some(key)) => open_encrypted(file, key),
+        (Contents::Encrypted(_), None) => {
+            let problem = Problem::new(path, "the file is encrypted, and no key at hand opens it");
+            let hint = format!("add a recipient whose key osier has to .sops.yaml, then `sops updatekeys {path}`");
+            Err(vec![problem.because(Reason::CannotDecrypt).hint(hint)])
         }
-    };
-    let shapes = contents.documents(bytes, "");
+        (Contents::Cleartext(documents), _) => {
+            let values = cleartext(path, documents)?;
+            Ok(joined(contents.documents(bytes, ""), values))
+        }
+    }
+}
+
+/// Opens an encrypted file that was read to unwrap its key.
+///
+/// # Guarantees
+/// As `open`.
+///
+/// # Errors
+/// As `open`.
+pub fn open_encrypted(file: &SopsFile, data_key: &DataKey) -> Result<Vec<Document>, Vec<Problem>> {
+    let values = file.open(data_key)?;
+    Ok(joined(unit::encrypted_documents(file, ""), values))
+}
+
+fn joined(shapes: Vec<Shape<'_>>, values: Vec<Value>) -> Vec<Document> {
     let documents = shapes.into_iter().zip(values).map(|(shape, value)| Document {
         index: shape.index,
         line: shape.line,
         leaves: unit::leaves_of(&shape),
         value,
     });
-    Ok(documents.collect())
+    documents.collect()
 }
 
 fn cleartext(path: &str, documents: &[yaml::Document]) -> Result<Vec<Value>, Vec<Problem>> {

@@ -41,7 +41,7 @@ pub fn render(
         merge.add(value, file);
     }
     let Merge { value: mut body, mut origins, .. } = merge;
-    let mut problems = encrypted_variables(object, &body, &origins);
+    let mut problems = encrypted_variables(object, &body, &origins, &start);
     variables::fill_value(&mut body, parameters);
     strip(&mut body, &mut origins);
     origins.extend(values.origins);
@@ -75,13 +75,17 @@ fn problem_at(
 }
 
 /// Variables in encrypted values that cannot be filled in.
-fn encrypted_variables(object: &ObjectId, body: &Value, origins: &BTreeMap<String, Origin>) -> Vec<Problem> {
+fn encrypted_variables(
+    object: &ObjectId,
+    body: &Value,
+    origins: &BTreeMap<String, Origin>,
+    start: &(String, u32),
+) -> Vec<Problem> {
     let mut problems = Vec::new();
     leaves::each(&object.kind, &Place::default(), body, None, &mut |leaf| {
         let mistake = secret_mistake(leaf.value);
         problems.extend(mistake.map(|(message, hint)| {
-            let message = format!("{message} in the encrypted `{}`", leaf.path);
-            problem_at(origins, &(String::new(), 0), &leaf.path, message).hint(hint)
+            problem_at(origins, start, &leaf.path, format!("`{}` has {message}", leaf.path)).hint(hint)
         }));
     });
     problems

@@ -11,6 +11,7 @@ use crate::desired::value::Value;
 use crate::desired::yaml::{self, Node, YamlError};
 use crate::model::object::Kind;
 use crate::model::problem::Problem;
+use crate::model::reason::Reason;
 use crate::model::tree::FileMode;
 use crate::model::wire;
 
@@ -52,6 +53,9 @@ pub fn outline(path: &str, blob_id: &str, bytes: &[u8]) -> Outline {
     let stand_in = if path.ends_with(".json") { "{file}.json" } else { FILE };
     match Contents::read(stand_in, bytes) {
         Ok(contents) => {
+            if let Contents::Encrypted(file) = &contents {
+                outline.problems.extend(weaknesses(file));
+            }
             for document in contents.documents(bytes, blob_id) {
                 let (entry, problems) = entry::read(&document);
                 outline.entries.extend(entry);
@@ -135,19 +139,43 @@ impl Contents {
                 });
                 shapes.collect()
             }
-            Self::Encrypted(file) => {
-                let shapes = file.shape().iter().enumerate().map(|(index, shape)| Shape {
-                    index,
-                    line: shape.line,
-                    node: &shape.node,
-                    content_id: wire::encrypted_content_id(blob_id, index),
-                    encrypted: true,
-                    recipients: file.recipients().map(str::to_owned).collect(),
-                });
-                shapes.collect()
-            }
+            Self::Encrypted(file) => encrypted_documents(file, blob_id),
         }
     }
+}
+
+/// The documents of an encrypted file in order.
+pub fn encrypted_documents<'a>(file: &'a SopsFile, blob_id: &str) -> Vec<Shape<'a>> {
+    let recipients: Vec<String> = file.recipients().map(str::to_owned).collect();
+    let shapes = file.shape().iter().enumerate().map(|(index, shape)| Shape {
+        index,
+        line: shape.line,
+        node: &shape.node,
+        content_id: wire::encrypted_content_id(blob_id, index),
+        encrypted: true,
+        recipients: recipients.clone(),
+    });
+    shapes.collect()
+}
+
+/// What is wrong with the encryption of a file as a whole.
+fn weaknesses(file: &SopsFile) -> Vec<Problem> {
+    let problem = |message: String| Problem::new("", message).at(file.metadata_line(), 0);
+    let mut problems = Vec::new();
+    if file.mac_only_encrypted() {
+        let message = "the MAC covers encrypted values only: everything else could be changed unnoticed";
+        let hint = "take `mac_only_encrypted` out of .sops.yaml, then `sops --decrypt --in-place {file}` and \
+                    `sops --encrypt --in-place {file}`";
+        problems.push(problem(message.to_owned()).hint(hint));
+    }
+    if file.stanzas().is_empty() {
+        let services = file.other_services().join(", ");
+        let with = if services.is_empty() { String::new() } else { format!(" with {services}") };
+        let message = format!("the file is encrypted{with}, and to no age recipient");
+        let hint = "add an age recipient to .sops.yaml, then `sops updatekeys {file}`";
+        problems.push(problem(message).hint(hint).because(Reason::CannotDecrypt));
+    }
+    problems
 }
 
 /// True if the bytes can be those of an encrypted file; decides on the limit before anything is parsed.

@@ -81,7 +81,7 @@ pub fn encrypted_mistake(secret: &Secret) -> Option<(&'static str, String)> {
     }
     // Inputs are told without a key, so that a new commit would go unseen.
     let hint = "use it in a value that is not encrypted".to_owned();
-    uses.contains(&Variable::Known(COMMIT)).then_some(("`${osier.commit}`, which does not work there,", hint))
+    uses.contains(&Variable::Known(COMMIT)).then_some(("`${osier.commit}`, which encrypted values cannot use", hint))
 }
 
 /// The text of an encrypted string.

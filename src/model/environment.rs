@@ -19,7 +19,12 @@ use serde::{Deserialize, Serialize};
 #[kube(printcolumn(name = "Namespace", type_ = "string", json_path = ".status.namespace", priority = "1"))]
 #[kube(printcolumn(name = "Suspended", type_ = "string", json_path = ".spec.suspend.by", priority = "1"))]
 #[kube(printcolumn(name = "Plan", type_ = "string", json_path = ".status.plan.digest", priority = "1"))]
-#[kube(printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = "1"))]
+#[kube(printcolumn(
+    name = "Message",
+    type_ = "string",
+    json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+    priority = "1"
+))]
 #[serde(rename_all = "camelCase")]
 pub struct EnvironmentSpec {
     /// Go back to an earlier state and stay there.

@@ -135,7 +135,8 @@ pub async fn advance(
 impl Before {
     /// Everything counts as touched: for a move between different layers.
     pub fn all(old: &DesiredSet, new: &DesiredSet) -> Self {
-        let added = new.objects.keys().filter(|object| !old.objects.contains_key(*object)).map(|object| (object.clone(), None));
+        let added =
+            new.objects.keys().filter(|object| !old.objects.contains_key(*object)).map(|object| (object.clone(), None));
         let known = old.objects.iter().map(|(object, desired)| (object.clone(), Some(desired.clone())));
         Self { touched: known.chain(added).collect() }
     }
@@ -153,7 +154,13 @@ impl Before {
 }
 
 /// What an environment is, apart from its files.
-pub fn scope(repository: &Repository, name: &str, namespace: &str, layers: &[String], parameters: &Parameters) -> Scope {
+pub fn scope(
+    repository: &Repository,
+    name: &str,
+    namespace: &str,
+    layers: &[String],
+    parameters: &Parameters,
+) -> Scope {
     Scope {
         environment: name.to_owned(),
         line: 0,

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::desired::manifest::Manifest;
-use crate::desired::set::{DesiredSet, Source as Origin};
-use crate::desired::sops::SopsFile;
 use crate::desired::open::{self, Document};
 use crate::desired::render;
+use crate::desired::set::{DesiredSet, Source as Origin};
+use crate::desired::sops::SopsFile;
 use crate::git::content::Content;
 use crate::keys::Keyring;
 use crate::model::object::ObjectId;
@@ -82,9 +82,10 @@ pub async fn open(
         }
     }
     for (object, desired) in objects {
-        let sources = desired.sources.iter().map(|source| {
-            documents.remove(&id(source, source.index)).map(|document| (source.clone(), document))
-        });
+        let sources = desired
+            .sources
+            .iter()
+            .map(|source| documents.remove(&id(source, source.index)).map(|document| (source.clone(), document)));
         // a document that is missing here has its problem noted above
         let Some(sources) = sources.collect::<Option<Vec<_>>>() else { continue };
         match render::render(object, desired, sources, &desired.parameters) {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::desired::config::{EnvironmentConfig, Mode};
+use crate::desired::config::{EnvironmentConfig, Issues, Mode};
 use crate::desired::manifest::Manifest;
 use crate::desired::set::{Desired, DesiredSet};
 use crate::git::objects::CommitInfo;
@@ -41,6 +41,8 @@ pub struct Prepared {
     pub issues: Vec<String>,
     /// The composed revision; taken when the pass is over.
     pub composed: Option<Composed>,
+    /// What the cluster has.
+    pub live: LiveSet,
     /// Opened objects, until their step is done.
     pub manifests: BTreeMap<ObjectId, Manifest>,
     /// What will be done.
@@ -58,7 +60,11 @@ impl Prepared {
 
     /// Adds the Jobs that this plan ran.
     pub fn note_jobs(&self, jobs: &mut Vec<JobRun>) {
-        let ran = self.plan.steps.iter().filter(|step| step.object.kind == Kind::new("batch", "Job") && step.verb != Verb::Delete);
+        let ran = self
+            .plan
+            .steps
+            .iter()
+            .filter(|step| step.object.kind == Kind::new("batch", "Job") && step.verb != Verb::Delete);
         for step in ran {
             jobs.retain(|job| job.name != step.object.name);
             jobs.push(JobRun { name: step.object.name.clone(), inputs: step.inputs.clone() });
@@ -74,6 +80,8 @@ pub struct Start {
     pub tip: GitId,
     /// Its entry at the tip: namespace, keys and mode are always today's.
     pub config: EnvironmentConfig,
+    /// How issue keys look in commit messages.
+    pub issues: Option<Issues>,
 }
 
 /// Looks at the environment and at the remote.
@@ -85,7 +93,7 @@ pub async fn begin(world: &mut World, ask: &Ask) -> Result<Start, Error> {
     let tip = target::accept(world, &subject).await?;
     let today = target::config(&Source::Mirror(world.mirror.clone(), tip)).await?;
     let config = target::entry(&today, &subject.name)?.clone();
-    Ok(Start { subject, tip, config })
+    Ok(Start { subject, tip, config, issues: today.issues })
 }
 
 /// Reads git, keys and the cluster, and makes the plan.
@@ -94,7 +102,7 @@ pub async fn begin(world: &mut World, ask: &Ask) -> Result<Start, Error> {
 /// Why there is no plan; problems all at once.
 pub async fn prepare(world: &mut World, ask: &Ask, start: Start) -> Result<Prepared, Error> {
     let Choice { target, begins } = target::choose(world, ask, &start).await?;
-    let Start { subject, tip: _, config } = start;
+    let Start { subject, tip: _, config, issues } = start;
     subject::permit(&world.repository, &subject.name, &config)?;
     let (composed, before) = desired(world, &subject, &target, &config).await?;
     let live = look(world, &subject, &config, &composed, before.as_ref()).await?;
@@ -110,9 +118,23 @@ pub async fn prepare(world: &mut World, ask: &Ask, start: Start) -> Result<Prepa
     let (plan, manifests) = planned(world, &view, Keys::Needed).await?;
     let commit = target.commit;
     let info = world.mirror.read(move |objects| objects.commit(commit)).await?;
+    let issues = issues.map(|issues| issues.keys(&info.message)).unwrap_or_default();
     let EnvironmentConfig { namespace, keys: class, mode, .. } = config;
     let composed = Some(composed);
-    Ok(Prepared { subject, target, mode, namespace, class, info, composed, manifests, plan, begins_hold: begins })
+    Ok(Prepared {
+        subject,
+        target,
+        mode,
+        namespace,
+        class,
+        info,
+        issues,
+        composed,
+        live,
+        manifests,
+        plan,
+        begins_hold: begins,
+    })
 }
 
 /// Plans a revision of a clone, or its working tree, against the cluster. For people: files that no key opens are compared as
@@ -182,7 +204,9 @@ async fn desired(
     target: &Target,
     config: &EnvironmentConfig,
 ) -> Result<(Composed, Option<Before>), Error> {
-    let scope = |layers: &[String]| desire::scope(&world.repository, &subject.name, &config.namespace, layers, &target.parameters);
+    let scope = |layers: &[String]| {
+        desire::scope(&world.repository, &subject.name, &config.namespace, layers, &target.parameters)
+    };
     let memory = world.memory.get_mut(&subject.name);
     let (known, applied) = memory.map_or((None, None), |memory| (memory.composed.take(), memory.chain.applied.clone()));
     let new = scope(&target.layers);
@@ -191,15 +215,21 @@ async fn desired(
         (Some(known), _) => Some(known),
         (None, Some(record)) => match GitId::parse(&record.spec.commit) {
             // a predecessor that cannot be composed any more is none: then all kinds are listed, and every leaf shows as added
-            Some(commit) => desire::whole(&mut world.outlines, &source(commit), commit, scope(&record.spec.layers)).await.ok(),
+            Some(commit) => {
+                desire::whole(&mut world.outlines, &source(commit), commit, scope(&record.spec.layers)).await.ok()
+            }
             None => None,
         },
         (None, None) => None,
     };
     match known {
-        Some(known) if known.composition.scope().layers == target.layers && known.composition.scope().namespace == config.namespace => {
+        Some(known)
+            if known.composition.scope().layers == target.layers
+                && known.composition.scope().namespace == config.namespace =>
+        {
             let parameters = target.parameters.clone();
-            let (composed, before) = desire::advance(&mut world.outlines, &world.mirror, known, target.commit, parameters).await?;
+            let (composed, before) =
+                desire::advance(&mut world.outlines, &world.mirror, known, target.commit, parameters).await?;
             Ok((composed, Some(before)))
         }
         known => {
@@ -223,7 +253,11 @@ async fn look(
 ) -> Result<LiveSet, Error> {
     world.cluster.check_namespace(&config.namespace, world.name()).await?;
     let desired = composed.composition.current();
-    let failed = world.memory[&subject.name].chain.head.as_ref().is_some_and(|head| history::result(head) != Some(RecordResult::Applied));
+    let failed = world.memory[&subject.name]
+        .chain
+        .head
+        .as_ref()
+        .is_some_and(|head| history::result(head) != Some(RecordResult::Applied));
     let kinds = match before {
         Some(before) if !failed => before.kinds(desired),
         _ => composed.composition.scope().kinds.clone(),
@@ -259,7 +293,9 @@ impl View<'_> {
     fn predecessors(&self, wanted: &BTreeSet<ObjectId>) -> DesiredSet {
         let there = |object: &&ObjectId| self.live.objects.contains_key(*object) && !self.foreign(object);
         let old = |object: &ObjectId| self.before.and_then(|before| before.of(object, self.desired)).cloned();
-        DesiredSet { objects: wanted.iter().filter(there).filter_map(|object| Some((object.clone(), old(object)?))).collect() }
+        DesiredSet {
+            objects: wanted.iter().filter(there).filter_map(|object| Some((object.clone(), old(object)?))).collect(),
+        }
     }
 }
 
@@ -308,7 +344,11 @@ async fn changes(
     for object in wanted {
         let (old, new) = (before.get(object), manifests.get(object));
         let change = Change {
-            predecessor: predecessors.objects.get(object).filter(|_| old.is_some()).map(|desired| desired.inputs.clone()),
+            predecessor: predecessors
+                .objects
+                .get(object)
+                .filter(|_| old.is_some())
+                .map(|desired| desired.inputs.clone()),
             fingerprint: new.and_then(|new| fingerprint::fingerprint(&world.fingerprint_key, &view.subject.id, new)),
             leaves: match (new, view.foreign(object)) {
                 (Some(new), true) => adoption::changes(old, new),

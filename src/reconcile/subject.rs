@@ -73,19 +73,23 @@ pub fn permit(repository: &Repository, name: &str, config: &EnvironmentConfig) -
         return Err(Error::blocked(Reason::PolicyDenied, message, hint));
     }
     let Some(class) = &config.keys else { return Ok(()) };
-    let granted = spec.keys.iter().any(|grant| grant.class == *class && grant.environments.iter().any(|granted| granted == name));
+    let granted =
+        spec.keys.iter().any(|grant| grant.class == *class && grant.environments.iter().any(|granted| granted == name));
     if granted {
         return Ok(());
     }
     let message = format!("Repository `{this}` does not grant the key class `{class}` to environment `{name}`");
-    let hint = format!("an administrator adds {{class: {class}, environments: [{name}]}} to spec.keys: kubectl edit repository {this}");
+    let hint = format!(
+        "an administrator adds {{class: {class}, environments: [{name}]}} to spec.keys: kubectl edit repository {this}"
+    );
     Err(Error::blocked(Reason::PolicyDenied, message, hint))
 }
 
 /// The suspension that is in force, if any.
 pub fn suspended(environment: &Environment, now: Timestamp) -> Option<&Suspend> {
     let suspend = environment.spec.suspend.as_ref()?;
-    let over = suspend.until.as_deref().and_then(|until| until.parse::<Timestamp>().ok()).is_some_and(|until| until <= now);
+    let over =
+        suspend.until.as_deref().and_then(|until| until.parse::<Timestamp>().ok()).is_some_and(|until| until <= now);
     (!over).then_some(suspend)
 }
 
@@ -97,14 +101,23 @@ pub async fn take_over(world: &mut World, subject: &Subject, take_over: bool) ->
     let now = (world.now)();
     let Some(memory) = world.memory.get_mut(&subject.name) else { return Ok(()) };
     let Some(pending) = memory.chain.pending.take() else { return Ok(()) };
-    let age = pending.spec.started_at.parse::<Timestamp>().map_or(i64::MAX, |started| now.as_second() - started.as_second());
+    let age =
+        pending.spec.started_at.parse::<Timestamp>().map_or(i64::MAX, |started| now.as_second() - started.as_second());
     if age < CLAIM_SECONDS && !take_over {
         let number = pending.spec.number;
         memory.chain.pending = Some(pending);
-        let message = format!("record #{number} of `{}` was begun {age} s ago and is not complete: somebody may be writing", subject.name);
-        return Err(Error::blocked(Reason::Interrupted, message, "wait a minute, or pass --take-over if you know that nobody is"));
+        let message = format!(
+            "record #{number} of `{}` was begun {age} s ago and is not complete: somebody may be writing",
+            subject.name
+        );
+        return Err(Error::blocked(
+            Reason::Interrupted,
+            message,
+            "wait a minute, or pass --take-over if you know that nobody is",
+        ));
     }
-    let status = history::status(&pending, RecordResult::Interrupted, Reason::Interrupted.as_str(), Default::default(), now);
+    let status =
+        history::status(&pending, RecordResult::Interrupted, Reason::Interrupted.as_str(), Default::default(), now);
     let completed = world.cluster.complete_record(&pending, &status).await?;
     if let Some(memory) = world.memory.get_mut(&subject.name) {
         memory.chain.add(completed);

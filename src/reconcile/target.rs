@@ -73,7 +73,7 @@ pub async fn accept(world: &World, subject: &Subject) -> Result<GitId, Error> {
 /// # Errors
 /// `osier.yaml` has problems or lacks the environment; the hold or the revision names nothing that may be applied.
 pub async fn choose(world: &mut World, ask: &Ask, start: &Start) -> Result<Choice, Error> {
-    let Start { subject, tip, config } = start;
+    let Start { subject, tip, config, .. } = start;
     let tip = *tip;
     let memory = &world.memory[&subject.name];
     let before = memory.environment.status.as_ref().and_then(|status| status.hold.clone());
@@ -141,10 +141,16 @@ pub fn entry<'c>(config: &'c Config, name: &str) -> Result<&'c EnvironmentConfig
 
 /// The parameters of an environment of the protected branch.
 pub fn parameters(name: &str, branch: &str, namespace: &str, commit: GitId) -> Parameters {
-    [("branch", branch), ("slug", name), ("namespace", namespace), ("commit", &commit.to_string()), ("environment", name)]
-        .into_iter()
-        .map(|(key, value)| (format!("osier.{key}"), value.to_owned()))
-        .collect()
+    [
+        ("branch", branch),
+        ("slug", name),
+        ("namespace", namespace),
+        ("commit", &commit.to_string()),
+        ("environment", name),
+    ]
+    .into_iter()
+    .map(|(key, value)| (format!("osier.{key}"), value.to_owned()))
+    .collect()
 }
 
 /// The tip, or the ancestor of it that was asked for.
@@ -167,7 +173,12 @@ async fn older(world: &World, tip: GitId, ask: &Ask) -> Result<GitId, Error> {
 }
 
 /// A commit of the branch as a target.
-async fn revision(world: &World, subject: &Subject, config: &EnvironmentConfig, commit: GitId) -> Result<Target, Error> {
+async fn revision(
+    world: &World,
+    subject: &Subject,
+    config: &EnvironmentConfig,
+    commit: GitId,
+) -> Result<Target, Error> {
     let branch = &world.repository.spec.protected_branch;
     let layers = layers_at(world, subject, config, commit).await?;
     Ok(Target {
@@ -184,7 +195,13 @@ async fn revision(world: &World, subject: &Subject, config: &EnvironmentConfig, 
 }
 
 /// What a hold names, as a target: layers and parameters of the record, or those of that commit's `osier.yaml`.
-async fn held(world: &World, subject: &Subject, config: &EnvironmentConfig, hold: &Hold, tip: GitId) -> Result<Target, Error> {
+async fn held(
+    world: &World,
+    subject: &Subject,
+    config: &EnvironmentConfig,
+    hold: &Hold,
+    tip: GitId,
+) -> Result<Target, Error> {
     let records = world.cluster.records(world.home(), &subject.name).await?;
     let record = match hold.to.strip_prefix('#') {
         Some(number) => records.iter().find(|record| record.spec.number.to_string() == number),
@@ -192,7 +209,13 @@ async fn held(world: &World, subject: &Subject, config: &EnvironmentConfig, hold
     };
     let named = record.map_or(hold.to.as_str(), |record| record.spec.commit.as_str());
     let hint = format!("choose a record of `osier history {}`, or a commit of the protected branch", subject.name);
-    let nothing = || Error::blocked(Reason::PolicyDenied, format!("the hold names `{}`, which is nothing that was applied", hold.to), hint.clone());
+    let nothing = || {
+        Error::blocked(
+            Reason::PolicyDenied,
+            format!("the hold names `{}`, which is nothing that was applied", hold.to),
+            hint.clone(),
+        )
+    };
     let commit = GitId::parse(named).ok_or_else(nothing)?;
     if record.is_none() && !world.mirror.read(move |objects| objects.is_ancestor(commit, tip)).await? {
         return Err(nothing());
@@ -206,7 +229,12 @@ async fn held(world: &World, subject: &Subject, config: &EnvironmentConfig, hold
 }
 
 /// Layers as that commit's own `osier.yaml` has them, if it has the environment; else today's.
-async fn layers_at(world: &World, subject: &Subject, config: &EnvironmentConfig, commit: GitId) -> Result<Vec<String>, Error> {
+async fn layers_at(
+    world: &World,
+    subject: &Subject,
+    config: &EnvironmentConfig,
+    commit: GitId,
+) -> Result<Vec<String>, Error> {
     let then = self::config(&Source::Mirror(world.mirror.clone(), commit)).await;
     let entry = then.ok().and_then(|then| then.environments.get(&subject.name).map(|entry| entry.layers.clone()));
     Ok(entry.unwrap_or_else(|| config.layers.clone()))
@@ -237,7 +265,8 @@ pub fn hold_status(hold: &Hold, before: Option<&HoldStatus>, held: GitId, head: 
     if let Some(same) = before.filter(|before| before.to == hold.to) {
         return same.clone();
     }
-    let mut rejected: Vec<String> = before.filter(|before| !before.ended).map(|before| before.rejected.clone()).unwrap_or_default();
+    let mut rejected: Vec<String> =
+        before.filter(|before| !before.ended).map(|before| before.rejected.clone()).unwrap_or_default();
     let head = head.map(|record| record.spec.commit.clone()).filter(|commit| *commit != held.to_string());
     if let Some(head) = head.filter(|head| !rejected.contains(head)) {
         rejected.push(head);

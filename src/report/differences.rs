@@ -36,7 +36,11 @@ pub fn text(differences: &[Difference], detail: Detail) -> String {
         writeln!(text, "{colour}{mark} {}{RESET}", difference.object.short()).expect("a String takes everything");
         leaves_text(&mut text, &difference.leaves, 28, detail);
     }
-    let ends = if differences.is_empty() { "no differences".to_owned() } else { format!("\n{}", differing(differences.len())) };
+    let ends = if differences.is_empty() {
+        "no differences".to_owned()
+    } else {
+        format!("\n{}", differing(differences.len()))
+    };
     writeln!(text, "{ends}").expect("a String takes everything");
     text
 }
@@ -47,7 +51,10 @@ pub fn json(differences: &[Difference]) -> Value {
         let changed = difference.leaves.iter().filter(|leaf| leaf.word != Word::Unchanged);
         changed.map(leaf_json).collect::<Vec<_>>()
     };
-    differences.iter().map(|difference| json!({"object": object_json(&difference.object), "changes": leaves(difference)})).collect()
+    differences
+        .iter()
+        .map(|difference| json!({"object": object_json(&difference.object), "changes": leaves(difference)}))
+        .collect()
 }
 
 fn differing(number: usize) -> String {

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::cluster::call::Call;
 use crate::cluster::Cluster;
+use crate::cluster::call::Call;
 use crate::cluster::fields::as_applied;
 use crate::cluster::ignore::FieldPath;
 use crate::cluster::metadata;
@@ -31,7 +31,8 @@ impl Cluster {
         let mut churn = 0;
         let mut repeated = false;
         loop {
-            let sent = Sent::new(&mut wire, task, seen.before.own_fields.clone(), seen.before.other_fields_after.clone());
+            let sent =
+                Sent::new(&mut wire, task, seen.before.own_fields.clone(), seen.before.other_fields_after.clone());
             wire["metadata"]["uid"] = json!(seen.uid);
             wire["metadata"]["resourceVersion"] = json!(seen.resource_version);
             let call = Call::apply(format!("{path}{WRITE}&force=true"), &wire).sensitive(task.sensitive());

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::cluster::call::Call;
 use crate::cluster::Cluster;
+use crate::cluster::call::Call;
 use crate::cluster::fields::{self, Leaves};
 use crate::cluster::wire_object::set_fields;
 use crate::cluster::write::settle::Sent;

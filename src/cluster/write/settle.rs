@@ -30,7 +30,8 @@ impl Cluster {
         };
         let owners = Owners::read(answer);
         let lacking = !fields::leaves(&sent.whole).is_subset(&owners.own);
-        let hidden = owners.others.values().any(|other| other.leaves.iter().any(|leaf| leaf.starts_with("f:stringData")));
+        let hidden =
+            owners.others.values().any(|other| other.leaves.iter().any(|leaf| leaf.starts_with("f:stringData")));
         let stamp = fields::stamp(&live.before.own_fields, &live.before.other_fields);
         if !lacking && !hidden && stamp == sent.stamp {
             return Ok(live.resource_version);

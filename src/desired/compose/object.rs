@@ -6,6 +6,7 @@ use crate::desired::compose::{Composition, EntryId, File, FileId, Scope};
 use crate::desired::kinds;
 use crate::desired::names;
 use crate::desired::outline::{Entry, Reference};
+use crate::desired::references;
 use crate::desired::set::{Desired, Parameters, Source};
 use crate::desired::unit;
 use crate::desired::variables;
@@ -45,23 +46,31 @@ impl Composition {
 
     fn desired_of(&self, parts: &[Part<'_>]) -> Option<Desired> {
         let top = parts.last()?;
-        let used: BTreeSet<&String> = parts.iter().flat_map(|part| &part.entry.variables).collect();
-        let known = used.into_iter().filter_map(|name| self.scope.parameters.get_key_value(name));
-        let parameters: Parameters = known.map(|(name, value)| (name.clone(), value.clone())).collect();
+        let parameters = self.parameters_of(parts);
         let mut annotations = BTreeMap::new();
         for part in parts {
             annotations.extend(part.entry.annotations.clone());
         }
         annotations.retain(|_, value| !value.is_empty());
-        let references = parts.iter().flat_map(|part| &part.entry.references);
+        let references = references_of(parts);
         Some(Desired {
             api_version: top.entry.api_version.clone(),
             sources: parts.iter().map(|part| self.source(part)).collect(),
             inputs: wire::inputs(parts.iter().map(|part| part.entry.content_id.as_str()), &parameters),
-            references: references.map(|reference| filled(reference, &parameters)).collect(),
+            references: references.into_iter().map(|reference| filled(reference, &parameters)).collect(),
             parameters,
             annotations,
         })
+    }
+
+    /// The parameters that the parts use. Which ones encrypted values use cannot be told, so that all that never change
+    /// in the life of an environment count as used there.
+    fn parameters_of(&self, parts: &[Part<'_>]) -> Parameters {
+        let encrypted = parts.iter().any(|part| !part.entry.recipients.is_empty());
+        let uses = |name: &str| parts.iter().any(|part| part.entry.variables.contains(name));
+        let used = |(name, _): &(&String, &String)| uses(name) || (encrypted && *name != variables::COMMIT);
+        let parameters = self.scope.parameters.iter().filter(used);
+        parameters.map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
     fn source(&self, part: &Part<'_>) -> Source {
@@ -86,8 +95,20 @@ impl Part<'_> {
     }
 }
 
-fn filled(reference: &Reference, parameters: &Parameters) -> Reference {
-    Reference { name: variables::fill(&reference.name, parameters).into_owned(), ..reference.clone() }
+/// What the merged object refers to.
+fn references_of(parts: &[Part<'_>]) -> BTreeSet<Reference> {
+    match parts {
+        [only] => only.entry.references.clone(),
+        [first, ..] => {
+            let layers = parts.iter().filter_map(|part| part.entry.referring.as_deref());
+            references::of_layers(&first.entry.kind, layers)
+        }
+        [] => BTreeSet::new(),
+    }
+}
+
+fn filled(reference: Reference, parameters: &Parameters) -> Reference {
+    Reference { name: variables::fill(&reference.name, parameters).into_owned(), ..reference }
 }
 
 /// What counts: nothing below a replacement, nothing up to a deletion.

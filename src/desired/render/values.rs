@@ -88,10 +88,10 @@ impl<'a> Values<'a> {
         }
         match self.decode(field, value) {
             Ok((bytes, encrypted)) => {
-                let overridden = self.forget(&key);
+                // `stringData` over `data` of one document overrides nothing.
+                let overridden = self.forget(&key).filter(|origin| origin.path != file.path);
                 let path = format!("{}.{key}", if binary { "binaryData" } else { "data" });
-                let overridden =
-                    overridden.filter(|origin| origin.path != file.path || !file.leaves.contains_key(&path));
+
                 self.origins.insert(path.clone(), file.origin(&path, overridden));
                 let redacted = encrypted || self.is_secret;
                 self.values.insert(key, ConfigValue { bytes: Cleartext::new(bytes), redacted, binary });

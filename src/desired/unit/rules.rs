@@ -164,7 +164,7 @@ impl Rules<'_> {
         let known: &[&str] = if self.kind.is_secret() { &SECRET_FIELDS } else { &CONFIG_FIELDS };
         for (key, _) in self.shape.node.entries() {
             let name = key.text().unwrap_or_default();
-            if known.contains(&name) {
+            if known.contains(&name) || name == "status" {
                 continue;
             }
             let hint = match closest(name, known.iter().copied()) {
@@ -252,7 +252,9 @@ fn ignored_paths(value: &Value) -> Option<(String, String)> {
         let root = path.split(['.', '[']).next().unwrap_or_default();
         !path.is_empty() && !path.contains(char::is_whitespace) && !matches!(root, "apiVersion" | "kind" | "status")
     };
-    let fine = value.text().is_some_and(|text| text.split(',').all(good));
+    let fine = value.text().is_some_and(|text| {
+        text.split([',', ' ', '\n']).filter(|path| !path.is_empty()).all(good) && !text.trim().is_empty()
+    });
     (!fine).then(|| {
         let hint = "write paths with commas between them, such as `spec.replicas, data.TOKEN`";
         (format!("unknown value of `{}`", wire::IGNORE), hint.to_owned())
