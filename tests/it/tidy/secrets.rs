@@ -8,6 +8,7 @@ use super::{Breach, none};
 /// Every file that opens `Cleartext`, how often, and why it must. A new line here needs a reviewer who asks where the bytes go.
 const EXPOSE: &[(&str, usize, &str)] = &[
     ("src/cli/init.rs", 1, "the throw-away identity goes into its file"),
+    ("src/cluster/wire_object.rs", 3, "values go into the body of the request that writes the object"),
     ("src/desired/render/check.rs", 2, "sizes and forms that the API server would refuse; the bytes go nowhere"),
     ("src/desired/render/values.rs", 1, "a decrypted string becomes a value of the manifest, again as Cleartext"),
     ("src/desired/sops.rs", 1, "the length of a data key"),

@@ -64,6 +64,8 @@ const OWN_TERMS: &[(&str, &str, &str)] = &[
     ("target", "src/reconcile", "the commit that is gone to, as in rollback target; no environment"),
     ("Target", "src/reconcile", "the commit that is gone to, as in rollback target; no environment"),
     ("source", "src/cli", "where the bytes of a file come from; no repository"),
+    ("Stage", "src/cli/demo", "where the story plays; no environment"),
+    ("INSTALL", "src/cluster/error.rs", "custom resources are installed, objects are applied"),
     ("patch_environment", "src/cluster", "the verb of the API"),
     ("source", "src/reconcile", "where the bytes of a file come from; no repository"),
     ("Source", "src/reconcile", "where the bytes of a file come from; no repository"),
