@@ -7,5 +7,6 @@
 
 mod contract;
 mod harness;
+mod kubectl;
 mod sops;
 mod support;
