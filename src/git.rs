@@ -2,6 +2,7 @@
 //!
 //! Only this module names `git2`. What a remote says is `Known` or `Unknown` by type; nothing here prunes, checks out or merges.
 
+pub mod author;
 pub mod content;
 pub mod error;
 pub mod fetch;

@@ -3,11 +3,13 @@
 //! The library exists for `main.rs` and the tests; `ARCHITECTURE.md` says where things are.
 
 pub mod cli;
+pub mod cluster;
 pub mod desired;
 pub mod git;
 pub mod keys;
 pub mod model;
 pub mod planning;
+pub mod reconcile;
 pub mod report;
 pub mod sandbox;
 pub mod settings;

@@ -1,5 +1,23 @@
 //! L1: desired and live become a plan. Pure, total and deterministic.
+//!
+//! `opening::to_open` says what to open, `diff` and `immutable` make `Changes` of what was opened, `planner::plan` decides,
+//! `blocked::blocked` says why a plan must not be executed at all.
 
+pub mod blocked;
 pub mod changes;
+mod consent;
+pub mod diff;
+pub mod fields;
+pub mod fingerprint;
+pub mod immutable;
+mod jobs;
 pub mod live;
+pub mod opening;
+mod order;
 pub mod plan;
+pub mod planner;
+mod prune;
+mod restarts;
+
+#[cfg(test)]
+mod tests;

@@ -7,12 +7,12 @@
 //!   CRs       git       git      cluster   keys    pure    pure      cluster   cluster    cluster
 //! ```
 
+pub mod adoption;
 pub mod consent;
 pub mod desire;
 pub mod error;
 pub mod history;
 pub mod hold;
-pub mod look;
 pub mod open;
 pub mod prepare;
 pub mod settle;
@@ -47,6 +47,13 @@ pub struct Ask {
     pub hold: Option<Hold>,
 }
 
+impl Ask {
+    /// A person wants the tip applied.
+    pub fn by_person(environment: &str) -> Self {
+        Self { environment: environment.to_owned(), revision: None, trigger: "person", take_over: false, hold: None }
+    }
+}
+
 /// How a pass ended.
 #[derive(Debug)]
 pub struct Settled {
@@ -69,25 +76,34 @@ pub struct Settled {
 /// # Errors
 /// Why the pass did not come to its end.
 pub async fn reconcile(world: &mut World, ask: &Ask) -> Result<Settled, Error> {
-    let result = match prepare::prepare(world, ask).await {
-        Ok(prepared) => carry_out(world, ask, prepared).await,
-        Err(error) => Err(error),
-    };
+    let result = pass(world, ask).await;
     if let Err(error) = &result {
         tell(world, ask, error).await;
     }
     result
 }
 
+async fn pass(world: &mut World, ask: &Ask) -> Result<Settled, Error> {
+    let start = prepare::begin(world, ask).await?;
+    subject::ensure(world, &start.subject).await?;
+    subject::take_over(world, &start.subject, ask.take_over).await?;
+    let prepared = prepare::prepare(world, ask, start).await?;
+    carry_out(world, ask, prepared).await
+}
+
 async fn carry_out(world: &mut World, ask: &Ask, mut prepared: Prepared) -> Result<Settled, Error> {
     if prepared.mode == Mode::Observe {
-        let message = format!("observing {}: {}", prepared.target.commit.short(), crate::report::plan::summary(&prepared.plan));
+        let message =
+            format!("observing {}: {}", prepared.target.commit.short(), crate::report::plan::summary(&prepared.plan));
         let verdict = Verdict { ready: true, reason: Reason::Observing, message, stalled: false };
         settle(world, &prepared, &verdict, false).await?;
         return Ok(Settled { verdict, plan: prepared.plan, outcome: None, record: None });
     }
-    let environment = &world.memory[&ask.environment].environment;
-    let allowed_by = consent::given(&prepared.plan, &environment.spec.allow, &ask.environment)?;
+    let memory = &world.memory[&ask.environment];
+    let inputs = history::inputs(prepared.desired());
+    let (allow, head) = (memory.environment.spec.allow.as_slice(), memory.chain.head.as_ref());
+    let given = consent::Given { allow, head, inputs: &inputs, live: &prepared.live };
+    let allowed_by = consent::check(&prepared.plan, &given, &ask.environment)?;
     if !needs_record(&prepared) {
         return without_record(world, ask, prepared).await;
     }
@@ -133,6 +149,7 @@ async fn claim(world: &mut World, ask: &Ask, prepared: &Prepared, allowed_by: Ve
         desired: prepared.desired(),
         plan: &prepared.plan,
         trigger: ask.trigger,
+        issues: prepared.issues.clone(),
         allowed_by,
     };
     let spec = history::spec(&entry, chain, &world.fingerprint_key, (world.now)());
@@ -145,11 +162,18 @@ async fn claim(world: &mut World, ask: &Ask, prepared: &Prepared, allowed_by: Ve
 }
 
 async fn execute(world: &World, prepared: &mut Prepared, record: u64) -> Outcome {
-    let context = WriteContext { environment_id: prepared.subject.id.clone(), namespace: prepared.namespace.clone(), record };
+    let context =
+        WriteContext { environment_id: prepared.subject.id.clone(), namespace: prepared.namespace.clone(), record };
     world.cluster.execute(&prepared.plan, &mut prepared.manifests, &context).await
 }
 
-async fn complete(world: &mut World, ask: &Ask, record: &Record, outcome: &Outcome, verdict: &Verdict) -> Result<(), Error> {
+async fn complete(
+    world: &mut World,
+    ask: &Ask,
+    record: &Record,
+    outcome: &Outcome,
+    verdict: &Verdict,
+) -> Result<(), Error> {
     let result = if verdict.ready { RecordResult::Applied } else { RecordResult::Failed };
     let reason = if verdict.ready { Reason::Applied } else { verdict.reason };
     let status = history::status(record, result, reason.as_str(), outcome.counts(), (world.now)());
@@ -165,7 +189,12 @@ fn verdict(prepared: &Prepared, outcome: &Outcome) -> Verdict {
         None => applied(prepared),
         Some((object, reason, message)) => {
             let message = format!("{} of {}: {message}", object.short(), prepared.target.commit.short());
-            Verdict { ready: false, reason, message, stalled: reason != Reason::ServerUnavailable && reason != Reason::Conflict }
+            Verdict {
+                ready: false,
+                reason,
+                message,
+                stalled: reason != Reason::ServerUnavailable && reason != Reason::Conflict,
+            }
         }
     }
 }
@@ -176,9 +205,12 @@ fn applied(prepared: &Prepared) -> Verdict {
             let message = format!("equals {}", prepared.target.commit.short());
             Verdict { ready: true, reason: Reason::Applied, message, stalled: false }
         }
-        Some(why) => {
-            Verdict { ready: true, reason: Reason::HeldBack, message: format!("held at {}: {why}", prepared.target.commit.short()), stalled: false }
-        }
+        Some(why) => Verdict {
+            ready: true,
+            reason: Reason::HeldBack,
+            message: format!("held at {}: {why}", prepared.target.commit.short()),
+            stalled: false,
+        },
     }
 }
 
@@ -231,7 +263,11 @@ async fn tell(world: &mut World, ask: &Ask, error: &Error) {
     status.conditions = settle::conditions(&status.conditions, &verdict, generation, (world.now)());
     status.observed_generation = generation;
     if let Err(second) = write_status(world, &ask.environment, status).await {
-        tracing::warn!(environment = ask.environment, reason = second.reason().as_str(), "the conditions could not be written");
+        tracing::warn!(
+            environment = ask.environment,
+            reason = second.reason().as_str(),
+            "the conditions could not be written"
+        );
     }
 }
 

@@ -42,7 +42,13 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
 ///
 /// # Errors
 /// The API server refuses.
-pub async fn allow(cluster: &Cluster, home: &str, environment: &Environment, digest: &str, reason: &str) -> Result<(), Failure> {
+pub async fn allow(
+    cluster: &Cluster,
+    home: &str,
+    environment: &Environment,
+    digest: &str,
+    reason: &str,
+) -> Result<(), Failure> {
     let by = cluster.who_am_i().await?;
     let name = environment.metadata.name.as_deref().unwrap_or_default();
     cluster.patch_environment(home, name, &json!({"spec": {"allow": with(environment, digest, &by, reason)}})).await?;

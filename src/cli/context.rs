@@ -13,11 +13,11 @@ use crate::git::worktree::Worktree;
 use crate::keys::Keyring;
 use crate::model::digest::b32;
 use crate::model::environment::Environment;
-use crate::model::reason::Reason;
 use crate::model::repository::Repository;
 use crate::reconcile::desire::Outlines;
 use crate::reconcile::error::Error;
 use crate::reconcile::world::World;
+use crate::report::failure;
 use crate::settings::Settings;
 
 impl From<Error> for Failure {
@@ -68,15 +68,23 @@ pub async fn repository(settings: &Settings, cluster: &Cluster) -> Result<Reposi
     }
     let all = cluster.repositories().await?;
     let remotes = clone(settings).map(|worktree| places(&worktree)).unwrap_or_default();
-    let urls = |repository: &Repository| [vec![repository.spec.url.clone()], repository.spec.fallback_urls.clone()].concat();
-    let fitting: Vec<&Repository> =
-        all.iter().filter(|repository| urls(repository).iter().any(|url| remotes.iter().any(|place| same(url, place)))).collect();
+    let urls =
+        |repository: &Repository| [vec![repository.spec.url.clone()], repository.spec.fallback_urls.clone()].concat();
+    let fitting: Vec<&Repository> = all
+        .iter()
+        .filter(|repository| urls(repository).iter().any(|url| remotes.iter().any(|place| same(url, place))))
+        .collect();
     let names: Vec<&str> = all.iter().filter_map(|repository| repository.metadata.name.as_deref()).collect();
     match (fitting.as_slice(), all.as_slice()) {
         ([one], _) => Ok((*one).clone()),
         ([], [one]) => Ok(one.clone()),
-        ([], []) => Err(Failure::usage("there is no Repository in this cluster", "make one: see *Install* in the README")),
-        _ => Err(Failure::usage("it is not clear which Repository is meant", format!("pass --repository; there are: {}", names.join(", ")))),
+        ([], []) => {
+            Err(Failure::usage("there is no Repository in this cluster", "make one: see *Install* in the README"))
+        }
+        _ => Err(Failure::usage(
+            "it is not clear which Repository is meant",
+            format!("pass --repository; there are: {}", names.join(", ")),
+        )),
     }
 }
 
@@ -89,24 +97,21 @@ pub async fn world(settings: &Settings) -> Result<World, Failure> {
     let repository = repository(settings, &cluster).await?;
     let fingerprint_key = cluster.fingerprint_key(&repository.spec.home).await?;
     let mirror = Mirror::open(&mirror_directory(settings, &repository.spec.url)?, &repository.spec.url).await?;
-    let keyring = keyring(settings)?;
+    let keyring = keyring(settings);
     let (outlines, memory) = (Outlines::default(), HashMap::new());
     Ok(World { cluster, repository, mirror, keyring, fingerprint_key, now: Timestamp::now, outlines, memory })
 }
 
-/// The keys at hand.
-///
-/// # Errors
-/// The directory cannot be read, or a file of it holds no identity.
-pub fn keyring(settings: &Settings) -> Result<Keyring, Failure> {
-    let keyring = match &settings.common.keys {
+/// The keys at hand. Files that hold no identity are named on stderr; the others serve.
+pub fn keyring(settings: &Settings) -> Keyring {
+    let (keyring, errors) = match &settings.common.keys {
         Some(directory) => Keyring::from_directory(directory),
-        None => Keyring::from_person(&|name: &str| settings.process.get(name).map(str::to_owned)),
+        None => Keyring::from_person(|name: &str| settings.process.get(name).map(str::to_owned)),
     };
-    keyring.map_err(|error| {
-        let hint = error.hint();
-        Failure::new(error, Reason::CannotDecrypt, hint)
-    })
+    for error in errors {
+        anstream::eprint!("{}", failure::text(&error, error.hint().as_deref()).replacen("error:", "warning:", 1));
+    }
+    keyring
 }
 
 /// The clone to work in.
@@ -125,7 +130,8 @@ pub async fn environment(cluster: &Cluster, home: &str, name: &str) -> Result<En
     if let Some(environment) = cluster.environment(home, name).await? {
         return Ok(environment);
     }
-    let names: Vec<String> = cluster.environments(home).await?.into_iter().filter_map(|environment| environment.metadata.name).collect();
+    let names: Vec<String> =
+        cluster.environments(home).await?.into_iter().filter_map(|environment| environment.metadata.name).collect();
     let hint = match names.as_slice() {
         [] => format!("nothing was applied yet: `osier apply {name}`"),
         names => format!("there are: {}", names.join(", ")),
@@ -135,9 +141,11 @@ pub async fn environment(cluster: &Cluster, home: &str, name: &str) -> Result<En
 
 fn mirror_directory(settings: &Settings, url: &str) -> Result<PathBuf, Failure> {
     let cache = settings.process.cache();
-    let cache = cache.ok_or_else(|| Failure::usage("there is no place for the mirror", "set $HOME or $XDG_CACHE_HOME"))?;
+    let cache =
+        cache.ok_or_else(|| Failure::usage("there is no place for the mirror", "set $HOME or $XDG_CACHE_HOME"))?;
     let directory = cache.join("mirrors").join(b32(26, [url]));
-    std::fs::create_dir_all(&directory).map_err(|error| Failure::general(error, format!("make {} writable", directory.display())))?;
+    std::fs::create_dir_all(&directory)
+        .map_err(|error| Failure::general(error, format!("make {} writable", directory.display())))?;
     Ok(directory)
 }
 

@@ -68,6 +68,12 @@ impl Failure {
         Self { code: 2, ..self }
     }
 
+    /// Refused by osier itself: exit code 6.
+    #[must_use]
+    pub fn refused(self) -> Self {
+        Self { code: 6, ..self }
+    }
+
     /// The exit code.
     pub fn code(&self) -> u8 {
         self.code

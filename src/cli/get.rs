@@ -29,13 +29,18 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
         for name in &args.environments {
             context::environment(&cluster, &repository.spec.home, name).await?;
         }
-        environments.retain(|environment| environment.metadata.name.as_ref().is_some_and(|name| args.environments.contains(name)));
+        environments.retain(|environment| {
+            environment.metadata.name.as_ref().is_some_and(|name| args.environments.contains(name))
+        });
     }
     match settings.common.output {
         Output::Text => anstream::print!("{}", text(&environments, Timestamp::now())),
         format => {
             let data = |environment: &Environment| json!({"name": environment.metadata.name, "spec": environment.spec, "status": environment.status});
-            output::data(format, &json!({"kind": "Environments", "environments": environments.iter().map(data).collect::<Vec<_>>()}));
+            output::data(
+                format,
+                &json!({"kind": "Environments", "environments": environments.iter().map(data).collect::<Vec<_>>()}),
+            );
         }
     }
     Ok(Finding::Nothing)

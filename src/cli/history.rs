@@ -39,7 +39,10 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
     records.truncate(args.limit);
     match settings.common.output {
         Output::Text => anstream::print!("{}", text(&records, Timestamp::now())),
-        format => output::data(format, &json!({"kind": "History", "environment": args.environment, "records": records.iter().map(data).collect::<Vec<_>>()})),
+        format => output::data(
+            format,
+            &json!({"kind": "History", "environment": args.environment, "records": records.iter().map(data).collect::<Vec<_>>()}),
+        ),
     }
     Ok(Finding::Nothing)
 }

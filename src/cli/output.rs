@@ -11,8 +11,9 @@ pub fn data(format: Output, value: &Value) {
     if let (Some(whole), Some(fields)) = (whole.as_object_mut(), value.as_object()) {
         whole.extend(fields.clone());
     }
-    match format {
-        Output::Yaml => anstream::print!("{}", yaml::to_string(&whole)),
-        Output::Json | Output::Text => anstream::println!("{whole:#}"),
+    // JSON is YAML, so a value that the YAML writer refuses is printed as JSON
+    match yaml::to_string(&whole) {
+        Ok(text) if format == Output::Yaml => anstream::print!("{text}"),
+        _ => anstream::println!("{whole:#}"),
     }
 }

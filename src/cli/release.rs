@@ -28,5 +28,5 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
     }
     world.cluster.patch_environment(&home, &args.environment, &json!({"spec": {"hold": null}})).await?;
     anstream::println!("{} is released", args.environment);
-    apply::now(settings, world, &args.environment, "release").await
+    apply::now(settings, world, &args.environment).await
 }

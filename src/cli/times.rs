@@ -37,7 +37,9 @@ fn moment(text: &str, now: Timestamp, direction: i64) -> Result<Timestamp, Failu
     if let Ok(moment) = text.parse::<Timestamp>() {
         return Ok(moment);
     }
-    let wrong = || Failure::usage(format!("`{text}` is no time"), "write 30m, 2h, 3d, or a moment such as 2026-12-01T08:00:00Z");
+    let wrong = || {
+        Failure::usage(format!("`{text}` is no time"), "write 30m, 2h, 3d, or a moment such as 2026-12-01T08:00:00Z")
+    };
     let (number, unit) = text.split_at(text.len().saturating_sub(1));
     let seconds = match unit {
         "s" => 1,

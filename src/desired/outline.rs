@@ -13,8 +13,10 @@ use crate::model::problem::Problem;
 pub struct Outline {
     /// One for each document that names an object.
     pub entries: Vec<Entry>,
-    /// Mistakes; an environment that uses the file is not applied while there are any.
+    /// Mistakes; an environment that uses the file is not applied while there are any. `{file}` in a hint stands for the path.
     pub problems: Vec<Problem>,
+    /// Size of the file, for the caps of an environment.
+    pub bytes: u64,
 }
 
 /// One document's contribution to one object.
@@ -42,7 +44,9 @@ pub struct Entry {
     pub variables: BTreeSet<String>,
     /// Objects that it refers to.
     pub references: BTreeSet<Reference>,
-    /// Its `osier.dev/…` annotations.
+    /// What it says about references, as JSON without any other value: where layers meet, the merged object counts.
+    pub referring: Option<String>,
+    /// Its `osier.dev/…` annotations; an empty one takes that of a lower layer away.
     pub annotations: BTreeMap<String, String>,
     /// True for `$patch: replace` at the top: the lower entries do not count.
     pub replaces: bool,

@@ -28,6 +28,23 @@ pub enum Value {
 }
 
 impl Value {
+    /// A tree of cleartext, such as a live object.
+    pub fn from_json(json: serde_json::Value) -> Self {
+        match json {
+            serde_json::Value::Null => Self::Null,
+            serde_json::Value::Bool(truth) => Self::Bool(truth),
+            serde_json::Value::Number(number) => match number.as_i64() {
+                Some(integer) => Self::Int(integer),
+                None => Self::Float(number.as_f64().unwrap_or(f64::NAN)),
+            },
+            serde_json::Value::String(text) => Self::Text(text),
+            serde_json::Value::Array(items) => Self::List(items.into_iter().map(Self::from_json).collect()),
+            serde_json::Value::Object(fields) => {
+                Self::Map(fields.into_iter().map(|(key, value)| (key, Self::from_json(value))).collect())
+            }
+        }
+    }
+
     /// A number: an integer where it is one, as the API server sees it.
     pub fn number(value: f64) -> Self {
         // 2^63 as a float; below it every integral float is exactly an i64.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::desired::manifest::Origin;
 use crate::model::object::ObjectId;
 
-/// The opened differences of one plan: only objects whose inputs differ from their live stamp.
+/// The opened differences of one plan: the objects of `opening::to_open`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Changes {
     /// Object by object.
@@ -15,7 +15,9 @@ pub struct Changes {
 /// What opening one object and its predecessor showed. No value that was encrypted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
-    /// The new fingerprint (ConfigMaps and Secrets).
+    /// Inputs of the manifest that `leaves` start from; `None` without one. Only if they are the live stamp can "nothing changed" be believed.
+    pub predecessor: Option<String>,
+    /// The new fingerprint (ConfigMaps and Secrets); `None` for these only if the new manifest could not be opened.
     pub fingerprint: Option<String>,
     /// One line a leaf, unchanged ones included.
     pub leaves: Vec<LeafChange>,
@@ -24,20 +26,29 @@ pub struct Change {
 }
 
 /// One leaf.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeafChange {
     /// Dotted path, such as `data.LOG_LEVEL`.
     pub path: String,
     /// What happened to it.
     pub word: Word,
-    /// The old value, shortened; `None` if absent or redacted.
+    /// The old value, shortened (of several lines the first that differs); `None` if absent or redacted.
     pub old: Option<String>,
-    /// The new value, shortened; `None` if absent or redacted.
+    /// The new value, shortened in the same way; `None` if absent or redacted.
     pub new: Option<String>,
+    /// For cleartext of several lines that changed: the lines that differ, each after `-`, `+` or a space; else empty.
+    pub lines: Vec<String>,
     /// True if values are withheld.
     pub redacted: bool,
     /// Where it is set now; for a removed leaf where it was.
     pub origin: Option<Origin>,
+}
+
+impl LeafChange {
+    /// True unless the value is known to be the same.
+    pub fn differs(&self) -> bool {
+        !matches!(self.word, Word::Reencrypted | Word::Unchanged)
+    }
 }
 
 /// The words of a diff.

@@ -20,6 +20,8 @@ pub struct Live {
     pub resource_version: String,
     /// Its generation, for kinds that have one.
     pub generation: Option<i64>,
+    /// When it was created (RFC 3339, whole seconds, UTC).
+    pub created: String,
     /// True while it is being deleted.
     pub terminating: bool,
     /// How far it is ours.
@@ -38,6 +40,27 @@ pub struct Live {
     pub prune_keep: bool,
     /// True if `kubectl.kubernetes.io/last-applied-configuration` is on it.
     pub last_applied: bool,
+    /// What a write needs to know beforehand, so that it needs no read of its own.
+    pub before: Before,
+}
+
+/// What a write needs to know of the object as it is; the plan does not look at it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Before {
+    /// True if there is a map of labels.
+    pub labels: bool,
+    /// True if there is a map of annotations.
+    pub annotations: bool,
+    /// What of `labels/…` and `annotations/…` (and `data/…`, if its keys are shared or ignored) our entry owns, without osier's marks.
+    pub own_keys: Vec<String>,
+    /// True if our entry owns `spec.replicas`.
+    pub own_replicas: bool,
+    /// Digest of our leaf paths.
+    pub own_fields: String,
+    /// Digest of the other owners' entries.
+    pub other_fields: String,
+    /// What that digest will be once osier has written the object.
+    pub other_fields_after: String,
 }
 
 /// The three marks of ownership.
@@ -49,6 +72,34 @@ pub struct Ownership {
     pub annotation: Option<String>,
     /// True if managedFields has an entry of our field manager.
     pub entry: bool,
+}
+
+impl Ownership {
+    /// True if it carries all three marks of `environment_id`.
+    pub fn is_ours(&self, environment_id: &str) -> bool {
+        self.marks(environment_id) == 3
+    }
+
+    /// True if two of the three marks are there, so that the third may be put right.
+    pub fn may_repair(&self, environment_id: &str) -> bool {
+        self.marks(environment_id) >= 2
+    }
+
+    /// True if label and entry are there and the annotation names nobody else.
+    pub fn may_delete(&self, environment_id: &str) -> bool {
+        self.label.as_deref() == Some(environment_id) && self.entry && self.other(environment_id).is_none()
+    }
+
+    /// The id of another environment that its label or annotation names.
+    pub fn other(&self, environment_id: &str) -> Option<&str> {
+        [&self.label, &self.annotation].into_iter().flatten().map(String::as_str).find(|id| *id != environment_id)
+    }
+
+    /// How many of the three marks are there.
+    pub fn marks(&self, environment_id: &str) -> usize {
+        let ours = |mark: &Option<String>| mark.as_deref() == Some(environment_id);
+        usize::from(ours(&self.label)) + usize::from(ours(&self.annotation)) + usize::from(self.entry)
+    }
 }
 
 /// osier's annotations, as far as they are there.

@@ -1,9 +1,29 @@
 //! The plan: immutable, made only by `plan()`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::desired::set::DesiredSet;
+use crate::model::environment::JobRun;
 use crate::model::object::ObjectId;
-use crate::planning::changes::LeafChange;
+use crate::planning::changes::{Changes, LeafChange};
+use crate::planning::live::{Live, LiveSet};
+
+/// Everything that a plan depends on. Equal inputs give equal plans.
+#[derive(Clone, Copy, Debug)]
+pub struct PlanInput<'a> {
+    /// The environment id that marks its objects.
+    pub environment_id: &'a str,
+    /// True for an environment of `osier.yaml`, false for one of a branch: mass deletions of a branch's own objects ask nobody.
+    pub protected: bool,
+    /// What the revision says.
+    pub desired: &'a DesiredSet,
+    /// What the cluster has.
+    pub live: &'a LiveSet,
+    /// What opening showed, for the objects of `opening::to_open`.
+    pub changes: &'a Changes,
+    /// The Jobs that ran.
+    pub jobs_done: &'a [JobRun],
+}
 
 /// The steps that make live equal desired, and the reason for everything that stays.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,7 +56,9 @@ pub struct Step {
     /// The new fingerprint stamp (ConfigMaps and Secrets).
     pub fingerprint: Option<String>,
     /// The live object that was decided on; `None` for creates.
-    pub precondition: Option<Precondition>,
+    pub precondition: Option<Live>,
+    /// What it refers to: if a step of one of these fails, this one is not tried.
+    pub needs: BTreeSet<ObjectId>,
     /// True if the desired inputs did not change: drift is put right.
     pub repair: bool,
     /// True if no value changes: only stamps are written.
@@ -82,15 +104,15 @@ impl Verb {
 /// The order of kinds: what others stand on comes first, deletes last and only after success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
-    /// Jobs with `osier.dev/run: before`.
-    Before,
-    /// Quota, limits, network policy, service accounts, volume claims.
+    /// Quota, limits, network policy, service accounts and their roles, volume claims.
     Ground,
     /// ConfigMaps and Secrets.
     Config,
     /// Services.
     Services,
-    /// Workloads.
+    /// Jobs with `osier.dev/run: before`: before the workloads, after what they need themselves.
+    Before,
+    /// Workloads, and Jobs without `osier.dev/run`.
     Workloads,
     /// Autoscalers, disruption budgets, ingresses, everything else.
     Edge,
@@ -98,19 +120,6 @@ pub enum Phase {
     After,
     /// Deletes.
     Deletes,
-}
-
-/// The version of a live object that a step was decided on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Precondition {
-    /// Its uid.
-    pub uid: String,
-    /// Its resourceVersion.
-    pub resource_version: String,
-    /// Its generation, to tell status churn from changes.
-    pub generation: Option<i64>,
-    /// True if our fields stand in an `Update` entry of managedFields.
-    pub created_by_post: bool,
 }
 
 /// Where a workload's configuration digest goes.
@@ -134,8 +143,6 @@ pub struct Kept {
 /// Reasons for keeping.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// It is not osier's and git does not name it.
-    Foreign,
     /// `osier.dev/prune: keep`.
     PruneKeep,
     /// Label or entry is missing, so that it may not be deleted.
@@ -146,6 +153,10 @@ pub enum Keep {
     JobDone,
     /// `kube-root-ca.crt` or the `default` service account.
     Reserved,
+    /// Git wants to change fields that cannot be changed in place and does not allow to recreate it; the plan is blocked.
+    Immutable(Vec<String>),
+    /// Git names it and it carries the id of another environment; the plan is blocked.
+    OtherEnvironment(String),
 }
 
 /// A workload that restarts.

@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::desired::compose::{Composition, Scope};
-use crate::desired::outline::{Leaf, Outline};
-use crate::desired::set::{Desired, DesiredSet, Source as Origin};
+use crate::desired::compose::{self, Caps, Composition, Scope};
+use crate::desired::outline::{Entry, Leaf, Outline};
+use crate::desired::set::{Desired, DesiredSet, Parameters, Source as Origin};
 use crate::desired::unit;
 use crate::git::content::Content;
-use crate::git::tree::Layer;
-use crate::model::object::ObjectId;
+use crate::git::mirror::Mirror;
+use crate::git::tree::LayerTree;
+use crate::model::object::{Kind, ObjectId};
 use crate::model::problem::Problem;
+use crate::model::repository::Repository;
 use crate::model::tree::{FileMode, GitId, TreeFile};
 use crate::reconcile::error::Error;
 use crate::reconcile::open::FILE_BYTES;
@@ -30,8 +32,6 @@ pub struct Outlines {
 pub struct Composed {
     /// The commit; of a working tree the one below it.
     pub commit: GitId,
-    /// Layers, lowest first.
-    pub layers: Vec<String>,
     /// The set, ready to be advanced.
     pub composition: Composition,
 }
@@ -40,7 +40,7 @@ pub struct Composed {
 #[derive(Default)]
 pub struct Before {
     /// `None` for objects that were not there.
-    pub objects: BTreeMap<ObjectId, Option<Desired>>,
+    touched: BTreeMap<ObjectId, Option<Desired>>,
 }
 
 impl Outlines {
@@ -55,7 +55,7 @@ impl Outlines {
         entries.flat_map(|entry| entry.leaves.clone()).collect()
     }
 
-    fn entry(&self, source: &Origin) -> Option<&crate::desired::outline::Entry> {
+    fn entry(&self, source: &Origin) -> Option<&Entry> {
         let outline = self.by_content.get(&key(&source.path, source.blob_id))?;
         outline.entries.iter().find(|entry| entry.index == source.index)
     }
@@ -76,14 +76,9 @@ impl Outlines {
     }
 
     fn get(&self, file: &TreeFile) -> Arc<Outline> {
-        let refused = |what: &str| {
-            let problem = Problem::new("", format!("is {what}")).hint("commit the file itself");
-            Arc::new(Outline { entries: Vec::new(), problems: vec![problem] })
-        };
-        match file.mode {
-            FileMode::Symlink => refused("a symbolic link"),
-            FileMode::Submodule => refused("a submodule"),
-            FileMode::File => self.by_content.get(&key(&file.path, file.blob_id)).cloned().unwrap_or_default(),
+        match unit::refused(file.mode) {
+            Some(refused) => Arc::new(refused),
+            None => self.by_content.get(&key(&file.path, file.blob_id)).cloned().unwrap_or_default(),
         }
     }
 }
@@ -92,58 +87,124 @@ impl Outlines {
 ///
 /// # Errors
 /// All problems of the layers' files, or what kept them from being read.
-pub async fn whole(
-    outlines: &mut Outlines,
-    source: &Source,
-    commit: GitId,
-    layers: &[String],
-    scope: Scope,
-) -> Result<Composed, Error> {
-    let mut composition = Composition::new(scope, layers);
+pub async fn whole(outlines: &mut Outlines, source: &Source, commit: GitId, scope: Scope) -> Result<Composed, Error> {
+    let layers = scope.layers.clone();
+    let mut composition = Composition::new(scope);
     let mut problems = Vec::new();
-    for (layer, found) in source.layers(layers).await? {
-        let Layer::Found { entries, problems: names } = found else {
-            problems.push(missing_layer(&layer));
-            continue;
-        };
+    for (layer, found) in source.layers(&layers).await? {
+        let LayerTree::Found { entries, problems: names } = found else { continue };
         problems.extend(names);
         for (file, outline) in outlines.of(source, &entries).await? {
             composition.replace(&layer, &file.path, Some((file.blob_id, outline)));
         }
     }
-    finish(composition, commit, layers, problems)
+    finish(Composed { commit, composition }, problems)
 }
 
-/// Moves a composed revision on to another commit with the same layers, reading only what differs.
+/// Moves a composed revision of a mirror on to another commit with the same layers, reading only what differs.
 ///
 /// # Errors
 /// As `whole`.
 pub async fn advance(
     outlines: &mut Outlines,
-    source: &Source,
+    mirror: &Mirror,
     from: Composed,
     commit: GitId,
-    scope: Scope,
+    parameters: Parameters,
 ) -> Result<(Composed, Before), Error> {
-    let Composed { commit: old, layers, mut composition } = from;
-    let changes = source.changes(old, &layers).await?;
-    let mut before = Before::default();
+    let Composed { commit: old, mut composition } = from;
+    let source = Source::Mirror(mirror.clone(), commit);
+    let layers = composition.scope().layers.clone();
     let mut problems = Vec::new();
-    composition.rescope(scope);
-    for (layer, found) in changes {
-        let Layer::Found { entries, problems: names } = found else {
-            problems.push(missing_layer(&layer));
-            continue;
-        };
+    composition.set_parameters(parameters);
+    for (layer, found) in mirror.read(move |objects| objects.changes(old, commit, &layers)).await? {
+        let LayerTree::Found { entries, problems: names } = found else { continue };
         problems.extend(names);
         let new: Vec<TreeFile> = entries.iter().filter_map(|change| change.new.clone()).collect();
-        let new: BTreeMap<String, (GitId, Arc<Outline>)> =
-            outlines.of(source, &new).await?.into_iter().map(|(file, outline)| (file.path, (file.blob_id, outline))).collect();
-        let paths: BTreeSet<&str> = entries.iter().filter_map(|change| change.old.as_ref().or(change.new.as_ref())).map(|file| file.path.as_str()).collect();
-        for path in paths {
-            before.note(&composition, &layer, path, new.get(path));
-            composition.replace(&layer, path, new.get(path).cloned());
+        for gone in entries.iter().filter(|change| change.new.is_none()).filter_map(|change| change.old.as_ref()) {
+            composition.replace(&layer, &gone.path, None);
+        }
+        for (file, outline) in outlines.of(&source, &new).await? {
+            composition.replace(&layer, &file.path, Some((file.blob_id, outline)));
         }
     }
-    Ok((finish(composition, commit, &layers, problems)?, before))
+    let before = Before { touched: composition.touched() };
+    Ok((finish(Composed { commit, composition }, problems)?, before))
+}
+
+impl Before {
+    /// Everything counts as touched: for a move between different layers.
+    pub fn all(old: &DesiredSet, new: &DesiredSet) -> Self {
+        let added =
+            new.objects.keys().filter(|object| !old.objects.contains_key(*object)).map(|object| (object.clone(), None));
+        let known = old.objects.iter().map(|(object, desired)| (object.clone(), Some(desired.clone())));
+        Self { touched: known.chain(added).collect() }
+    }
+
+    /// One object as it was before, given what is desired now.
+    pub fn of<'a>(&'a self, object: &ObjectId, now: &'a DesiredSet) -> Option<&'a Desired> {
+        self.touched.get(object).map_or_else(|| now.objects.get(object), Option::as_ref)
+    }
+
+    /// The kinds that there were.
+    pub fn kinds(&self, now: &DesiredSet) -> BTreeSet<Kind> {
+        let touched = self.touched.iter().filter(|(_, before)| before.is_some()).map(|(object, _)| object);
+        touched.chain(now.objects.keys()).map(|object| object.kind.clone()).collect()
+    }
+}
+
+/// What an environment is, apart from its files.
+pub fn scope(
+    repository: &Repository,
+    name: &str,
+    namespace: &str,
+    layers: &[String],
+    parameters: &Parameters,
+) -> Scope {
+    Scope {
+        environment: name.to_owned(),
+        line: 0,
+        namespace: namespace.to_owned(),
+        layers: layers.to_vec(),
+        parameters: parameters.clone(),
+        kinds: compose::allowed_kinds(&repository.spec.kinds),
+        caps: Caps::granted(&repository.spec.caps),
+    }
+}
+
+/// The same without a Repository: default kinds and caps.
+pub fn offline_scope(name: &str, namespace: &str, layers: &[String], parameters: &Parameters) -> Scope {
+    Scope {
+        environment: name.to_owned(),
+        line: 0,
+        namespace: namespace.to_owned(),
+        layers: layers.to_vec(),
+        parameters: parameters.clone(),
+        kinds: compose::allowed_kinds(&[]),
+        caps: Caps::default(),
+    }
+}
+
+fn finish(mut composed: Composed, mut problems: Vec<Problem>) -> Result<Composed, Error> {
+    if let Err(found) = composed.composition.desired() {
+        problems.extend(found);
+    }
+    if problems.is_empty() { Ok(composed) } else { Err(Error::problems(problems)) }
+}
+
+/// The reader of outlines needs to know no more of a path than this.
+fn key(path: &str, blob_id: GitId) -> (GitId, bool) {
+    (blob_id, path.ends_with(".json"))
+}
+
+fn outline(file: &TreeFile, content: Content) -> Outline {
+    let refused = |message: String| {
+        let problem = Problem::new("", message).hint("commit a plain file of at most 1 MiB, 4 MiB if it is encrypted");
+        Outline { problems: vec![problem], ..Outline::default() }
+    };
+    match content {
+        Content::File { bytes, .. } => unit::outline(&file.path, &file.blob_id.to_string(), &bytes),
+        Content::TooLarge { size } => refused(format!("the file has {size} bytes, more than are read")),
+        Content::Missing | Content::NotAFile => refused("cannot be read as a file".to_owned()),
+    }
 }

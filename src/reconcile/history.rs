@@ -123,9 +123,20 @@ pub fn spec(entry: &Entry<'_>, chain: &Chain, key: &FingerprintKey, now: Timesta
 }
 
 /// The status that completes a Record, with its hash.
-pub fn status(record: &Record, result: RecordResult, reason: &str, counts: BTreeMap<String, u64>, now: Timestamp) -> RecordStatus {
-    let mut status =
-        RecordStatus { result: Some(result), reason: reason.to_owned(), counts, finished_at: seconds(now), hash: String::new() };
+pub fn status(
+    record: &Record,
+    result: RecordResult,
+    reason: &str,
+    counts: BTreeMap<String, u64>,
+    now: Timestamp,
+) -> RecordStatus {
+    let mut status = RecordStatus {
+        result: Some(result),
+        reason: reason.to_owned(),
+        counts,
+        finished_at: seconds(now),
+        hash: String::new(),
+    };
     status.hash = hash_of(record, &status);
     status
 }

@@ -27,6 +27,7 @@ type Manifests = BTreeMap<ObjectId, Manifest>;
 /// A commit cannot be read, or a file of the rejected or held one cannot be opened.
 pub async fn still_contains(
     world: &mut World,
+    name: &str,
     config: &EnvironmentConfig,
     held: &Target,
     commits: [GitId; 3],
@@ -34,8 +35,8 @@ pub async fn still_contains(
     let mut sets = Vec::new();
     for commit in commits {
         let source = Source::Mirror(world.mirror.clone(), commit);
-        let scope = desire::scope(&world.repository, &config.namespace, &held.parameters);
-        sets.push(desire::whole(&mut world.outlines, &source, commit, &held.layers, scope).await?);
+        let scope = desire::scope(&world.repository, name, &config.namespace, &held.layers, &held.parameters);
+        sets.push(desire::whole(&mut world.outlines, &source, commit, scope).await?);
     }
     let wanted = differing(sets[0].composition.current(), sets[1].composition.current());
     let mut sides = Vec::new();
@@ -43,8 +44,8 @@ pub async fn still_contains(
         let source = Source::Mirror(world.mirror.clone(), composed.commit);
         let set = composed.composition.current();
         let opened = open::open(&source, &world.keyring, config.keys.as_deref(), set, &wanted).await?;
-        if !opened.problems.is_empty() {
-            return Err(Error::problems(opened.problems));
+        if !opened.is_whole() {
+            return Err(Error::problems([opened.problems, opened.locked].concat()));
         }
         sides.push(opened.manifests);
     }

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::desired::document::Document;
 use crate::desired::manifest::Manifest;
+use crate::desired::open::{self, Document};
+use crate::desired::render;
 use crate::desired::set::{DesiredSet, Source as Origin};
 use crate::desired::sops::SopsFile;
-use crate::desired::{open, render};
 use crate::git::content::Content;
 use crate::keys::Keyring;
 use crate::model::object::ObjectId;
@@ -21,13 +21,31 @@ pub const FILE_BYTES: u64 = 4 << 20;
 /// Files read at once: bounds what is in memory besides the manifests.
 const FILES_AT_ONCE: usize = 256;
 
+/// Layer, path and index: a file of two overlapping layers is opened for each.
+type DocumentId = (String, String, usize);
+
 /// Opened objects, and what kept others from being opened.
 #[derive(Default)]
 pub struct Opened {
     /// Object by object.
     pub manifests: BTreeMap<ObjectId, Manifest>,
-    /// Mistakes, and files that no key at hand opens (`CannotDecrypt`).
+    /// Mistakes, all of them.
     pub problems: Vec<Problem>,
+    /// Files that no key at hand opens.
+    pub locked: Vec<Problem>,
+}
+
+impl Opened {
+    /// True if every object that was wanted is there.
+    pub fn is_whole(&self) -> bool {
+        self.problems.is_empty() && self.locked.is_empty()
+    }
+}
+
+/// Why a file did not open.
+enum Shut {
+    Wrong(Vec<Problem>),
+    Locked(Problem),
 }
 
 /// Opens the objects `wanted` of a desired set.
@@ -51,24 +69,26 @@ pub async fn open(
         .map(|source| ((source.layer.as_str(), source.path.as_str()), source))
         .collect();
     let mut opened = Opened::default();
-    let mut documents: BTreeMap<(String, String, usize), Document> = BTreeMap::new();
+    let mut documents: BTreeMap<DocumentId, Document> = BTreeMap::new();
     let files: Vec<&Origin> = files.into_values().collect();
     for chunk in files.chunks(FILES_AT_ONCE) {
         let tree_files: Vec<TreeFile> = chunk.iter().map(|file| tree_file(file)).collect();
         for (file, content) in chunk.iter().zip(source.contents(&tree_files, FILE_BYTES).await?) {
             match one_file(file, content, keyring, class) {
-                Ok(found) => documents.extend(found.into_iter().enumerate().map(|(index, document)| ((file.layer.clone(), file.path.clone(), index), document))),
-                Err(problems) => opened.problems.extend(problems),
+                Ok(found) => documents.extend(found.into_iter().map(|document| (id(file, document.index), document))),
+                Err(Shut::Wrong(problems)) => opened.problems.extend(problems),
+                Err(Shut::Locked(problem)) => opened.locked.push(problem),
             }
         }
     }
     for (object, desired) in objects {
-        let sources = desired.sources.iter().map(|source| {
-            documents.remove(&(source.layer.clone(), source.path.clone(), source.index)).map(|document| (source.clone(), document))
-        });
+        let sources = desired
+            .sources
+            .iter()
+            .map(|source| documents.remove(&id(source, source.index)).map(|document| (source.clone(), document)));
         // a document that is missing here has its problem noted above
         let Some(sources) = sources.collect::<Option<Vec<_>>>() else { continue };
-        match render::render(object, desired, sources) {
+        match render::render(object, desired, sources, &desired.parameters) {
             Ok(manifest) => {
                 opened.manifests.insert(object.clone(), manifest);
             }
@@ -78,19 +98,24 @@ pub async fn open(
     Ok(opened)
 }
 
-fn one_file(file: &Origin, content: Content, keyring: &Keyring, class: Option<&str>) -> Result<Vec<Document>, Vec<Problem>> {
+fn id(file: &Origin, index: usize) -> DocumentId {
+    (file.layer.clone(), file.path.clone(), index)
+}
+
+fn one_file(file: &Origin, content: Content, keyring: &Keyring, class: Option<&str>) -> Result<Vec<Document>, Shut> {
     let Content::File { bytes, .. } = content else {
-        return Err(vec![Problem::new(&file.path, "cannot be read as a file").hint("commit a plain file of at most 4 MiB")]);
+        let problem = Problem::new(&file.path, "cannot be read as a file");
+        return Err(Shut::Wrong(vec![problem.hint("commit a plain file of at most 4 MiB")]));
     };
     if !file.encrypted {
-        return open::open(&file.path, &bytes, None);
+        return open::open(&file.path, &bytes, None).map_err(Shut::Wrong);
     }
-    let sops = SopsFile::parse(&file.path, &bytes)?;
+    let sops = SopsFile::parse(&file.path, &bytes).map_err(Shut::Wrong)?;
     let data_key = keyring.unwrap(class, &sops).map_err(|error| {
-        let hint = error.hint().unwrap_or_default();
-        vec![Problem::new(&file.path, error.to_string()).hint(hint).because(Reason::CannotDecrypt)]
+        let problem = Problem::new(&file.path, error.to_string()).at(sops.metadata_line(), 0);
+        Shut::Locked(problem.hint(error.hint().unwrap_or_default()).because(Reason::CannotDecrypt))
     })?;
-    open::open(&file.path, &bytes, Some(&data_key))
+    open::open(&file.path, &bytes, Some(&data_key)).map_err(Shut::Wrong)
 }
 
 fn tree_file(source: &Origin) -> TreeFile {

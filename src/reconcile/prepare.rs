@@ -2,28 +2,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::desired::compose::{self, Scope};
-use crate::desired::config::Mode;
+use crate::desired::config::{EnvironmentConfig, Issues, Mode};
 use crate::desired::manifest::Manifest;
-use crate::desired::set::DesiredSet;
+use crate::desired::set::{Desired, DesiredSet};
 use crate::git::objects::CommitInfo;
 use crate::model::environment::JobRun;
 use crate::model::object::{Kind, ObjectId};
-use crate::model::reason::Reason;
-use crate::model::record::{Record, RecordResult};
+use crate::model::record::RecordResult;
 use crate::model::tree::GitId;
-use crate::planning::changes::{Change, Changes};
+use crate::planning::changes::{Change, Changes, LeafChange};
 use crate::planning::live::LiveSet;
 use crate::planning::plan::{Plan, PlanInput, Verb};
-use crate::planning::{diff, opening, planner};
+use crate::planning::{blocked, diff, fingerprint, immutable, opening, planner};
 use crate::reconcile::desire::{self, Before, Composed};
 use crate::reconcile::error::Error;
-use crate::reconcile::open::{self, Opened};
+use crate::reconcile::open;
 use crate::reconcile::source::Source;
 use crate::reconcile::subject::{self, Subject};
-use crate::reconcile::target::{self, Target};
+use crate::reconcile::target::{self, Choice, Target};
 use crate::reconcile::world::World;
-use crate::reconcile::{Ask, history, look};
+use crate::reconcile::{Ask, adoption, history};
 
 /// A pass before its first write.
 pub struct Prepared {
@@ -39,6 +37,8 @@ pub struct Prepared {
     pub class: Option<String>,
     /// The target's commit.
     pub info: CommitInfo,
+    /// Issue keys of the commit message.
+    pub issues: Vec<String>,
     /// The composed revision; taken when the pass is over.
     pub composed: Option<Composed>,
     /// What the cluster has.
@@ -60,7 +60,11 @@ impl Prepared {
 
     /// Adds the Jobs that this plan ran.
     pub fn note_jobs(&self, jobs: &mut Vec<JobRun>) {
-        let ran = self.plan.steps.iter().filter(|step| step.object.kind == Kind::new("batch", "Job") && step.verb != Verb::Delete);
+        let ran = self
+            .plan
+            .steps
+            .iter()
+            .filter(|step| step.object.kind == Kind::new("batch", "Job") && step.verb != Verb::Delete);
         for step in ran {
             jobs.retain(|job| job.name != step.object.name);
             jobs.push(JobRun { name: step.object.name.clone(), inputs: step.inputs.clone() });
@@ -68,30 +72,298 @@ impl Prepared {
     }
 }
 
+/// What a pass begins with: the environment, the accepted tip, and today's entry of `osier.yaml`.
+pub struct Start {
+    /// The environment.
+    pub subject: Subject,
+    /// Tip of the protected branch.
+    pub tip: GitId,
+    /// Its entry at the tip: namespace, keys and mode are always today's.
+    pub config: EnvironmentConfig,
+    /// How issue keys look in commit messages.
+    pub issues: Option<Issues>,
+}
+
+/// Looks at the environment and at the remote.
+///
+/// # Errors
+/// The remote is not to be trusted, or `osier.yaml` has problems or lacks the environment.
+pub async fn begin(world: &mut World, ask: &Ask) -> Result<Start, Error> {
+    let subject = subject::read(world, &ask.environment).await?;
+    let tip = target::accept(world, &subject).await?;
+    let today = target::config(&Source::Mirror(world.mirror.clone(), tip)).await?;
+    let config = target::entry(&today, &subject.name)?.clone();
+    Ok(Start { subject, tip, config, issues: today.issues })
+}
+
 /// Reads git, keys and the cluster, and makes the plan.
 ///
 /// # Errors
 /// Why there is no plan; problems all at once.
-pub async fn prepare(world: &mut World, ask: &Ask) -> Result<Prepared, Error> {
-    let subject = subject::read(world, &ask.environment).await?;
-    subject::take_over(world, &subject, ask.take_over).await?;
-    let tip = target::accept(world).await?;
-    let choice = target::choose(world, &subject, tip, ask).await?;
-    subject::permit(&world.repository, &subject.name, &choice.config)?;
-    let (target, config) = (choice.target, choice.config);
-    let scope = scope(world, &config.namespace, &target);
-    let (composed, before) = desired(world, &subject, &target, scope).await?;
-    let desired_set = composed.composition.current();
-    let known = before.as_ref().map(|before| before.kinds(desired_set));
-    let allowed = compose::kinds(&world.repository.spec.kinds);
-    let live = look::look(world, &config.namespace, &subject.id, desired_set, known.as_ref(), &allowed).await?;
-    let jobs = world.memory[&subject.name].environment.status.as_ref().map(|status| status.jobs.clone()).unwrap_or_default();
-    let class = config.keys.clone();
-    let opened = changes(world, &subject, &target, class.as_deref(), &composed, before.as_ref(), &live, &jobs).await?;
-    let (changes, manifests) = opened;
-    let input = PlanInput { environment_id: &subject.id, protected: true, desired: desired_set, live: &live, changes: &changes, jobs_done: &jobs };
-    let plan = planner::plan(&input);
+pub async fn prepare(world: &mut World, ask: &Ask, start: Start) -> Result<Prepared, Error> {
+    let Choice { target, begins } = target::choose(world, ask, &start).await?;
+    let Start { subject, tip: _, config, issues } = start;
+    subject::permit(&world.repository, &subject.name, &config)?;
+    let (composed, before) = desired(world, &subject, &target, &config).await?;
+    let live = look(world, &subject, &config, &composed, before.as_ref()).await?;
+    let source = Source::Mirror(world.mirror.clone(), target.commit);
+    let view = View {
+        subject: &subject,
+        class: config.keys.as_deref(),
+        source: &source,
+        desired: composed.composition.current(),
+        before: before.as_ref(),
+        live: &live,
+    };
+    let (plan, manifests) = planned(world, &view, Keys::Needed).await?;
     let commit = target.commit;
     let info = world.mirror.read(move |objects| objects.commit(commit)).await?;
-    Ok(Prepared { subject, begins_hold: choice.begins, target, mode: config.mode, namespace: config.namespace, class, info, composed: Some(composed), live, manifests, plan })
+    let issues = issues.map(|issues| issues.keys(&info.message)).unwrap_or_default();
+    let EnvironmentConfig { namespace, keys: class, mode, .. } = config;
+    let composed = Some(composed);
+    Ok(Prepared {
+        subject,
+        target,
+        mode,
+        namespace,
+        class,
+        info,
+        issues,
+        composed,
+        live,
+        manifests,
+        plan,
+        begins_hold: begins,
+    })
+}
+
+/// Plans a revision of a clone, or its working tree, against the cluster. For people: files that no key opens are compared as
+/// ciphertext, and nothing is ever executed.
+///
+/// # Errors
+/// Why there is no plan; problems all at once.
+pub async fn preview(world: &mut World, name: &str, source: &Source, commit: GitId) -> Result<Plan, Error> {
+    let subject = subject::read(world, name).await?;
+    let today = target::config(source).await?;
+    let config = target::entry(&today, name)?.clone();
+    subject::permit(&world.repository, name, &config)?;
+    let branch = &world.repository.spec.protected_branch;
+    let parameters = target::parameters(name, branch, &config.namespace, commit);
+    let scope = desire::scope(&world.repository, name, &config.namespace, &config.layers, &parameters);
+    let composed = desire::whole(&mut world.outlines, source, commit, scope).await?;
+    let before = predecessor(world, &subject, source, &config, &composed).await;
+    let live = look(world, &subject, &config, &composed, before.as_ref()).await?;
+    let view = View {
+        subject: &subject,
+        class: config.keys.as_deref(),
+        source,
+        desired: composed.composition.current(),
+        before: before.as_ref(),
+        live: &live,
+    };
+    Ok(planned(world, &view, Keys::IfAtHand).await?.0)
+}
+
+/// What was applied last, as far as the clone has its commit.
+async fn predecessor(
+    world: &mut World,
+    subject: &Subject,
+    source: &Source,
+    config: &EnvironmentConfig,
+    now: &Composed,
+) -> Option<Before> {
+    let record = world.memory.get(&subject.name)?.chain.applied.clone()?;
+    let commit = GitId::parse(&record.spec.commit)?;
+    let spec = record.spec;
+    let scope = desire::scope(&world.repository, &subject.name, &config.namespace, &spec.layers, &spec.parameters);
+    let then = desire::whole(&mut world.outlines, &source.at(commit), commit, scope).await.ok()?;
+    Some(Before::all(then.composition.current(), now.composition.current()))
+}
+
+/// Opens what the steps need and `prepare` did not have to open: workloads that restart, and what is repaired.
+///
+/// # Errors
+/// Problems, all at once.
+pub async fn open_the_rest(world: &World, prepared: &mut Prepared) -> Result<(), Error> {
+    let steps = prepared.plan.steps.iter().filter(|step| step.verb != Verb::Delete);
+    let rest: BTreeSet<ObjectId> =
+        steps.map(|step| &step.object).filter(|object| !prepared.manifests.contains_key(*object)).cloned().collect();
+    let source = Source::Mirror(world.mirror.clone(), prepared.target.commit);
+    let opened = open::open(&source, &world.keyring, prepared.class.as_deref(), prepared.desired(), &rest).await?;
+    if !opened.is_whole() {
+        return Err(Error::problems([opened.problems, opened.locked].concat()));
+    }
+    prepared.manifests.extend(opened.manifests);
+    Ok(())
+}
+
+/// The composed target, moved on from what was applied last where that is known.
+async fn desired(
+    world: &mut World,
+    subject: &Subject,
+    target: &Target,
+    config: &EnvironmentConfig,
+) -> Result<(Composed, Option<Before>), Error> {
+    let scope = |layers: &[String]| {
+        desire::scope(&world.repository, &subject.name, &config.namespace, layers, &target.parameters)
+    };
+    let memory = world.memory.get_mut(&subject.name);
+    let (known, applied) = memory.map_or((None, None), |memory| (memory.composed.take(), memory.chain.applied.clone()));
+    let new = scope(&target.layers);
+    let source = |commit| Source::Mirror(world.mirror.clone(), commit);
+    let known = match (known, applied) {
+        (Some(known), _) => Some(known),
+        (None, Some(record)) => match GitId::parse(&record.spec.commit) {
+            // a predecessor that cannot be composed any more is none: then all kinds are listed, and every leaf shows as added
+            Some(commit) => {
+                desire::whole(&mut world.outlines, &source(commit), commit, scope(&record.spec.layers)).await.ok()
+            }
+            None => None,
+        },
+        (None, None) => None,
+    };
+    match known {
+        Some(known)
+            if known.composition.scope().layers == target.layers
+                && known.composition.scope().namespace == config.namespace =>
+        {
+            let parameters = target.parameters.clone();
+            let (composed, before) =
+                desire::advance(&mut world.outlines, &world.mirror, known, target.commit, parameters).await?;
+            Ok((composed, Some(before)))
+        }
+        known => {
+            let composed = desire::whole(&mut world.outlines, &source(target.commit), target.commit, new).await?;
+            let before = known.map(|known| Before::all(known.composition.current(), composed.composition.current()));
+            Ok((composed, before))
+        }
+    }
+}
+
+/// What the cluster has of the kinds that matter, from metadata lists alone.
+///
+/// The kinds are those of the desired set and of what was applied before; where that is not known for certain, all that the
+/// Repository may use, so that nothing of ours is forgotten.
+async fn look(
+    world: &World,
+    subject: &Subject,
+    config: &EnvironmentConfig,
+    composed: &Composed,
+    before: Option<&Before>,
+) -> Result<LiveSet, Error> {
+    world.cluster.check_namespace(&config.namespace, world.name()).await?;
+    let desired = composed.composition.current();
+    let failed = world.memory[&subject.name]
+        .chain
+        .head
+        .as_ref()
+        .is_some_and(|head| history::result(head) != Some(RecordResult::Applied));
+    let kinds = match before {
+        Some(before) if !failed => before.kinds(desired),
+        _ => composed.composition.scope().kinds.clone(),
+    };
+    let kinds: BTreeSet<Kind> = desired.objects.keys().map(|object| object.kind.clone()).chain(kinds).collect();
+    Ok(world.cluster.live(&config.namespace, &kinds, &subject.id).await?)
+}
+
+/// Whether a file that no key at hand opens ends the pass.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keys {
+    Needed,
+    IfAtHand,
+}
+
+/// What the steps between looking and planning share.
+struct View<'a> {
+    subject: &'a Subject,
+    class: Option<&'a str>,
+    source: &'a Source,
+    desired: &'a DesiredSet,
+    before: Option<&'a Before>,
+    live: &'a LiveSet,
+}
+
+impl View<'_> {
+    /// True if it is in the cluster and somebody else's.
+    fn foreign(&self, object: &ObjectId) -> bool {
+        self.live.objects.get(object).is_some_and(|live| !live.ownership.may_repair(&self.subject.id))
+    }
+
+    /// The objects `wanted` as they were applied last, if they are in the cluster and ours.
+    fn predecessors(&self, wanted: &BTreeSet<ObjectId>) -> DesiredSet {
+        let there = |object: &&ObjectId| self.live.objects.contains_key(*object) && !self.foreign(object);
+        let old = |object: &ObjectId| self.before.and_then(|before| before.of(object, self.desired)).cloned();
+        DesiredSet {
+            objects: wanted.iter().filter(there).filter_map(|object| Some((object.clone(), old(object)?))).collect(),
+        }
+    }
+}
+
+async fn planned(world: &World, view: &View<'_>, keys: Keys) -> Result<(Plan, BTreeMap<ObjectId, Manifest>), Error> {
+    let status = world.memory[&view.subject.name].environment.status.as_ref();
+    let jobs = status.map(|status| status.jobs.clone()).unwrap_or_default();
+    let wanted: BTreeSet<ObjectId> = opening::to_open(view.desired, view.live, &jobs).into_iter().cloned().collect();
+    let opened = open::open(view.source, &world.keyring, view.class, view.desired, &wanted).await?;
+    let mut problems = opened.problems;
+    if keys == Keys::Needed {
+        problems.extend(opened.locked);
+    }
+    if !problems.is_empty() {
+        return Err(Error::problems(problems));
+    }
+    let changes = changes(world, view, &wanted, &opened.manifests).await?;
+    let input = PlanInput {
+        environment_id: &view.subject.id,
+        protected: true,
+        desired: view.desired,
+        live: view.live,
+        changes: &changes,
+        jobs_done: &jobs,
+    };
+    let plan = planner::plan(&input);
+    let blocked = blocked::blocked(&input, &plan);
+    if blocked.is_empty() { Ok((plan, opened.manifests)) } else { Err(Error::problems(blocked)) }
+}
+
+/// Compares objects with their predecessors: those of git, or for objects that are not ours yet the live ones.
+async fn changes(
+    world: &World,
+    view: &View<'_>,
+    wanted: &BTreeSet<ObjectId>,
+    manifests: &BTreeMap<ObjectId, Manifest>,
+) -> Result<Changes, Error> {
+    let predecessors = view.predecessors(wanted);
+    // a predecessor that no key opens any more is shown as if it were not there
+    let mut before = open::open(view.source, &world.keyring, view.class, &predecessors, wanted).await?.manifests;
+    for object in wanted.iter().filter(|object| view.foreign(object)) {
+        if let Some(live) = world.cluster.get(object).await? {
+            before.insert(object.clone(), adoption::manifest(object, live));
+        }
+    }
+    let mut changes = Changes::default();
+    for object in wanted {
+        let (old, new) = (before.get(object), manifests.get(object));
+        let change = Change {
+            predecessor: predecessors
+                .objects
+                .get(object)
+                .filter(|_| old.is_some())
+                .map(|desired| desired.inputs.clone()),
+            fingerprint: new.and_then(|new| fingerprint::fingerprint(&world.fingerprint_key, &view.subject.id, new)),
+            leaves: match (new, view.foreign(object)) {
+                (Some(new), true) => adoption::changes(old, new),
+                (Some(new), false) => diff::changes(old, Some(new)),
+                (None, _) => shape(world, predecessors.objects.get(object), view.desired.objects.get(object)),
+            },
+            immutable: old.zip(new).map(|(old, new)| immutable::immutable(old, new)).unwrap_or_default(),
+        };
+        changes.objects.insert(object.clone(), change);
+    }
+    Ok(changes)
+}
+
+/// What can be said of an object without a key.
+fn shape(world: &World, old: Option<&Desired>, new: Option<&Desired>) -> Vec<LeafChange> {
+    let leaves = |desired: Option<&Desired>| desired.map(|desired| world.outlines.shape(desired)).unwrap_or_default();
+    diff::shape(&leaves(old), &leaves(new))
 }

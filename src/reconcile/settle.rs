@@ -64,7 +64,10 @@ mod tests {
         let same = conditions(&before, &verdict(true), Some(1), later);
         assert_eq!(before, same);
         let other = conditions(&before, &verdict(false), Some(1), later);
-        assert_eq!((other[0].status.as_str(), other[0].last_transition_time.as_str()), ("False", "1970-01-01T00:01:00Z"));
+        assert_eq!(
+            (other[0].status.as_str(), other[0].last_transition_time.as_str()),
+            ("False", "1970-01-01T00:01:00Z")
+        );
         assert_eq!(other[1], before[1]);
     }
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::git::content::Content;
 use crate::git::error::Error;
 use crate::git::mirror::Mirror;
-use crate::git::tree::Layer;
+use crate::git::tree::LayerTree;
 use crate::git::worktree::Worktree;
 use crate::model::tree::{GitId, TreeFile};
 
@@ -25,7 +25,7 @@ impl Source {
     ///
     /// # Errors
     /// The commit or an object of it is missing.
-    pub async fn layers(&self, layers: &[String]) -> Result<Vec<(String, Layer<TreeFile>)>, Error> {
+    pub async fn layers(&self, layers: &[String]) -> Result<Vec<(String, LayerTree<TreeFile>)>, Error> {
         match self {
             Source::Mirror(mirror, commit) => {
                 let (layers, commit) = (layers.to_vec(), *commit);
@@ -54,6 +54,14 @@ impl Source {
                 Err(too_large) => Content::TooLarge { size: too_large.size },
             })
             .collect())
+    }
+
+    /// Another commit of the same repository.
+    pub fn at(&self, commit: GitId) -> Self {
+        match self {
+            Source::Mirror(mirror, _) => Source::Mirror(mirror.clone(), commit),
+            Source::Clone(worktree, _) | Source::Saved(worktree) => Source::Clone(worktree.clone(), commit),
+        }
     }
 
     /// The content of one path.

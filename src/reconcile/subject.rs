@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::desired::config::EnvironmentConfig;
-use crate::model::environment::{Environment, Suspend};
+use crate::model::environment::{Environment, EnvironmentSpec, Suspend};
 use crate::model::reason::Reason;
 use crate::model::record::RecordResult;
 use crate::model::repository::Repository;
@@ -24,21 +24,35 @@ pub struct Subject {
     pub id: String,
 }
 
-/// Reads the environment's custom resource and Records, the first time that this process sees it.
-///
-/// The custom resource is made if it is not there.
+/// Reads the environment's custom resource and Records, the first time that this process sees it. Writes nothing.
 ///
 /// # Errors
 /// The API server failed.
 pub async fn read(world: &mut World, name: &str) -> Result<Subject, Error> {
     let id = wire::environment_id(world.home(), world.name(), &format!("env:{name}"));
     if !world.memory.contains_key(name) {
-        let environment = world.cluster.ensure_environment(world.home(), world.name(), name, "protected").await?;
+        let environment = world.cluster.environment(world.home(), name).await?;
+        let environment = environment.unwrap_or_else(|| Environment::new(name, EnvironmentSpec::default()));
         let records = world.cluster.records(world.home(), name).await?;
         let chain = Chain::new(records, &id, &world.fingerprint_key);
         world.memory.insert(name.to_owned(), Memory { environment, chain, composed: None });
     }
     Ok(Subject { name: name.to_owned(), id })
+}
+
+/// Makes the environment's custom resource, if it is not there.
+///
+/// # Errors
+/// The API server failed.
+pub async fn ensure(world: &mut World, subject: &Subject) -> Result<(), Error> {
+    let name = &subject.name;
+    if world.memory[name].environment.metadata.uid.is_none() {
+        let environment = world.cluster.create_environment(world.home(), world.name(), name, "protected").await?;
+        if let Some(memory) = world.memory.get_mut(name) {
+            memory.environment = environment;
+        }
+    }
+    Ok(())
 }
 
 /// Refuses what the Repository does not grant.
@@ -59,19 +73,23 @@ pub fn permit(repository: &Repository, name: &str, config: &EnvironmentConfig) -
         return Err(Error::blocked(Reason::PolicyDenied, message, hint));
     }
     let Some(class) = &config.keys else { return Ok(()) };
-    let granted = spec.keys.iter().any(|grant| grant.class == *class && grant.environments.iter().any(|granted| granted == name));
+    let granted =
+        spec.keys.iter().any(|grant| grant.class == *class && grant.environments.iter().any(|granted| granted == name));
     if granted {
         return Ok(());
     }
     let message = format!("Repository `{this}` does not grant the key class `{class}` to environment `{name}`");
-    let hint = format!("an administrator adds {{class: {class}, environments: [{name}]}} to spec.keys: kubectl edit repository {this}");
+    let hint = format!(
+        "an administrator adds {{class: {class}, environments: [{name}]}} to spec.keys: kubectl edit repository {this}"
+    );
     Err(Error::blocked(Reason::PolicyDenied, message, hint))
 }
 
 /// The suspension that is in force, if any.
 pub fn suspended(environment: &Environment, now: Timestamp) -> Option<&Suspend> {
     let suspend = environment.spec.suspend.as_ref()?;
-    let over = suspend.until.as_deref().and_then(|until| until.parse::<Timestamp>().ok()).is_some_and(|until| until <= now);
+    let over =
+        suspend.until.as_deref().and_then(|until| until.parse::<Timestamp>().ok()).is_some_and(|until| until <= now);
     (!over).then_some(suspend)
 }
 
@@ -83,14 +101,23 @@ pub async fn take_over(world: &mut World, subject: &Subject, take_over: bool) ->
     let now = (world.now)();
     let Some(memory) = world.memory.get_mut(&subject.name) else { return Ok(()) };
     let Some(pending) = memory.chain.pending.take() else { return Ok(()) };
-    let age = pending.spec.started_at.parse::<Timestamp>().map_or(i64::MAX, |started| now.as_second() - started.as_second());
+    let age =
+        pending.spec.started_at.parse::<Timestamp>().map_or(i64::MAX, |started| now.as_second() - started.as_second());
     if age < CLAIM_SECONDS && !take_over {
         let number = pending.spec.number;
         memory.chain.pending = Some(pending);
-        let message = format!("record #{number} of `{}` was begun {age} s ago and is not complete: somebody may be writing", subject.name);
-        return Err(Error::blocked(Reason::Interrupted, message, "wait a minute, or pass --take-over if you know that nobody is"));
+        let message = format!(
+            "record #{number} of `{}` was begun {age} s ago and is not complete: somebody may be writing",
+            subject.name
+        );
+        return Err(Error::blocked(
+            Reason::Interrupted,
+            message,
+            "wait a minute, or pass --take-over if you know that nobody is",
+        ));
     }
-    let status = history::status(&pending, RecordResult::Interrupted, Reason::Interrupted.as_str(), Default::default(), now);
+    let status =
+        history::status(&pending, RecordResult::Interrupted, Reason::Interrupted.as_str(), Default::default(), now);
     let completed = world.cluster.complete_record(&pending, &status).await?;
     if let Some(memory) = world.memory.get_mut(&subject.name) {
         memory.chain.add(completed);

@@ -9,6 +9,7 @@ use crate::model::reason::Reason;
 use crate::model::record::{Record, RecordKind};
 use crate::model::tree::GitId;
 use crate::reconcile::error::Error;
+use crate::reconcile::prepare::Start;
 use crate::reconcile::source::Source;
 use crate::reconcile::subject::Subject;
 use crate::reconcile::world::World;
@@ -42,12 +43,10 @@ pub struct Target {
     pub held_back: Option<String>,
 }
 
-/// A target with the entry of `osier.yaml` that it stands for.
+/// A target, and whether it is new.
 pub struct Choice {
     /// What the environment shall equal.
     pub target: Target,
-    /// Its entry at the branch's tip: namespace, keys and mode are always today's.
-    pub config: EnvironmentConfig,
     /// True if a rollback is carried out for the first time.
     pub begins: bool,
 }
@@ -73,32 +72,32 @@ pub async fn accept(world: &World, subject: &Subject) -> Result<GitId, Error> {
 ///
 /// # Errors
 /// `osier.yaml` has problems or lacks the environment; the hold or the revision names nothing that may be applied.
-pub async fn choose(world: &mut World, subject: &Subject, tip: GitId, ask: &Ask) -> Result<Choice, Error> {
-    let today = config(&Source::Mirror(world.mirror.clone(), tip)).await?;
-    let config = entry(&today, &subject.name)?.clone();
+pub async fn choose(world: &mut World, ask: &Ask, start: &Start) -> Result<Choice, Error> {
+    let Start { subject, tip, config, .. } = start;
+    let tip = *tip;
     let memory = &world.memory[&subject.name];
     let before = memory.environment.status.as_ref().and_then(|status| status.hold.clone());
     let hold = ask.hold.clone().or_else(|| memory.environment.spec.hold.clone());
     let Some(hold) = hold else {
         let commit = older(world, tip, ask).await?;
-        let mut target = revision(world, subject, &config, commit).await?;
+        let mut target = revision(world, subject, config, commit).await?;
         if before.is_some_and(|before| !before.ended) {
             target.kind = RecordKind::Release;
         }
-        return Ok(Choice { target, config, begins: false });
+        return Ok(Choice { target, begins: false });
     };
     let begins = before.as_ref().is_none_or(|before| before.to != hold.to);
-    let mut target = held(world, subject, &config, &hold, tip).await?;
+    let mut target = held(world, subject, config, &hold, tip).await?;
     let commit = target.commit;
     let status = hold_status(&hold, before.as_ref(), commit, world.memory[&subject.name].chain.applied.as_ref());
     let ended = !status.rejected.is_empty() && {
-        target.held_back = still_held(world, &config, &target, &status, tip).await?;
+        target.held_back = still_held(world, &subject.name, config, &target, &status, tip).await?;
         target.held_back.is_none()
     };
     if ended || status.ended {
-        let mut target = revision(world, subject, &config, older(world, tip, ask).await?).await?;
+        let mut target = revision(world, subject, config, older(world, tip, ask).await?).await?;
         target.hold = Some(HoldStatus { ended: true, ..status });
-        return Ok(Choice { target, config, begins: false });
+        return Ok(Choice { target, begins: false });
     }
     if ask.revision.is_some() {
         let hint = format!("end the hold first: osier release {}", subject.name);
@@ -106,7 +105,7 @@ pub async fn choose(world: &mut World, subject: &Subject, tip: GitId, ask: &Ask)
     }
     target.held_back = target.held_back.or_else(|| Some(format!("held by {}: {}", hold.by, hold.reason)));
     target.hold = Some(status);
-    Ok(Choice { target, config, begins })
+    Ok(Choice { target, begins })
 }
 
 /// Reads and checks `osier.yaml` of one revision.
@@ -142,10 +141,16 @@ pub fn entry<'c>(config: &'c Config, name: &str) -> Result<&'c EnvironmentConfig
 
 /// The parameters of an environment of the protected branch.
 pub fn parameters(name: &str, branch: &str, namespace: &str, commit: GitId) -> Parameters {
-    [("branch", branch), ("slug", name), ("namespace", namespace), ("commit", &commit.to_string()), ("environment", name)]
-        .into_iter()
-        .map(|(key, value)| (format!("osier.{key}"), value.to_owned()))
-        .collect()
+    [
+        ("branch", branch),
+        ("slug", name),
+        ("namespace", namespace),
+        ("commit", &commit.to_string()),
+        ("environment", name),
+    ]
+    .into_iter()
+    .map(|(key, value)| (format!("osier.{key}"), value.to_owned()))
+    .collect()
 }
 
 /// The tip, or the ancestor of it that was asked for.
@@ -168,7 +173,12 @@ async fn older(world: &World, tip: GitId, ask: &Ask) -> Result<GitId, Error> {
 }
 
 /// A commit of the branch as a target.
-async fn revision(world: &World, subject: &Subject, config: &EnvironmentConfig, commit: GitId) -> Result<Target, Error> {
+async fn revision(
+    world: &World,
+    subject: &Subject,
+    config: &EnvironmentConfig,
+    commit: GitId,
+) -> Result<Target, Error> {
     let branch = &world.repository.spec.protected_branch;
     let layers = layers_at(world, subject, config, commit).await?;
     Ok(Target {
@@ -185,7 +195,13 @@ async fn revision(world: &World, subject: &Subject, config: &EnvironmentConfig, 
 }
 
 /// What a hold names, as a target: layers and parameters of the record, or those of that commit's `osier.yaml`.
-async fn held(world: &World, subject: &Subject, config: &EnvironmentConfig, hold: &Hold, tip: GitId) -> Result<Target, Error> {
+async fn held(
+    world: &World,
+    subject: &Subject,
+    config: &EnvironmentConfig,
+    hold: &Hold,
+    tip: GitId,
+) -> Result<Target, Error> {
     let records = world.cluster.records(world.home(), &subject.name).await?;
     let record = match hold.to.strip_prefix('#') {
         Some(number) => records.iter().find(|record| record.spec.number.to_string() == number),
@@ -193,7 +209,13 @@ async fn held(world: &World, subject: &Subject, config: &EnvironmentConfig, hold
     };
     let named = record.map_or(hold.to.as_str(), |record| record.spec.commit.as_str());
     let hint = format!("choose a record of `osier history {}`, or a commit of the protected branch", subject.name);
-    let nothing = || Error::blocked(Reason::PolicyDenied, format!("the hold names `{}`, which is nothing that was applied", hold.to), hint.clone());
+    let nothing = || {
+        Error::blocked(
+            Reason::PolicyDenied,
+            format!("the hold names `{}`, which is nothing that was applied", hold.to),
+            hint.clone(),
+        )
+    };
     let commit = GitId::parse(named).ok_or_else(nothing)?;
     if record.is_none() && !world.mirror.read(move |objects| objects.is_ancestor(commit, tip)).await? {
         return Err(nothing());
@@ -207,7 +229,12 @@ async fn held(world: &World, subject: &Subject, config: &EnvironmentConfig, hold
 }
 
 /// Layers as that commit's own `osier.yaml` has them, if it has the environment; else today's.
-async fn layers_at(world: &World, subject: &Subject, config: &EnvironmentConfig, commit: GitId) -> Result<Vec<String>, Error> {
+async fn layers_at(
+    world: &World,
+    subject: &Subject,
+    config: &EnvironmentConfig,
+    commit: GitId,
+) -> Result<Vec<String>, Error> {
     let then = self::config(&Source::Mirror(world.mirror.clone(), commit)).await;
     let entry = then.ok().and_then(|then| then.environments.get(&subject.name).map(|entry| entry.layers.clone()));
     Ok(entry.unwrap_or_else(|| config.layers.clone()))
@@ -216,6 +243,7 @@ async fn layers_at(world: &World, subject: &Subject, config: &EnvironmentConfig,
 /// The first rejected value that the tip still has, as `HeldBack`'s sentence; `None` ends the hold.
 async fn still_held(
     world: &mut World,
+    name: &str,
     config: &EnvironmentConfig,
     held: &Target,
     status: &HoldStatus,
@@ -223,7 +251,7 @@ async fn still_held(
 ) -> Result<Option<String>, Error> {
     for rejected in status.rejected.iter().filter_map(|commit| GitId::parse(commit)) {
         let commits = [held.commit, rejected, tip];
-        if let Some(leaf) = hold::still_contains(world, config, held, commits).await? {
+        if let Some(leaf) = hold::still_contains(world, name, config, held, commits).await? {
             return Ok(Some(hold::message(&leaf, rejected)));
         }
     }
@@ -237,7 +265,8 @@ pub fn hold_status(hold: &Hold, before: Option<&HoldStatus>, held: GitId, head: 
     if let Some(same) = before.filter(|before| before.to == hold.to) {
         return same.clone();
     }
-    let mut rejected: Vec<String> = before.filter(|before| !before.ended).map(|before| before.rejected.clone()).unwrap_or_default();
+    let mut rejected: Vec<String> =
+        before.filter(|before| !before.ended).map(|before| before.rejected.clone()).unwrap_or_default();
     let head = head.map(|record| record.spec.commit.clone()).filter(|commit| *commit != held.to_string());
     if let Some(head) = head.filter(|head| !rejected.contains(head)) {
         rejected.push(head);

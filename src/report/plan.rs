@@ -88,13 +88,16 @@ pub fn object_json(object: &ObjectId) -> Value {
 
 /// One leaf for programs.
 pub fn leaf_json(leaf: &LeafChange) -> Value {
-    let LeafChange { path, word, old, new, redacted, origin } = leaf;
+    let LeafChange { path, word, old, new, lines, redacted, origin } = leaf;
     let mut value = json!({"path": path, "change": style::word(*word).2, "redacted": redacted});
     if let Some(old) = old {
         value["old"] = json!(old);
     }
     if let Some(new) = new {
         value["new"] = json!(new);
+    }
+    if !lines.is_empty() {
+        value["lines"] = json!(lines);
     }
     if let Some(Origin { path, line, .. }) = origin {
         value["source"] = json!({"path": path, "line": line});
@@ -116,6 +119,9 @@ pub fn leaves_text(text: &mut String, leaves: &[LeafChange], width: usize, detai
             text,
             format!("  {colour}{mark} {:width$} {said}{RESET}", leaf.path, width = width.saturating_sub(2)).trim_end(),
         );
+        for changed in &leaf.lines {
+            line(text, format!("      {changed}").trim_end());
+        }
     }
 }
 
@@ -149,6 +155,8 @@ fn values(leaf: &LeafChange) -> String {
     let shown =
         |value: &Option<String>| if leaf.redacted { DOTS.to_owned() } else { value.clone().unwrap_or_default() };
     match leaf.word {
+        // The lines below say it.
+        _ if !leaf.lines.is_empty() => String::new(),
         Word::Added => shown(&leaf.new),
         Word::Removed => shown(&leaf.old),
         Word::Changed | Word::Unknown => format!("{} → {}", shown(&leaf.old), shown(&leaf.new)),
@@ -167,15 +175,17 @@ fn step_json(step: &Step) -> Value {
     })
 }
 
-fn keep(why: &Keep) -> &'static str {
-    match why {
-        Keep::Foreign => "not osier's, and git does not name it",
+fn keep(why: &Keep) -> String {
+    let why = match why {
         Keep::PruneKeep => "osier.dev/prune: keep",
         Keep::NotProvenOurs => "its label or our entry is missing, so it may not be deleted",
         Keep::Terminating => "it is being deleted already",
         Keep::JobDone => "the Job ran for these inputs",
         Keep::Reserved => "it belongs to Kubernetes",
-    }
+        Keep::Immutable(fields) => return format!("{} cannot be changed in place", fields.join(", ")),
+        Keep::OtherEnvironment(id) => return format!("it belongs to the environment with the id {id}"),
+    };
+    why.to_owned()
 }
 
 fn line(text: &mut String, line: &str) {

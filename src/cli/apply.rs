@@ -1,0 +1,121 @@
+//! `osier apply`: one environment, once.
+
+use std::time::Instant;
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::cli::failure::{Failure, Finding};
+use crate::cli::{context, output};
+use crate::model::reason::Reason;
+use crate::reconcile::world::World;
+use crate::reconcile::{Ask, Settled, reconcile, subject};
+use crate::report::plan::{self, Detail};
+use crate::settings::{Output, Settings};
+
+/// Make an environment equal to the protected branch's tip, once.
+///
+/// The Repository's URL is fetched into your cache; your work tree plays no part.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Example: osier apply staging --keys /etc/osier/keys")]
+pub struct Args {
+    /// The environment.
+    pub environment: String,
+    /// An ancestor of the tip instead of the tip.
+    #[arg(long)]
+    pub revision: Option<String>,
+    /// Go on although somebody began a record within the last minute.
+    #[arg(long)]
+    pub take_over: bool,
+}
+
+/// Runs the pipeline.
+///
+/// # Errors
+/// Why the environment does not equal the revision now.
+pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
+    let world = context::world(settings).await?;
+    let mut ask = Ask::by_person(&args.environment);
+    ask.revision = args.revision.clone();
+    ask.take_over = args.take_over;
+    carry_out(settings, world, &ask).await
+}
+
+/// Runs the pipeline after a person changed what an environment shall be; a service does it where one is at work.
+///
+/// # Errors
+/// As `run`.
+pub async fn now(settings: &Settings, world: World, environment: &str) -> Result<Finding, Failure> {
+    if serving(&world) {
+        anstream::eprintln!("osier's service carries it out: osier get {environment}");
+        return Ok(Finding::Nothing);
+    }
+    carry_out(settings, world, &Ask::by_person(environment)).await
+}
+
+async fn carry_out(settings: &Settings, mut world: World, ask: &Ask) -> Result<Finding, Failure> {
+    refuse_beside_a_service(&mut world, ask).await?;
+    let (begin, before) = (Instant::now(), requests(&world));
+    let settled = reconcile(&mut world, ask).await?;
+    let requests = requests(&world) - before;
+    match settings.common.output {
+        Output::Text => {
+            anstream::print!("{}", plan::text(&settled.plan, Detail::Changes));
+            anstream::println!(
+                "{}  ({requests} requests, {:.1} s)",
+                line(ask, &settled),
+                begin.elapsed().as_secs_f64()
+            );
+        }
+        format => output::data(format, &data(ask, &settled)),
+    }
+    let Settled { verdict, .. } = settled;
+    if verdict.ready {
+        return Ok(Finding::Nothing);
+    }
+    let hint =
+        format!("see `osier why {}`; what was written stays, and the next apply goes on from there", ask.environment);
+    Err(Failure::new(verdict.message, verdict.reason, Some(hint)))
+}
+
+/// A person's apply and the service would fight: while the service's lease is live, only a suspended environment is a person's.
+async fn refuse_beside_a_service(world: &mut World, ask: &Ask) -> Result<(), Failure> {
+    if !serving(world) {
+        return Ok(());
+    }
+    let subject = subject::read(world, &ask.environment).await?;
+    if subject::suspended(&world.memory[&subject.name].environment, Timestamp::now()).is_some() {
+        return Ok(());
+    }
+    let hint = format!("push and let it work, or suspend it first: osier suspend {} --reason …", ask.environment);
+    Err(Failure::new("osier's service is at work on this environment", Reason::Conflict, Some(hint)).refused())
+}
+
+fn serving(world: &World) -> bool {
+    let lanes = world.repository.status.iter().flat_map(|status| &status.lanes);
+    let now = Timestamp::now();
+    let live = |until: &str| until.parse::<Timestamp>().is_ok_and(|until| until > now);
+    lanes.filter(|lane| lane.lane == "protected").any(|lane| lane.lease.as_deref().is_some_and(live))
+}
+
+fn requests(world: &World) -> u64 {
+    world.cluster.requests().values().sum()
+}
+
+fn line(ask: &Ask, settled: &Settled) -> String {
+    let record = settled.record.map(|number| format!(", record #{number}")).unwrap_or_default();
+    let mark = if settled.verdict.ready { '✓' } else { '✗' };
+    format!("{mark} {} {}{record}", ask.environment, settled.verdict.message)
+}
+
+fn data(ask: &Ask, settled: &Settled) -> serde_json::Value {
+    json!({
+        "kind": "Applied",
+        "environment": ask.environment,
+        "ready": settled.verdict.ready,
+        "reason": settled.verdict.reason.as_str(),
+        "message": settled.verdict.message,
+        "record": settled.record,
+        "plan": plan::json(&settled.plan),
+    })
+}

@@ -1,0 +1,120 @@
+//! `osier check`: every problem of every environment, offline.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::json;
+
+use crate::cli::failure::{Failure, Finding};
+use crate::cli::place::At;
+use crate::cli::{context, output, view};
+use crate::keys::Keyring;
+use crate::model::problem::Problem;
+use crate::model::tree::GitId;
+use crate::reconcile::desire::{self, Outlines};
+use crate::reconcile::error::Error;
+use crate::reconcile::source::Source;
+use crate::reconcile::{open, target};
+use crate::report::problems;
+use crate::report::style::count;
+use crate::settings::{Output, Settings};
+
+/// Check every file of every environment, offline. All problems at once.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Example: osier check")]
+pub struct Args {
+    /// Only these environments.
+    pub environments: Vec<String>,
+    /// A branch or commit instead of the working tree.
+    #[arg(long, value_name = "REV")]
+    pub revision: Option<String>,
+}
+
+/// Offline nobody says which branch is the protected one: variables show this name.
+pub const BRANCH: &str = "main";
+
+/// What checking found.
+#[derive(Default)]
+struct Found {
+    problems: Vec<Problem>,
+    locked: BTreeSet<String>,
+    objects: BTreeMap<String, usize>,
+}
+
+/// Prints the problems; files that no key at hand opens are named, and checked as far as their ciphertext goes.
+///
+/// # Errors
+/// The files cannot be read; always exit code 2.
+pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
+    let found = check(settings, args).await.map_err(Failure::in_diff_family)?;
+    if settings.common.output != Output::Text {
+        let data = json!({"kind": "Check", "problems": problems::json(&found.problems), "notOpened": found.locked, "objects": found.objects});
+        output::data(settings.common.output, &data);
+    } else {
+        text(&found);
+    }
+    Ok(if found.problems.is_empty() { Finding::Nothing } else { Finding::Differences })
+}
+
+async fn check(settings: &Settings, args: &Args) -> Result<Found, Failure> {
+    let at = args.revision.clone().map_or(At::Tree, At::Revision);
+    let (source, commit) = view::offline(settings, &at)?;
+    let (keyring, mut outlines, mut found) = (context::keyring(settings), Outlines::default(), Found::default());
+    let config = match target::config(&source).await {
+        Ok(config) => config,
+        Err(Error::Blocked { problems, .. }) if !problems.is_empty() => return Ok(Found { problems, ..found }),
+        Err(error) => return Err(error.into()),
+    };
+    for name in &args.environments {
+        target::entry(&config, name)?;
+    }
+    for name in
+        config.environments.keys().filter(|name| args.environments.is_empty() || args.environments.contains(name))
+    {
+        let entry = target::entry(&config, name)?;
+        one(&mut outlines, &keyring, &source, commit, (name, entry), &mut found).await?;
+    }
+    Ok(found)
+}
+
+async fn one(
+    outlines: &mut Outlines,
+    keyring: &Keyring,
+    source: &Source,
+    commit: GitId,
+    (name, entry): (&str, &crate::desired::config::EnvironmentConfig),
+    found: &mut Found,
+) -> Result<(), Failure> {
+    let parameters = target::parameters(name, BRANCH, &entry.namespace, commit);
+    let scope = desire::offline_scope(name, &entry.namespace, &entry.layers, &parameters);
+    let composed = match desire::whole(outlines, source, commit, scope).await {
+        Ok(composed) => composed,
+        Err(Error::Blocked { problems, .. }) => {
+            found.problems.extend(problems);
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let desired = composed.composition.current();
+    let opened =
+        open::open(source, keyring, entry.keys.as_deref(), desired, &desired.objects.keys().cloned().collect()).await?;
+    found.problems.extend(opened.problems);
+    found.locked.extend(opened.locked.into_iter().map(|problem| problem.path));
+    found.objects.insert(name.to_owned(), desired.objects.len());
+    Ok(())
+}
+
+fn text(found: &Found) {
+    anstream::print!("{}", problems::text(&found.problems));
+    for (name, objects) in &found.objects {
+        anstream::println!("  {name}: {}", count(*objects, "object"));
+    }
+    if !found.locked.is_empty() {
+        let files: Vec<&str> = found.locked.iter().map(String::as_str).collect();
+        anstream::eprintln!("not opened, for want of a key (names and recipients were checked): {}", files.join(", "));
+    }
+    let unique: BTreeSet<&Problem> = found.problems.iter().collect();
+    match unique.len() {
+        0 => anstream::println!("✓ no problems"),
+        number => anstream::println!("✗ {}", count(number, "problem")),
+    }
+}

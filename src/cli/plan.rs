@@ -1,0 +1,100 @@
+//! `osier plan`: the steps, their reasons and the digest.
+
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use notify::{RecursiveMode, Watcher};
+use serde_json::json;
+
+use crate::cli::failure::{Failure, Finding};
+use crate::cli::place::{At, Place};
+use crate::cli::{context, output, view};
+use crate::planning::plan::Plan;
+use crate::reconcile::world::World;
+use crate::report::plan::{self, Detail};
+use crate::settings::{Output, Settings};
+
+/// Editors write a file in several steps: changes this close together are one save.
+const ONE_SAVE: Duration = Duration::from_millis(100);
+
+/// Show the steps that would be taken, with reasons and digest.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Example: osier plan staging@main")]
+pub struct Args {
+    /// `ENV`, or `ENV@REV` for a branch or commit instead of the working tree.
+    #[arg(value_name = "ENV[@REV]")]
+    pub place: Place,
+    /// Plan again at every save.
+    #[arg(long)]
+    pub watch: bool,
+    /// Unchanged keys, too.
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// Prints the plan.
+///
+/// # Errors
+/// There is none; always exit code 2.
+pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
+    if !args.watch {
+        return once(settings, args).await.map_err(Failure::in_diff_family);
+    }
+    let root = context::clone(settings).map_err(Failure::in_diff_family)?.root().to_owned();
+    let (sender, saves) = channel();
+    let told = move |event| {
+        // the receiver is gone only when this command ends
+        sender.send(event).ok();
+    };
+    let mut watcher =
+        notify::recommended_watcher(told).map_err(|error| Failure::general(error, "try without --watch"))?;
+    watcher.watch(&root, RecursiveMode::Recursive).map_err(|error| Failure::general(error, "try without --watch"))?;
+    loop {
+        if let Err(failure) = once(settings, args).await {
+            anstream::eprint!("{failure}");
+        }
+        anstream::eprintln!("waiting for the next save in {} (Ctrl-C ends)", root.display());
+        tokio::task::block_in_place(|| next_save(&saves));
+    }
+}
+
+async fn once(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
+    let mut world = context::world(settings).await?;
+    let plan = planned(settings, &mut world, &args.place).await?;
+    let detail = if args.all { Detail::All } else { Detail::Changes };
+    match settings.common.output {
+        Output::Text => {
+            anstream::print!("{}", plan::text(&plan, detail));
+            for sentence in plan::consent(&plan) {
+                anstream::println!("waits for consent: {sentence}");
+            }
+            anstream::println!("plan {}", plan.digest);
+        }
+        format => output::data(
+            format,
+            &json!({"kind": "Plan", "environment": args.place.environment, "plan": plan::json(&plan)}),
+        ),
+    }
+    Ok(if plan.steps.is_empty() { Finding::Nothing } else { Finding::Differences })
+}
+
+/// The plan of what a place says against the cluster.
+///
+/// # Errors
+/// There is none.
+pub async fn planned(settings: &Settings, world: &mut World, place: &Place) -> Result<Plan, Failure> {
+    let at = place.at.clone().unwrap_or(At::Tree);
+    let (source, commit) = view::source(settings, world, &place.environment, &at).await?;
+    Ok(crate::reconcile::prepare::preview(world, &place.environment, &source, commit).await?)
+}
+
+fn next_save(saves: &Receiver<notify::Result<notify::Event>>) {
+    let counts = |event: &notify::Result<notify::Event>| {
+        event.as_ref().is_ok_and(|event| {
+            !event.kind.is_access()
+                && !event.paths.iter().all(|path| path.components().any(|part| part.as_os_str() == ".git"))
+        })
+    };
+    while saves.recv().is_ok_and(|event| !counts(&event)) {}
+    while saves.recv_timeout(ONE_SAVE).is_ok() {}
+}

@@ -1,0 +1,142 @@
+//! `osier why`: why an environment is as it is, where a key comes from, and what to run.
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::cli::failure::{Failure, Finding};
+use crate::cli::place::At;
+use crate::cli::{context, get, output, times, view};
+use crate::desired::manifest::{Manifest, Origin};
+use crate::model::environment::Environment;
+use crate::model::object::ObjectId;
+use crate::reconcile::desire::{self, Outlines};
+use crate::reconcile::{open, target};
+use crate::report::advice;
+use crate::settings::{Output, Settings};
+
+/// Say why an environment is as it is, or which file and line set a key.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Example: osier why staging\n         osier why staging ConfigMap/app LOG_LEVEL")]
+pub struct Args {
+    /// The environment.
+    pub environment: String,
+    /// `Kind/name` of an object: say where it comes from.
+    pub object: Option<String>,
+    /// A key of the object; all of them if none is named.
+    pub key: Option<String>,
+}
+
+/// Prints the reason, or the origin of keys.
+///
+/// # Errors
+/// The environment or the object is not there.
+pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
+    match &args.object {
+        Some(object) => origin(settings, args, object).await,
+        None => environment(settings, args).await,
+    }
+}
+
+async fn environment(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
+    let cluster = context::cluster(settings).await?;
+    let repository = context::repository(settings, &cluster).await?;
+    let environment = context::environment(&cluster, &repository.spec.home, &args.environment).await?;
+    let ready = get::ready(&environment);
+    match settings.common.output {
+        Output::Text => anstream::print!("{}", text(&args.environment, &environment)),
+        format => {
+            let reason = ready.map(|ready| ready.reason.clone());
+            let data = json!({"kind": "Why", "environment": args.environment, "status": environment.status, "spec": environment.spec,
+                "reason": reason, "fix": reason.as_deref().map(|reason| advice::fix(reason, &args.environment))});
+            output::data(format, &data);
+        }
+    }
+    Ok(Finding::Nothing)
+}
+
+fn text(name: &str, environment: &Environment) -> String {
+    let status = environment.status.clone().unwrap_or_default();
+    let Some(ready) = get::ready(environment) else {
+        return format!("? {name}: nothing was applied yet\n  fix       osier apply {name}\n");
+    };
+    let mark = if ready.status == "True" { '✓' } else { '✗' };
+    let commit: String = status.commit.chars().take(7).collect();
+    let since = times::ago(&ready.last_transition_time, Timestamp::now());
+    let mut lines =
+        vec![format!("{mark} {name} is at {} ({since})", if commit.is_empty() { "nothing" } else { &commit })];
+    lines.push(format!("  reason    {}: {}", ready.reason, ready.message));
+    if let Some(suspend) = &environment.spec.suspend {
+        lines.push(format!("  suspended by {}: {}", suspend.by, suspend.reason));
+    }
+    if let Some(hold) = &environment.spec.hold {
+        let ended = status.hold.as_ref().is_some_and(|hold| hold.ended);
+        lines.push(format!(
+            "  {} {} by {}: {}",
+            if ended { "held (ended)" } else { "held at" },
+            hold.to,
+            hold.by,
+            hold.reason
+        ));
+    }
+    if let Some(plan) = status.plan.filter(|_| ready.status != "True") {
+        lines.push(format!("  plan      {}", plan.digest));
+    }
+    lines.push(format!("  fix       {}", advice::fix(&ready.reason, name)));
+    lines.join("\n") + "\n"
+}
+
+/// Which file and line set each key, from the working tree.
+async fn origin(settings: &Settings, args: &Args, wanted: &str) -> Result<Finding, Failure> {
+    let (source, commit) = view::offline(settings, &At::Tree)?;
+    let config = target::config(&source).await?;
+    let entry = target::entry(&config, &args.environment)?;
+    let parameters = target::parameters(&args.environment, crate::cli::check::BRANCH, &entry.namespace, commit);
+    let scope = desire::offline_scope(&args.environment, &entry.namespace, &entry.layers, &parameters);
+    let mut outlines = Outlines::default();
+    let composed = desire::whole(&mut outlines, &source, commit, scope).await?;
+    let desired = composed.composition.current();
+    let object = find(desired.objects.keys(), wanted, &args.environment)?;
+    let only = [object.clone()].into();
+    let opened = open::open(&source, &context::keyring(settings), entry.keys.as_deref(), desired, &only).await?;
+    let Some(manifest) = opened.manifests.get(&object) else {
+        return Err(Failure::problems(format!("{wanted} cannot be opened"), [opened.problems, opened.locked].concat()));
+    };
+    print(settings, args, manifest)
+}
+
+fn find<'a>(objects: impl Iterator<Item = &'a ObjectId>, wanted: &str, environment: &str) -> Result<ObjectId, Failure> {
+    let fits = |object: &&ObjectId| object.short().eq_ignore_ascii_case(wanted);
+    let known: Vec<&ObjectId> = objects.collect();
+    known.iter().copied().find(fits).cloned().ok_or_else(|| {
+        let names: Vec<String> = known.iter().take(8).map(|object| object.short()).collect();
+        Failure::usage(
+            format!("{environment} has no {wanted}"),
+            format!("write Kind/name, such as {}", names.join(", ")),
+        )
+    })
+}
+
+fn print(settings: &Settings, args: &Args, manifest: &Manifest) -> Result<Finding, Failure> {
+    let fits =
+        |path: &str| args.key.as_deref().is_none_or(|key| path == key || path.strip_prefix("data.") == Some(key));
+    let origins: Vec<(&String, &Origin)> = manifest.origins.iter().filter(|(path, _)| fits(path)).collect();
+    if origins.is_empty() {
+        let keys: Vec<&str> = manifest.origins.keys().take(8).map(String::as_str).collect();
+        return Err(Failure::usage("there is no such key", format!("it has: {}", keys.join(", "))));
+    }
+    if settings.common.output != Output::Text {
+        let data = |(path, origin): &(&String, &Origin)| json!({"key": path, "path": origin.path, "line": origin.line, "overrides": origin.overrides});
+        let keys: Vec<_> = origins.iter().map(data).collect();
+        output::data(settings.common.output, &json!({"kind": "Why", "object": manifest.object.short(), "keys": keys}));
+        return Ok(Finding::Nothing);
+    }
+    anstream::println!("{}", manifest.object.short());
+    for (path, origin) in origins {
+        anstream::println!("  {path}");
+        anstream::println!("    set by     {}:{}", origin.path, origin.line);
+        for (path, line) in &origin.overrides {
+            anstream::println!("    overrides  {path}:{line}");
+        }
+    }
+    Ok(Finding::Nothing)
+}

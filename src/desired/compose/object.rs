@@ -1,0 +1,175 @@
+//! One object from the entries that make it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::desired::compose::{Composition, EntryId, File, FileId, Scope};
+use crate::desired::kinds;
+use crate::desired::names;
+use crate::desired::outline::{Entry, Reference};
+use crate::desired::references;
+use crate::desired::set::{Desired, Parameters, Source};
+use crate::desired::unit;
+use crate::desired::variables;
+use crate::model::object::ObjectId;
+use crate::model::problem::Problem;
+use crate::model::reason::Reason;
+use crate::model::wire;
+
+/// An entry and where it is from.
+struct Part<'a> {
+    id: &'a FileId,
+    file: &'a File,
+    entry: &'a Entry,
+}
+
+impl Composition {
+    /// The object from its entries; `None` if none or the topmost says so.
+    pub(super) fn compose(&self, object: &ObjectId) -> Result<Option<Desired>, Vec<Problem>> {
+        let ids = self.entries.get(object).into_iter().flatten();
+        let parts: Vec<Part<'_>> = ids.filter_map(|id| self.part(id)).collect();
+        let mut problems: Vec<Problem> =
+            parts.iter().flat_map(|part| part_problems(part, object, &self.scope)).collect();
+        problems.extend(twins(&parts, object));
+        let effective = effective(parts);
+        problems.extend(versions(&effective));
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(self.desired_of(&effective))
+    }
+
+    fn part(&self, (id, position): &EntryId) -> Option<Part<'_>> {
+        let (id, file) = self.files.get_key_value(id)?;
+        let is_read = !unit::is_kustomization(&id.1);
+        file.outline.entries.get(*position).filter(|_| is_read).map(|entry| Part { id, file, entry })
+    }
+
+    fn desired_of(&self, parts: &[Part<'_>]) -> Option<Desired> {
+        let top = parts.last()?;
+        let parameters = self.parameters_of(parts);
+        let mut annotations = BTreeMap::new();
+        for part in parts {
+            annotations.extend(part.entry.annotations.clone());
+        }
+        annotations.retain(|_, value| !value.is_empty());
+        let references = references_of(parts);
+        Some(Desired {
+            api_version: top.entry.api_version.clone(),
+            sources: parts.iter().map(|part| self.source(part)).collect(),
+            inputs: wire::inputs(parts.iter().map(|part| part.entry.content_id.as_str()), &parameters),
+            references: references.into_iter().map(|reference| filled(reference, &parameters)).collect(),
+            parameters,
+            annotations,
+        })
+    }
+
+    /// The parameters that the parts use. Which ones encrypted values use cannot be told, so that all that never change
+    /// in the life of an environment count as used there.
+    fn parameters_of(&self, parts: &[Part<'_>]) -> Parameters {
+        let encrypted = parts.iter().any(|part| !part.entry.recipients.is_empty());
+        let uses = |name: &str| parts.iter().any(|part| part.entry.variables.contains(name));
+        let used = |(name, _): &(&String, &String)| uses(name) || (encrypted && *name != variables::COMMIT);
+        let parameters = self.scope.parameters.iter().filter(used);
+        parameters.map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
+    fn source(&self, part: &Part<'_>) -> Source {
+        Source {
+            layer: self.scope.layers.get(part.id.0).cloned().unwrap_or_default(),
+            path: part.id.1.to_string(),
+            blob_id: part.file.blob_id,
+            index: part.entry.index,
+            line: part.entry.line,
+            encrypted: !part.entry.recipients.is_empty(),
+        }
+    }
+}
+
+impl Part<'_> {
+    fn problem(&self, message: impl Into<String>) -> Problem {
+        Problem::new(&self.id.1, message).at(self.entry.line, 0)
+    }
+
+    fn place(&self) -> String {
+        format!("{}:{}", self.id.1, self.entry.line)
+    }
+}
+
+/// What the merged object refers to.
+fn references_of(parts: &[Part<'_>]) -> BTreeSet<Reference> {
+    match parts {
+        [only] => only.entry.references.clone(),
+        [first, ..] => {
+            let layers = parts.iter().filter_map(|part| part.entry.referring.as_deref());
+            references::of_layers(&first.entry.kind, layers)
+        }
+        [] => BTreeSet::new(),
+    }
+}
+
+fn filled(reference: Reference, parameters: &Parameters) -> Reference {
+    Reference { name: variables::fill(&reference.name, parameters).into_owned(), ..reference }
+}
+
+/// What counts: nothing below a replacement, nothing up to a deletion.
+fn effective(parts: Vec<Part<'_>>) -> Vec<Part<'_>> {
+    let mut kept = Vec::new();
+    for part in parts {
+        if part.entry.replaces || part.entry.deletes {
+            kept.clear();
+        }
+        if !part.entry.deletes {
+            kept.push(part);
+        }
+    }
+    kept
+}
+
+fn part_problems(part: &Part<'_>, object: &ObjectId, scope: &Scope) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if let Some(refusal) = kinds::refusal(&object.kind, &scope.kinds) {
+        let problem = part.problem(refusal.message).hint(refusal.hint);
+        problems.push(if refusal.by_grant { problem.because(Reason::PolicyDenied) } else { problem });
+    }
+    if let Some((namespace, line)) = &part.entry.namespace
+        && variables::fill(namespace, &scope.parameters) != scope.namespace
+    {
+        let message =
+            format!("namespace `{}`, but the environment's is `{}`", namespace.escape_debug(), scope.namespace);
+        problems.push(part.problem(message).at(*line, 0).hint("remove the line: osier.yaml says the namespace"));
+    }
+    if kinds::is_reserved(object) {
+        let message = format!("{} is made by Kubernetes in every namespace", object.short());
+        problems.push(part.problem(message).hint("use another name"));
+    }
+    if !names::is_subdomain(&object.name) {
+        let message = format!("`{}` cannot be a name in Kubernetes", object.name.escape_debug());
+        problems.push(part.problem(message).hint("use lower-case letters, digits, `-` and `.`"));
+    }
+    problems
+}
+
+/// Two documents of one layer that name the object.
+fn twins(parts: &[Part<'_>], object: &ObjectId) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (index, part) in parts.iter().enumerate() {
+        let twin = parts.iter().enumerate().find(|(other, twin)| *other != index && twin.id.0 == part.id.0);
+        if let Some((_, twin)) = twin {
+            let message = format!("{} is in this layer twice, also at {}", object.short(), twin.place());
+            problems.push(part.problem(message).hint("remove one, or move it to a layer above"));
+        }
+    }
+    problems
+}
+
+fn versions(parts: &[Part<'_>]) -> Option<Problem> {
+    let top = parts.last()?;
+    let other = parts.iter().find(|part| part.entry.api_version != top.entry.api_version)?;
+    let message = format!(
+        "`apiVersion: {}`, but {} says `{}`",
+        top.entry.api_version.escape_debug(),
+        other.place(),
+        other.entry.api_version.escape_debug()
+    );
+    Some(top.problem(message).hint("write the same `apiVersion` in all layers"))
+}

@@ -1,0 +1,81 @@
+//! One file opened: all its documents, with values.
+
+use std::collections::BTreeMap;
+
+use crate::desired::outline::Leaf;
+use crate::desired::sops::{DataKey, SopsFile};
+use crate::desired::unit::{self, Contents, Shape};
+use crate::desired::value::Value;
+use crate::desired::yaml;
+use crate::model::problem::Problem;
+use crate::model::reason::Reason;
+
+/// One document of an opened file.
+#[derive(Debug)]
+pub struct Document {
+    /// Index in the file, from 0, as in outlines.
+    pub index: usize,
+    /// Line where it starts, from 1.
+    pub line: u32,
+    /// The whole object; what was encrypted is `Value::Secret`.
+    pub value: Value,
+    /// Where its leaves are, by the paths of outlines.
+    pub leaves: BTreeMap<String, Leaf>,
+}
+
+/// Opens a file with the data key that `keys` unwrapped; `None` for cleartext.
+///
+/// # Guarantees
+/// The MAC of an encrypted file was verified over these bytes.
+///
+/// # Errors
+/// `CannotDecrypt` without a key or with the wrong one, or if the file was changed without sops; no value is in any text.
+pub fn open(path: &str, bytes: &[u8], data_key: Option<&DataKey>) -> Result<Vec<Document>, Vec<Problem>> {
+    let contents = Contents::read(path, bytes)?;
+    match (&contents, data_key) {
+        (Contents::Encrypted(file), Some(key)) => open_encrypted(file, key),
+        (Contents::Encrypted(_), None) => {
+            let problem = Problem::new(path, "the file is encrypted, and no key at hand opens it");
+            let hint = format!("add a recipient whose key osier has to .sops.yaml, then `sops updatekeys {path}`");
+            Err(vec![problem.because(Reason::CannotDecrypt).hint(hint)])
+        }
+        (Contents::Cleartext(documents), _) => {
+            let values = cleartext(path, documents)?;
+            Ok(joined(contents.documents(bytes, ""), values))
+        }
+    }
+}
+
+/// Opens an encrypted file that was read to unwrap its key.
+///
+/// # Guarantees
+/// As `open`.
+///
+/// # Errors
+/// As `open`.
+pub fn open_encrypted(file: &SopsFile, data_key: &DataKey) -> Result<Vec<Document>, Vec<Problem>> {
+    let values = file.open(data_key)?;
+    Ok(joined(unit::encrypted_documents(file, ""), values))
+}
+
+fn joined(shapes: Vec<Shape<'_>>, values: Vec<Value>) -> Vec<Document> {
+    let documents = shapes.into_iter().zip(values).map(|(shape, value)| Document {
+        index: shape.index,
+        line: shape.line,
+        leaves: unit::leaves_of(&shape),
+        value,
+    });
+    documents.collect()
+}
+
+fn cleartext(path: &str, documents: &[yaml::Document]) -> Result<Vec<Value>, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut values = Vec::new();
+    for document in documents {
+        match yaml::kubernetes(&document.node) {
+            Ok(value) => values.push(value),
+            Err(errors) => problems.extend(errors.into_iter().map(|error| error.problem(path))),
+        }
+    }
+    if problems.is_empty() { Ok(values) } else { Err(problems) }
+}

@@ -1,0 +1,96 @@
+//! Writing commits into a clone. The pipeline never does: this is for people's own working trees, such as that of the demo.
+
+use std::path::Path;
+
+use git2::{ErrorCode, IndexAddOption, Repository, RepositoryInitOptions, Signature, Time};
+
+use crate::git::error::{Cause, Error};
+use crate::git::objects::git_id;
+use crate::model::tree::GitId;
+
+/// Who commits, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Author<'a> {
+    /// Name for people.
+    pub name: &'a str,
+    /// Mail address.
+    pub email: &'a str,
+    /// Unix seconds.
+    pub time: i64,
+}
+
+/// Makes a repository with a working tree in a directory that is there; `branch` will be its first.
+///
+/// # Errors
+/// `Setup`; `Commit` if it cannot be written.
+pub fn init(directory: &Path, branch: &str) -> Result<(), Error> {
+    crate::git::init()?;
+    let mut options = RepositoryInitOptions::new();
+    options.initial_head(branch).external_template(false);
+    Repository::init_opts(directory, &options).map(drop).map_err(|error| failed(directory, &error))
+}
+
+/// Commits the whole working tree to the branch that is checked out: what is new, changed or gone.
+///
+/// # Errors
+/// `Setup`; `Commit` if it is no repository or cannot be written.
+pub fn commit_all(directory: &Path, author: Author<'_>, message: &str) -> Result<GitId, Error> {
+    crate::git::init()?;
+    write(directory, author, message).map_err(|error| failed(directory, &error))
+}
+
+fn write(directory: &Path, author: Author<'_>, message: &str) -> Result<GitId, git2::Error> {
+    let repository = Repository::open(directory)?;
+    let mut index = repository.index()?;
+    index.add_all(["*"], IndexAddOption::DEFAULT, None)?;
+    index.update_all(["*"], None)?;
+    index.write()?;
+    let tree = repository.find_tree(index.write_tree()?)?;
+    let who = Signature::new(author.name, author.email, &Time::new(author.time, 0))?;
+    let parent = match repository.head() {
+        Ok(head) => Some(head.peel_to_commit()?),
+        Err(error) if error.code() == ErrorCode::UnbornBranch => None,
+        Err(error) => return Err(error),
+    };
+    let parents: Vec<&git2::Commit<'_>> = parent.iter().collect();
+    repository.commit(Some("HEAD"), &who, &who, message, &tree, &parents).map(git_id)
+}
+
+fn failed(directory: &Path, error: &git2::Error) -> Error {
+    Error::Commit { path: directory.to_owned(), source: Cause::from(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::git::worktree::Worktree;
+
+    #[test]
+    fn the_working_tree_becomes_commits_on_one_branch() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let path = directory.path();
+        let author = |time| Author { name: "Ann", email: "ann@example.com", time };
+        init(path, "main").unwrap();
+        std::fs::create_dir(path.join("base")).unwrap();
+        std::fs::write(path.join("base/a.yaml"), "a: 1\n").unwrap();
+        std::fs::write(path.join("b.yaml"), "b: 1\n").unwrap();
+        let first = commit_all(path, author(10), "first").unwrap();
+        std::fs::remove_file(path.join("b.yaml")).unwrap();
+        std::fs::write(path.join("base/a.yaml"), "a: 2\n").unwrap();
+        let second = commit_all(path, author(20), "second\n\nwhy\n").unwrap();
+        let clone = Worktree::discover(path).unwrap();
+        assert_eq!((clone.branch().as_deref(), clone.head()), (Some("main"), Some(second)));
+        let info = clone.objects().commit(second).unwrap();
+        assert_eq!((info.author.as_str(), info.time, info.summary.as_str()), ("Ann", 20, "second"));
+        assert!(clone.objects().is_ancestor(first, second).unwrap());
+        let names = |commit| {
+            let layers = clone.objects().files(commit, &["base".to_owned()]).unwrap();
+            format!("{layers:?}").matches("a.yaml").count()
+        };
+        assert_eq!((names(first), names(second)), (1, 1));
+        assert!(matches!(
+            clone.objects().blob_at(second, "b.yaml", 100).unwrap(),
+            crate::git::content::Content::Missing
+        ));
+    }
+}

@@ -1,0 +1,33 @@
+//! What to run, for each reason.
+
+use crate::model::reason::Reason;
+
+/// A line that mends what `reason` (as conditions spell it) says of `environment`.
+pub fn fix(reason: &str, environment: &str) -> String {
+    let known = Reason::ALL.iter().find(|known| known.as_str() == reason);
+    match known {
+        Some(Reason::Applied) => "nothing to do".to_owned(),
+        Some(Reason::Observing) => format!("osier diff {environment}; set `mode: apply` in osier.yaml to write"),
+        Some(Reason::ProblemsFound | Reason::PolicyDenied) => "osier check, mend the files, commit and push".to_owned(),
+        Some(Reason::CannotDecrypt) => {
+            "osier check; add the class's recipient to .sops.yaml, then sops updatekeys FILE".to_owned()
+        }
+        Some(Reason::AdoptionHeld) => format!("osier adopt {environment}"),
+        Some(Reason::MassDeletionHeld | Reason::ApprovalPending) => {
+            format!("osier plan {environment}, then osier approve {environment} DIGEST")
+        }
+        Some(Reason::HeldBack) => format!("commit a fix, or osier release {environment}"),
+        Some(Reason::Suspended) => format!("osier resume {environment}"),
+        Some(Reason::Orphaned) => "put the environment back into osier.yaml, or delete its Environment".to_owned(),
+        Some(Reason::NamespaceMissing) => {
+            "the platform engineer makes the namespace, labelled osier.dev/repository".to_owned()
+        }
+        Some(Reason::RepositorySuspicious) => {
+            "an administrator looks at the repository and allows its tip in Repository.spec.allow".to_owned()
+        }
+        Some(Reason::Forbidden | Reason::QuotaExceeded) => {
+            "the platform engineer raises the quota or the rights".to_owned()
+        }
+        _ => format!("osier apply {environment}"),
+    }
+}
