@@ -166,7 +166,7 @@ impl Reader {
                 Some(items) => Some(Value::Array(list.iter().filter_map(|item| self.pruned(items, item)).collect())),
                 None => Some(value.clone()),
             },
-            Value::Null if schema.attribute("default").is_some() && !schema.flag("nullable") => None,
+            Value::Null if !schema.flag("nullable") => None,
             other => Some(other.clone()),
         }
     }

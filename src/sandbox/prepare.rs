@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::sandbox::crd;
 use crate::sandbox::kinds::Kind;
 use crate::sandbox::store::State;
 
@@ -22,6 +23,11 @@ pub fn create(state: &mut State, kind: &Kind, object: &mut Value) {
         ("", "Namespace") => {
             object["spec"] = json!({"finalizers": ["kubernetes"]});
             object["status"] = json!({"phase": "Active"});
+        }
+        ("apiextensions.k8s.io", _) => {
+            let stored: Vec<Value> = crd::stored_versions(object);
+            object["status"] =
+                json!({"conditions": null, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": stored});
         }
         ("", "PersistentVolumeClaim") => {
             object["metadata"]["finalizers"] = json!(["kubernetes.io/pvc-protection"]);

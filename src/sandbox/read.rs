@@ -33,7 +33,7 @@ pub fn shown(state: &State, kind: &Kind, object: &Arc<Value>) -> Arc<Value> {
 ///
 /// 400 for what cannot be read, 410 for a page of a list that is forgotten, 504 for a resourceVersion yet to come.
 pub fn list(state: &State, kind: &Kind, namespace: Option<&str>, call: &Call) -> Result<List, Refusal> {
-    let selector = Selector::read(kind, call, None)?;
+    let selector = Selector::read(kind, call)?;
     let limit = call.query.number("limit")?.filter(|limit| *limit > 0);
     let (revision, start) = position(state, call)?;
     let objects = objects_at(state, kind, namespace, revision)?;

@@ -80,6 +80,11 @@ impl Refusal {
         }
     }
 
+    /// What an unknown group answers: no Status at all.
+    pub fn no_such_page() -> Refusal {
+        Refusal::new(StatusCode::NOT_FOUND, "", "404 page not found")
+    }
+
     pub fn method_not_allowed() -> Refusal {
         let message = "the server does not allow this method on the requested resource";
         Refusal {

@@ -108,7 +108,7 @@ impl Call {
     pub fn verb(&self) -> &'static str {
         let Target::Objects(place) = &self.target else { return "discovery" };
         match (self.method.as_str(), place.name.is_some()) {
-            ("GET" | "HEAD", _) if self.is_watch() => "watch",
+            ("GET" | "HEAD", false) if self.is_watch() => "watch",
             ("GET" | "HEAD", true) => "get",
             ("GET" | "HEAD", false) => "list",
             ("POST", _) => "create",

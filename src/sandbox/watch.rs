@@ -49,10 +49,9 @@ impl Watch {
         shared: &Arc<Shared>,
         state: &State,
         kind: &Arc<Kind>,
-        place: (Option<&str>, Option<&str>),
+        namespace: Option<&str>,
         call: &Call,
     ) -> Result<Watch, Refusal> {
-        let (namespace, name) = place;
         let asked = call.query.number("resourceVersion")?.unwrap_or_default();
         let timeout = call.query.number("timeoutSeconds")?.map_or(LONGEST, Duration::from_secs);
         let opened = Instant::now();
@@ -61,7 +60,7 @@ impl Watch {
             changed: shared.subscribe(),
             kind: Arc::clone(kind),
             namespace: namespace.map(str::to_owned),
-            selector: Selector::read(kind, call, name)?,
+            selector: Selector::read(kind, call)?,
             form: call.form,
             bookmarks: call.query.flag("allowWatchBookmarks") && call.query.get("allowWatchBookmarks").is_some(),
             revision: if asked == 0 { state.revision() } else { asked },

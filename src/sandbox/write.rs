@@ -258,7 +258,7 @@ fn store_new(operation: &mut Operation, mut object: Value, managed: Value) -> Re
     }
     let stored = operation.state.put(key.clone(), events::stored(&kind, object));
     lifecycle::after_create(operation.state, &kind, &key, &stored, &operation.time());
-    Ok(events::read(&kind, &operation.state.get(&key).unwrap_or(stored)))
+    Ok(events::read(&kind, &stored))
 }
 
 /// Stores `new` in place of `old`, unless nothing changes.
@@ -339,6 +339,14 @@ pub fn read_body(operation: &Operation) -> Result<Value, Refusal> {
 fn decode_body(operation: &Operation, body: &Value) -> Result<Decoded, Refusal> {
     let kind = &operation.kind;
     let given = (body["apiVersion"].as_str(), body["kind"].as_str());
+    for (field, name) in [("kind", "Kind"), ("apiVersion", "apiVersion")] {
+        if kind.is_custom() && body.get(field).is_none() {
+            return Err(Refusal::bad_request(format!(
+                "the object provided is unrecognized (must be of type {}): Object '{name}' is missing in '{body}'",
+                kind.kind
+            )));
+        }
+    }
     let refuse = |why: String| {
         Refusal::bad_request(format!("{0} in version {1:?} cannot be handled as a {0}: {why}", kind.kind, kind.version))
     };
