@@ -84,8 +84,6 @@ enum Command {
     Suspend(suspend::Args),
     /// Go on reconciling.
     Resume(resume::Args),
-    /// Tell the main job as a story; no cluster needed.
-    /// Serve an in-memory Kubernetes API on this machine.
     /// Serve an in-memory Kubernetes API on this machine.
     Sandbox(sandbox::Args),
     /// Print custom resources, completions, man pages or schemas.
