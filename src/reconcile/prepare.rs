@@ -111,7 +111,6 @@ pub async fn prepare(world: &mut World, ask: &Ask, start: Start) -> Result<Prepa
         subject: &subject,
         class: config.keys.as_deref(),
         source: &source,
-        committed: &source,
         desired: composed.composition.current(),
         before: before.as_ref(),
         live: &live,
@@ -154,12 +153,10 @@ pub async fn preview(world: &mut World, name: &str, source: &Source, commit: Git
     let composed = desire::whole(&mut world.outlines, source, commit, scope).await?;
     let before = predecessor(world, &subject, source, &config, &composed).await;
     let live = look(world, &subject, &config, &composed, before.as_ref()).await?;
-    let committed = source.at(commit);
     let view = View {
         subject: &subject,
         class: config.keys.as_deref(),
         source,
-        committed: &committed,
         desired: composed.composition.current(),
         before: before.as_ref(),
         live: &live,
@@ -180,7 +177,7 @@ async fn predecessor(
     let spec = record.spec;
     let scope = desire::scope(&world.repository, &subject.name, &config.namespace, &spec.layers, &spec.parameters);
     let then = desire::whole(&mut world.outlines, &source.at(commit), commit, scope).await.ok()?;
-    Some(Before::all(then.composition.current(), now.composition.current()))
+    Some(Before::all(&then, now))
 }
 
 /// Opens what the steps need and `prepare` did not have to open: workloads that restart, and what is repaired.
@@ -237,7 +234,7 @@ async fn desired(
         }
         known => {
             let composed = desire::whole(&mut world.outlines, &source(target.commit), target.commit, new).await?;
-            let before = known.map(|known| Before::all(known.composition.current(), composed.composition.current()));
+            let before = known.map(|known| Before::all(&known, &composed));
             Ok((composed, before))
         }
     }
@@ -281,8 +278,6 @@ struct View<'a> {
     subject: &'a Subject,
     class: Option<&'a str>,
     source: &'a Source,
-    /// Where predecessors are read: never the working tree, which has other bytes at the same paths.
-    committed: &'a Source,
     desired: &'a DesiredSet,
     before: Option<&'a Before>,
     live: &'a LiveSet,
@@ -338,8 +333,12 @@ async fn changes(
     manifests: &BTreeMap<ObjectId, Manifest>,
 ) -> Result<Changes, Error> {
     let predecessors = view.predecessors(wanted);
-    // a predecessor that no key opens any more is shown as if it were not there
-    let mut before = open::open(view.committed, &world.keyring, view.class, &predecessors, wanted).await?.manifests;
+    let mut before = BTreeMap::new();
+    if let Some(commit) = view.before.map(|before| before.commit) {
+        // a predecessor that no key opens any more is shown as if it were not there
+        before =
+            open::open(&view.source.at(commit), &world.keyring, view.class, &predecessors, wanted).await?.manifests;
+    }
     for object in wanted.iter().filter(|object| view.foreign(object)) {
         if let Some(live) = world.cluster.get(object).await? {
             before.insert(object.clone(), adoption::manifest(object, live));
