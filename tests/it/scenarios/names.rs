@@ -8,7 +8,7 @@ use regex::Regex;
 static COMMIT: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b[0-9a-f]{40}\b|\b[0-9a-f]{7}\b").unwrap());
 static DIGEST: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b[a-z2-7]{26}\b").unwrap());
 static NAME: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b(commit|digest)[0-9]+\b").unwrap());
-static AGE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b([0-9]{2}[smhd]|[0-9][smhd] )").unwrap());
+static AGE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b([0-9]{2}[smhd]\b|[0-9][smhd]\b ?)").unwrap());
 static SECONDS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b[0-9]+\.[0-9] s\b").unwrap());
 static MOMENT: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z\b").unwrap());
 

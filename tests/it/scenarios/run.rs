@@ -12,9 +12,8 @@ use crate::scenarios::show;
 use crate::scenarios::world::World;
 use crate::support::server::Server;
 
-static LOG: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z\s+(TRACE|DEBUG|INFO|WARN|ERROR)\s").unwrap()
-});
+static LOG: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z\s+(TRACE|DEBUG|INFO|WARN|ERROR)\s").unwrap());
 
 /// Runs it to its end; gives the bytes that were searched for secrets.
 ///
@@ -85,13 +84,16 @@ async fn program(world: &mut World, line: &str) -> String {
 
 /// `VERB RESOURCE CODE` answers every such call with the code, `VERB RESOURCE break` breaks the connection; `none` ends it.
 fn fault(world: &World, text: &str) {
-    let Server::Sandbox(sandbox) = &world.server else { panic!("only the sandbox has faults: mark the script `# sandbox only: …`") };
+    let Server::Sandbox(sandbox) = &world.server else {
+        panic!("only the sandbox has faults: mark the script `# sandbox only: …`")
+    };
     let words: Vec<&str> = text.split(' ').collect();
     let faults = match words.as_slice() {
         ["none"] => Vec::new(),
         [verb, resource, what] => {
             let verb = ["get", "list", "create", "update", "patch", "delete"].into_iter().find(|known| known == verb);
-            let on = Match::Call { verb: verb.expect("a verb of the API"), resource: (*resource).to_owned(), name: None };
+            let on =
+                Match::Call { verb: verb.expect("a verb of the API"), resource: (*resource).to_owned(), name: None };
             let action = match *what {
                 "break" => Action::Break,
                 code => Action::Refuse(code.parse().expect("a status code")),

@@ -118,7 +118,11 @@ impl World {
         let date = format!("{} +0000", FIRST_COMMIT + 60 * self.commits);
         let mut command = std::process::Command::new("sh");
         command.args(["-c", line]).current_dir(self.path("clone")).stdin(Stdio::null()).env_clear();
-        command.env("PATH", path).env("HOME", self.path("home")).env("TMPDIR", self.path("tmp")).env("LC_ALL", "C.UTF-8");
+        command
+            .env("PATH", path)
+            .env("HOME", self.path("home"))
+            .env("TMPDIR", self.path("tmp"))
+            .env("LC_ALL", "C.UTF-8");
         command.env("KUBECONFIG", self.path("kubeconfig")).env("OSIER_LOG", "trace").env("NO_COLOR", "1");
         command.env("SOPS_AGE_KEY_FILE", self.path("keys.txt"));
         for role in ["AUTHOR", "COMMITTER"] {
