@@ -57,6 +57,7 @@ impl Owners {
                 other.leaves.extend(found);
             }
         }
+        owners.own = without_maps(&owners.own);
         owners
     }
 
@@ -130,6 +131,15 @@ fn collect(fields: &Value, path: &str, found: &mut Leaves) {
     if is_leaf && !path.is_empty() {
         found.insert(path.to_owned());
     }
+}
+
+/// Without the maps that have a leaf below them: an entry whose last leaf of a map was taken over by another entry of ours keeps the map
+/// as if that were a leaf.
+fn without_maps(leaves: &Leaves) -> Leaves {
+    // a line feed sorts before everything that names have, so that what is below a map comes right after it
+    let next = leaves.iter().skip(1).map(Some).chain([None]);
+    let is_map = |leaf: &str, next: Option<&String>| next.is_some_and(|next| is_below(next, leaf));
+    leaves.iter().zip(next).filter(|(leaf, next)| !is_map(leaf, *next)).map(|(leaf, _)| leaf.clone()).collect()
 }
 
 /// FieldsV1 of a ConfigMap or Secret as osier writes it: exactly what the API server notes for its POST.
