@@ -8,6 +8,7 @@ pub mod approve;
 pub mod ask;
 pub mod check;
 pub mod context;
+pub mod demo;
 pub mod diff;
 pub mod failure;
 pub mod generate;
@@ -84,6 +85,8 @@ enum Command {
     Suspend(suspend::Args),
     /// Go on reconciling.
     Resume(resume::Args),
+    /// Tell the main job as a story; no cluster needed.
+    Demo(demo::Args),
     /// Serve an in-memory Kubernetes API on this machine.
     Sandbox(sandbox::Args),
     /// Print custom resources, completions, man pages or schemas.
@@ -113,6 +116,7 @@ pub async fn run(cli: Cli, process: ProcessEnvironment) -> Result<Finding, Failu
         Command::Suspend(args) => suspend::run(&settings, &args).await,
         Command::Resume(args) => resume::run(&settings, &args).await,
         Command::Sandbox(args) => sandbox::run(&settings, &args).await,
+        Command::Demo(args) => demo::run(&settings, &args).await,
         Command::Generate(args) => generate::run(&settings, &args),
     }
 }

@@ -53,7 +53,7 @@ impl Cluster {
         for root in ["/api", "/apis"] {
             let call = Call::get(root.to_owned(), AGGREGATED);
             let answer = self.call(&call).await.map_err(Error::call("ask the API server which kinds it serves"))?;
-            kinds.add(&answer.body);
+            kinds.add(&answer);
         }
         Ok(kinds)
     }

@@ -30,7 +30,7 @@ impl Cluster {
         let call = Call::get(format!("/api/v1/namespaces/{}", encoded(namespace)), METADATA);
         let (namespace, repository) = (namespace.to_owned(), repository.to_owned());
         let object = match self.call(&call).await {
-            Ok(answer) => answer.body,
+            Ok(answer) => answer,
             Err(failure) if failure.code() == Some(404) => {
                 return Err(Error::NamespaceMissing { namespace, repository });
             }
@@ -88,7 +88,7 @@ impl Cluster {
         loop {
             let call = Call::list(format!("{path}?limit={PAGE}{query}{token}"), accept);
             let page = match self.call(&call).await {
-                Ok(answer) => answer.body,
+                Ok(answer) => answer,
                 Err(failure) if failure.code() == Some(410) && restarts < RESTARTS => {
                     restarts += 1;
                     token.clear();
@@ -137,7 +137,7 @@ impl Cluster {
     /// A GET whose 404 is an answer.
     pub(super) async fn get_opt(&self, call: &Call, what: impl FnOnce() -> String) -> Result<Option<Value>, Error> {
         match self.call(call).await {
-            Ok(answer) => Ok(Some(answer.body)),
+            Ok(answer) => Ok(Some(answer)),
             Err(failure) if failure.code() == Some(404) => Ok(None),
             Err(failure) => Err(Error::call(what())(failure)),
         }

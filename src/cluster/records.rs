@@ -36,7 +36,7 @@ impl Cluster {
             "name": name, "namespace": home, "labels": {REPOSITORY: repository, ENVIRONMENT_NAME: spec.environment}}});
         let call = Call::post(format!("{}{WRITE}", collection(home, "records")), &body).whole();
         let failure = match self.call(&call).await {
-            Ok(answer) => return typed(&what(&name), answer.body),
+            Ok(answer) => return typed(&what(&name), answer),
             Err(failure) => failure,
         };
         if failure.code() != Some(409) {
@@ -60,7 +60,7 @@ impl Cluster {
             let body = json!({"metadata": {"uid": metadata.uid, "resourceVersion": version}, "status": json(status)});
             let call = Call::merge_patch(format!("{}/status{WRITE}", path(home, name)), &body).whole();
             let failure = match self.call(&call).await {
-                Ok(answer) => return typed(&what(name), answer.body),
+                Ok(answer) => return typed(&what(name), answer),
                 Err(failure) => failure,
             };
             if !failure.is_conflict() {

@@ -32,6 +32,8 @@ pub enum Form {
     Table,
     Metadata,
     Discovery,
+    /// None that the sandbox can write.
+    Unacceptable,
 }
 
 /// One request.
@@ -174,11 +176,13 @@ fn form_of(accept: &str) -> Form {
                 return Form::Metadata;
             }
             "application/json" if is("as=APIGroupDiscoveryList") && is("v=v2") => return Form::Discovery,
-            "application/json" if parts.iter().all(|part| !part.starts_with("as=")) => return Form::Json,
+            "application/json" | "application/*" | "*/*" | "" if parts.iter().all(|part| !part.starts_with("as=")) => {
+                return Form::Json;
+            }
             _ => {}
         }
     }
-    Form::Json
+    Form::Unacceptable
 }
 
 fn decoded(text: &str) -> String {

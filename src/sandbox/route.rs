@@ -60,6 +60,9 @@ fn discover(state: &State, segments: &[String], call: &Call) -> Result<Response<
 }
 
 fn objects(shared: &Arc<Shared>, place: &Place, call: &Call) -> Result<Response<Body>, Refusal> {
+    if call.form == Form::Unacceptable {
+        return Err(Refusal::not_acceptable());
+    }
     let mut state = shared.state();
     let kind = served(&state, place)?;
     let now = shared.now();

@@ -9,13 +9,14 @@ use hyper::body::{Bytes, Frame};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::sandbox::events;
 use crate::sandbox::form;
 use crate::sandbox::kinds::Kind;
 use crate::sandbox::refusal::Refusal;
 use crate::sandbox::request::{Call, Form};
 use crate::sandbox::selector::Selector;
 use crate::sandbox::shared::{BoxError, Shared};
-use crate::sandbox::store::{Change, State};
+use crate::sandbox::store::{Change, Key, State};
 
 /// The server's own choice is half an hour to an hour.
 const LONGEST: Duration = Duration::from_secs(45 * 60);
@@ -93,8 +94,9 @@ impl Watch {
         let kind = Arc::clone(&self.kind);
         let namespace = self.namespace.clone();
         for (_, object) in state.list(&kind, namespace.as_deref()) {
-            if self.selector.matches(object) {
-                let event = self.event("ADDED", object);
+            let object = events::read(&kind, object);
+            if self.selector.matches(&object) {
+                let event = self.event("ADDED", &object);
                 self.waiting.push_back(event);
             }
         }
@@ -150,19 +152,22 @@ impl Watch {
     }
 
     fn event_of(&mut self, change: &Change) -> Option<Value> {
-        let here = change.key.group == self.kind.group
-            && change.key.plural == self.kind.plural
+        let root = Key::new(&self.kind, "", "");
+        let here = change.key.group == root.group
+            && change.key.plural == root.plural
             && self.namespace.as_ref().is_none_or(|namespace| *namespace == change.key.namespace);
         if !here {
             return None;
         }
-        let was = change.before.as_ref().filter(|object| self.selector.matches(object));
-        let is = change.after.as_ref().filter(|object| self.selector.matches(object));
-        match (was, is) {
-            (None, Some(object)) => Some(self.event("ADDED", object)),
-            (Some(_), Some(object)) => Some(self.event("MODIFIED", object)),
+        let seen = |object: &Option<Arc<Value>>| {
+            let object = object.as_ref().map(|object| events::read(&self.kind, object));
+            object.filter(|object| self.selector.matches(object))
+        };
+        match (seen(&change.before), seen(&change.after)) {
+            (None, Some(object)) => Some(self.event("ADDED", &object)),
+            (Some(_), Some(object)) => Some(self.event("MODIFIED", &object)),
             (Some(object), None) => {
-                let mut last = Value::clone(object);
+                let mut last = Value::clone(&object);
                 last["metadata"]["resourceVersion"] = json!(change.revision.to_string());
                 Some(self.event("DELETED", &last))
             }

@@ -50,7 +50,9 @@ pub fn keep(stage: &Stage) {
 async fn first_commit(stage: &Stage) -> Result<(), Failure> {
     stage.chapter("1. A shop, in git");
     stage.say("A small web shop has all its configuration in one git repository: three services, two environments.");
-    stage.say("Secrets lie beside the rest, encrypted with the ordinary sops. `osier.yaml` says what makes an environment:\n");
+    stage.say(
+        "Secrets lie beside the rest, encrypted with the ordinary sops. `osier.yaml` says what makes an environment:\n",
+    );
     stage.say("  staging     base, then envs/staging        in namespace shop-staging");
     stage.say("  production  base, then envs/production     in namespace shop-production\n");
     stage.commit("Ann", "The shop as it is", &[])?;
@@ -92,10 +94,14 @@ async fn change(stage: &Stage) -> Result<(), Failure> {
     let said = stage.osier(APPLY, Show::All).await?;
     succeeded(stage, &said)?;
     let expected = ["patch configmaps/checkout", "patch deployments/checkout", "patch secrets/payments"];
-    stage.check(said.writes(STAGING) == expected, "one ConfigMap, one Secret and the workload that uses them are written")?;
+    stage.check(
+        said.writes(STAGING) == expected,
+        "one ConfigMap, one Secret and the workload that uses them are written",
+    )?;
     let home = said.writes(HOME);
     stage.check(home.len() == 3, "the record, its outcome and the environment's status are written")?;
-    stage.say("Six writes: the two objects, the workload that uses them, so that it restarts, and three for the books:");
+    stage
+        .say("Six writes: the two objects, the workload that uses them, so that it restarts, and three for the books:");
     stage.say("a record before the first write, its outcome after the last, and the environment's status.");
     let token = stage.live("Secret", STAGING, "payments")["data"]["API_TOKEN"].clone();
     stage.check(token == encoded("canary-d20b-base-payments-token"), "the new token is in the cluster")
@@ -103,25 +109,40 @@ async fn change(stage: &Stage) -> Result<(), Failure> {
 
 async fn re_encryption(stage: &Stage) -> Result<(), Failure> {
     stage.chapter("4. The same values, encrypted anew");
-    stage.say("Somebody left the team, so Ann rotates the data key. Every byte of ciphertext is another one, no value is.\n");
+    stage.say(
+        "Somebody left the team, so Ann rotates the data key. Every byte of ciphertext is another one, no value is.\n",
+    );
     let before = stage.live("Secret", STAGING, "payments");
     stage.commit("Ann", "Rotate the data key of payments", &[Edit::Whole(PAYMENTS, RE_ENCRYPTED, "`sops rotate`")])?;
     stage.say("");
     let said = stage.osier(APPLY, Show::All).await?;
     succeeded(stage, &said)?;
     let after = stage.live("Secret", STAGING, "payments");
-    stage.check(said.writes(STAGING) == ["patch secrets/payments"], "nothing but the notes on the Secret is written")?;
+    stage
+        .check(said.writes(STAGING) == ["patch secrets/payments"], "nothing but the notes on the Secret is written")?;
     stage.check(before["data"] == after["data"], "the values are the same")?;
-    stage.check(note(&before, wire::FINGERPRINT) == note(&after, wire::FINGERPRINT), "the fingerprint of the values is the same")?;
-    stage.check(note(&before, wire::INPUTS) != note(&after, wire::INPUTS), "osier noted which file the values come from")?;
+    stage.check(
+        note(&before, wire::FINGERPRINT) == note(&after, wire::FINGERPRINT),
+        "the fingerprint of the values is the same",
+    )?;
+    stage.check(
+        note(&before, wire::INPUTS) != note(&after, wire::INPUTS),
+        "osier noted which file the values come from",
+    )?;
     stage.say("osier compared the values in memory: only its own note on the Secret is new, and nothing restarts.");
     Ok(())
 }
 
 async fn bad_commits(stage: &Stage) -> Result<(), Failure> {
     stage.chapter("5. Bad commits");
-    stage.say("A merge by hand lost a line of the encrypted file. What is left still decrypts, but sops sealed the whole.\n");
-    stage.commit("Cem", "Merge branch 'tokens'", &[Edit::Whole(PAYMENTS, BROKEN_MAC, "the line of WEBHOOK_SECRET is gone")])?;
+    stage.say(
+        "A merge by hand lost a line of the encrypted file. What is left still decrypts, but sops sealed the whole.\n",
+    );
+    stage.commit(
+        "Cem",
+        "Merge branch 'tokens'",
+        &[Edit::Whole(PAYMENTS, BROKEN_MAC, "the line of WEBHOOK_SECRET is gone")],
+    )?;
     stage.say("");
     let said = stage.osier(APPLY, Show::All).await?;
     refused(stage, &said, PAYMENTS)?;
@@ -135,11 +156,18 @@ async fn bad_commits(stage: &Stage) -> Result<(), Failure> {
     let said = stage.osier(APPLY, Show::All).await?;
     refused(stage, &said, "base/cart.yaml:")?;
     stage.say("Again nothing was written: the last good state stays. The typo is mended.\n");
-    stage.commit("Cem", "Mend the typo", &[Edit::Line("base/cart.yaml", "  ITEM_LIMIT: \"60", "  ITEM_LIMIT: \"60\"")])?;
+    stage.commit(
+        "Cem",
+        "Mend the typo",
+        &[Edit::Line("base/cart.yaml", "  ITEM_LIMIT: \"60", "  ITEM_LIMIT: \"60\"")],
+    )?;
     stage.say("");
     let said = stage.osier(APPLY, Show::All).await?;
     succeeded(stage, &said)?;
-    stage.check(said.writes(STAGING) == ["patch configmaps/cart", "patch deployments/cart"], "only what changed is written")
+    stage.check(
+        said.writes(STAGING) == ["patch configmaps/cart", "patch deployments/cart"],
+        "only what changed is written",
+    )
 }
 
 async fn hand_edit(stage: &Stage) -> Result<(), Failure> {
@@ -195,7 +223,10 @@ async fn history(stage: &Stage) -> Result<(), Failure> {
     stage.chapter("8. What happened");
     let said = stage.osier("history staging", Show::All).await?;
     succeeded(stage, &said)?;
-    stage.check(said.text.contains("rollback") && said.text.contains("the disks fill up"), "the rollback is in the history")?;
+    stage.check(
+        said.text.contains("rollback") && said.text.contains("the disks fill up"),
+        "the rollback is in the history",
+    )?;
     let said = stage.osier("get", Show::All).await?;
     succeeded(stage, &said)?;
     stage.say("Every record says which commit, whose, when and why, and is chained to the one before it.");

@@ -37,7 +37,7 @@ impl Cluster {
             wire["metadata"]["resourceVersion"] = json!(seen.resource_version);
             let call = Call::apply(format!("{path}{WRITE}&force=true"), &wire).sensitive(task.sensitive());
             let failure = match self.call(&call).await {
-                Ok(answer) => return self.settle(task, &answer.body, &sent).await,
+                Ok(answer) => return self.settle(task, &answer, &sent).await,
                 Err(failure) => failure,
             };
             repeated |= failure.repeated;
@@ -78,7 +78,7 @@ impl Cluster {
         let body = json!({"metadata": {"managedFields": entries}});
         let call = merge_patch(&self.path(task).await?, &now, body).sensitive(task.sensitive());
         let answer = self.call(&call).await?;
-        let (_, after) = metadata::read(&answer.body, &task.object().kind, &task.context.environment_id)
+        let (_, after) = metadata::read(&answer, &task.object().kind, &task.context.environment_id)
             .map_err(|_| Stop::conflict("the API server's answer is not the object"))?;
         Ok(after)
     }

@@ -103,7 +103,7 @@ impl Cluster {
         sent: &Sent,
     ) -> Result<String, Stop> {
         let failure = match self.call(call).await {
-            Ok(answer) => return self.settle(task, &answer.body, sent).await,
+            Ok(answer) => return self.settle(task, &answer, sent).await,
             Err(failure) => failure,
         };
         if failure.is_conflict() && failure.repeated {

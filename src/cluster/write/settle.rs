@@ -46,7 +46,7 @@ impl Cluster {
         };
         let call = merge_patch(&self.path(task).await?, &live, body).sensitive(task.sensitive());
         match self.call(&call).await {
-            Ok(answer) => Ok(answer.body["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned()),
+            Ok(answer) => Ok(answer["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned()),
             Err(failure) => {
                 tracing::debug!(object = task.object().short(), %failure, "the fields stamp stays as it is until the next pass");
                 Ok(live.resource_version)

@@ -214,11 +214,7 @@ fn workload(kind: &Kind, spec: &Value, status: &Value, age: Value) -> Vec<Value>
     let selected = json!(selector(&spec["selector"]["matchLabels"]));
     let ready = json!(format!("{}/{}", number(&status["readyReplicas"]), number(&spec["replicas"])));
     let mut cells = match kind.kind.as_str() {
-        "Deployment" => vec![
-            ready,
-            json!(number(&status["updatedReplicas"]).to_string()),
-            json!(number(&status["availableReplicas"]).to_string()),
-        ],
+        "Deployment" => vec![ready, number(&status["updatedReplicas"]), number(&status["availableReplicas"])],
         "StatefulSet" => vec![ready],
         "ReplicaSet" => {
             vec![number(&spec["replicas"]), number(&status["replicas"]), number(&status["readyReplicas"])]

@@ -57,6 +57,14 @@ pub fn secret(new: &Value, causes: &mut Vec<Cause>) {
     for key in required.iter().filter(|key| new["data"].get(**key).is_none()) {
         causes.push(Cause::required(format!("data[{key}]"), ""));
     }
+    for key in required.iter().filter(|key| key.starts_with(".docker")) {
+        let Some(content) = new["data"].get(*key).and_then(Value::as_str) else { continue };
+        if serde_json::from_slice::<Value>(&decoded(content)).is_err() {
+            let cause =
+                Cause::invalid(format!("data[{key}]"), &text("<secret contents redacted>"), "invalid character");
+            causes.push(cause);
+        }
+    }
 }
 
 fn has_either(secret: &Value, one: &str, other: &str) -> bool {
