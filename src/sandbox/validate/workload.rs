@@ -91,6 +91,12 @@ fn container_parts(container: &Value, path: &str, volumes: &BTreeSet<&str>, caus
 }
 
 pub fn job(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
+    if path == "spec" && spec["selector"].is_null() {
+        causes.push(Cause::required("spec.selector", ""));
+        let labels = &spec["template"]["metadata"]["labels"];
+        let why = "`selector` does not match template `labels`";
+        causes.push(Cause::invalid("spec.template.metadata.labels", labels, why));
+    }
     pod_spec(&spec["template"]["spec"], &format!("{path}.template.spec"), causes);
     let policy = &spec["template"]["spec"]["restartPolicy"];
     if *policy == "Always" {
