@@ -96,7 +96,7 @@ const NEVER_IN_PROSE: &[(&str, &str)] = &[
 fn public_names_use_the_glossary() {
     let mut breaches = Vec::new();
     for source in shipped() {
-        for (line, name) in public_names(&source) {
+        for (line, name) in public_names(source) {
             let said = NEVER.iter().filter(|(never, _)| words(&name).iter().any(|word| is_form_of(word, never)));
             for (never, say) in said.filter(|_| !is_own_term(&name, &source.path)) {
                 breaches.push(Breach::new(&source.path, line, format!("`{name}` says `{never}`; say {say}")));
