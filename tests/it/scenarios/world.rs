@@ -42,7 +42,9 @@ impl World {
         let mut names = Names::default();
         names.add_text(&id, "shop");
         names.add_text(&user.name, "ann");
+        names.add_text("system:admin", "ann"); // whom the sandbox calls everybody
         let folder = TempDir::with_prefix("osier-scenario-").unwrap();
+        names.add_text(&folder.path().display().to_string(), "/tmp/world");
         let world = World { server, names, canary: Canary::default(), user, folder, commits: 0, id };
         world.prepare_folder();
         world.prepare_server().await;
