@@ -19,6 +19,7 @@ mod managed;
 mod openapi;
 mod patch;
 mod prepare;
+mod quantity;
 mod quota;
 mod read;
 mod refusal;

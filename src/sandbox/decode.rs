@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
 use crate::sandbox::kinds::Kind;
+use crate::sandbox::quantity;
 use crate::sandbox::schema::Schema;
 
 /// Optional strings that are pointers in Go: empty is a value of its own.
@@ -210,7 +211,8 @@ fn is_left_out(name: &str, schema: Schema, value: &Value) -> bool {
 fn quantity_text(schema: Schema, value: &Value) -> Value {
     let is_quantity = schema.attribute("oneOf").is_some() && schema.text("format") != Some("int-or-string");
     match value {
-        Value::Number(number) if is_quantity => Value::String(number.to_string()),
+        Value::Number(number) if is_quantity => Value::String(quantity::canonical(&number.to_string())),
+        Value::String(text) if is_quantity => Value::String(quantity::canonical(text)),
         other => other.clone(),
     }
 }

@@ -9,6 +9,7 @@ mod commands;
 mod contract;
 mod harness;
 mod kubectl;
+mod scenarios;
 mod sops;
 mod support;
 mod tidy;
