@@ -90,7 +90,8 @@ pub struct Start {
 /// The remote is not to be trusted, or `osier.yaml` has problems or lacks the environment.
 pub async fn begin(world: &mut World, ask: &Ask) -> Result<Start, Error> {
     let subject = subject::read(world, &ask.environment).await?;
-    let tip = target::accept(world, &subject).await?;
+    let held = ask.hold.is_some() || world.memory[&subject.name].environment.spec.hold.is_some();
+    let tip = target::accept(world, &subject, held).await?;
     let today = target::config(&Source::Mirror(world.mirror.clone(), tip)).await?;
     let config = target::entry(&today, &subject.name)?.clone();
     Ok(Start { subject, tip, config, issues: today.issues })
@@ -177,7 +178,7 @@ async fn predecessor(
     let spec = record.spec;
     let scope = desire::scope(&world.repository, &subject.name, &config.namespace, &spec.layers, &spec.parameters);
     let then = desire::whole(&mut world.outlines, &source.at(commit), commit, scope).await.ok()?;
-    Some(Before::all(then.composition.current(), now.composition.current()))
+    Some(Before::all(&then, now))
 }
 
 /// Opens what the steps need and `prepare` did not have to open: workloads that restart, and what is repaired.
@@ -234,7 +235,7 @@ async fn desired(
         }
         known => {
             let composed = desire::whole(&mut world.outlines, &source(target.commit), target.commit, new).await?;
-            let before = known.map(|known| Before::all(known.composition.current(), composed.composition.current()));
+            let before = known.map(|known| Before::all(&known, &composed));
             Ok((composed, before))
         }
     }
@@ -333,8 +334,12 @@ async fn changes(
     manifests: &BTreeMap<ObjectId, Manifest>,
 ) -> Result<Changes, Error> {
     let predecessors = view.predecessors(wanted);
-    // a predecessor that no key opens any more is shown as if it were not there
-    let mut before = open::open(view.source, &world.keyring, view.class, &predecessors, wanted).await?.manifests;
+    let mut before = BTreeMap::new();
+    if let Some(commit) = view.before.map(|before| before.commit) {
+        // a predecessor that no key opens any more is shown as if it were not there
+        before =
+            open::open(&view.source.at(commit), &world.keyring, view.class, &predecessors, wanted).await?.manifests;
+    }
     for object in wanted.iter().filter(|object| view.foreign(object)) {
         if let Some(live) = world.cluster.get(object).await? {
             before.insert(object.clone(), adoption::manifest(object, live));

@@ -176,13 +176,8 @@ impl Stage {
     /// What the platform team does once: custom resources, namespaces, the grant.
     async fn install(&self) -> Result<(), Failure> {
         for crd in crds::crds() {
-            self.send(
-                "POST",
-                "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
-                "application/json",
-                &json!(crd),
-            )
-            .await?;
+            self.send("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", "application/json", &crd)
+                .await?;
         }
         for name in [HOME, "shop-staging", "shop-production"] {
             let labels = json!({wire::REPOSITORY: "shop"});
