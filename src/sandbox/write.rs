@@ -14,6 +14,8 @@ use crate::sandbox::request::{Call, Place};
 use crate::sandbox::store::{Key, State};
 use crate::sandbox::{defaults, delete, events, lifecycle, patch, prepare, quota, validate};
 
+/// The longest name of a field manager.
+const MAX_MANAGER: usize = 128;
 /// The media type that the sandbox does not read.
 pub const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
@@ -152,6 +154,10 @@ pub fn patch(operation: &mut Operation) -> Result<Written, Refusal> {
     let decoded = decode::decode(&operation.kind, &patched).map_err(|why| unfit(&patched, &why))?;
     let Decoded { mut object, unknown } = decoded;
     let warnings = unknown_fields(operation, &unknown).map_err(|why| unfit(&patched, &why))?;
+    if object["metadata"].get("managedFields").is_none() {
+        // Unlike a PUT without them, a patch that empties managedFields resets them.
+        object["metadata"]["managedFields"] = json!([{}]);
+    }
     scope(operation, &mut object)?;
     checked_name(operation, &object)?;
     defaults::fill(&operation.kind, &mut object);
@@ -421,6 +427,9 @@ fn checked_name(operation: &Operation, object: &Value) -> Result<(), Refusal> {
 }
 
 fn checked_query(call: &Call, kind: &str) -> Result<(), Refusal> {
+    if call.query.get("fieldManager").is_some_and(|manager| manager.len() > MAX_MANAGER) {
+        return Err(Refusal::invalid(&options(kind), vec![Cause::too_long("fieldManager", MAX_MANAGER)]));
+    }
     match call.query.get("dryRun") {
         None | Some("All") => Ok(()),
         Some(other) => {
