@@ -12,7 +12,7 @@ use crate::sandbox::managed::{self, Writer};
 use crate::sandbox::refusal::{Cause, Named, Refusal};
 use crate::sandbox::request::{Call, Place};
 use crate::sandbox::store::{Key, State};
-use crate::sandbox::{defaults, delete, events, lifecycle, patch, prepare, quota, validate};
+use crate::sandbox::{defaults, delete, events, lifecycle, migrate, patch, prepare, quota, validate};
 
 /// The longest name of a field manager.
 const MAX_MANAGER: usize = 128;
@@ -189,12 +189,15 @@ fn apply(operation: &mut Operation) -> Result<Written, Refusal> {
     if operation.subresource() == "status" && old.is_none() {
         return Err(Refusal::not_found(&operation.named()));
     }
-    let applied = managed::apply(
-        &writer,
-        old.as_deref(),
-        &config,
-        call.query.flag("force") && call.query.get("force").is_some(),
-    )?;
+    let force = call.query.get("force").is_some() && call.query.flag("force");
+    let live = old.as_deref().unwrap_or(&Value::Null);
+    let mut applied = match managed::apply(&writer, old.as_deref(), &config, force) {
+        Err(refusal) if migrate::owns_conflicts(&writer.manager, kind.schema(), live, &refusal) => {
+            managed::apply(&writer, old.as_deref(), &config, true)?
+        }
+        other => other?,
+    };
+    migrate::record(&writer.manager, live, &config, &mut applied.object);
     let Decoded { mut object, unknown } =
         decode::decode(&kind, &applied.object).map_err(|why| untyped(operation, &kind, &why))?;
     let warnings = checked_unknown(operation, &unknown)?;
