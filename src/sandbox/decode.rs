@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
 use crate::sandbox::kinds::Kind;
+use crate::sandbox::quantity;
 use crate::sandbox::schema::Schema;
 
 /// Optional strings that are pointers in Go: empty is a value of its own.
@@ -199,6 +200,12 @@ impl Reader {
 
 fn is_left_out(name: &str, schema: Schema, value: &Value) -> bool {
     match value {
+        Value::Number(number) => {
+            name.ends_with("Replicas")
+                && name != "minReplicas"
+                && number.as_i64() == Some(0)
+                && name != "terminatingReplicas"
+        }
         Value::Array(list) => list.is_empty(),
         Value::Object(map) => map.is_empty() && schema.attribute("additionalProperties").is_some(),
         Value::String(text) => text.is_empty() && !EMPTY_COUNTS.contains(&name),
@@ -210,7 +217,8 @@ fn is_left_out(name: &str, schema: Schema, value: &Value) -> bool {
 fn quantity_text(schema: Schema, value: &Value) -> Value {
     let is_quantity = schema.attribute("oneOf").is_some() && schema.text("format") != Some("int-or-string");
     match value {
-        Value::Number(number) if is_quantity => Value::String(number.to_string()),
+        Value::Number(number) if is_quantity => Value::String(quantity::canonical(&number.to_string())),
+        Value::String(text) if is_quantity => Value::String(quantity::canonical(text)),
         other => other.clone(),
     }
 }

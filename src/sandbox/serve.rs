@@ -32,8 +32,10 @@ impl Sandbox {
             let sandbox = self.clone();
             connections.spawn(async move {
                 let service = service_fn(|request| sandbox.answer(request));
-                // A connection that breaks concerns only its client.
-                http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.ok();
+                let served = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                if let Err(error) = served {
+                    tracing::debug!(%error, "a connection to the sandbox broke");
+                }
             });
             while connections.try_join_next().is_some() {}
         }

@@ -56,10 +56,8 @@ fn change(kind: &Kind, old: &Value, new: &Value) -> Vec<Cause> {
         ("", "PersistentVolumeClaim") => workload::claim_change(&old["spec"], &new["spec"], &mut causes),
         ("apps", _) => workload::workload_change(kind, &old["spec"], &new["spec"], &mut causes),
         ("batch", "Job") => workload::job_change(&old["spec"], &new["spec"], &mut causes),
-        ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
-            if old["roleRef"] != new["roleRef"] {
-                causes.push(Cause::invalid("roleRef", &new["roleRef"], "cannot change roleRef"));
-            }
+        ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") if old["roleRef"] != new["roleRef"] => {
+            causes.push(Cause::invalid("roleRef", &new["roleRef"], "cannot change roleRef"));
         }
         _ => {}
     }

@@ -9,6 +9,7 @@ use hyper::body::{Bytes, Frame};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::sandbox::Broken;
 use crate::sandbox::events;
 use crate::sandbox::form;
 use crate::sandbox::kinds::Kind;
@@ -37,6 +38,8 @@ pub struct Watch {
     next_bookmark: Instant,
     waiting: VecDeque<Value>,
     has_columns: bool,
+    /// Told its reader that the connection broke.
+    is_broken: bool,
 }
 
 impl Watch {
@@ -69,6 +72,7 @@ impl Watch {
                 + BOOKMARK_EVERY.min(timeout.saturating_sub(Duration::from_secs(2)).max(Duration::from_secs(1))),
             waiting: VecDeque::new(),
             has_columns: false,
+            is_broken: false,
         };
         let wants_initial = call.query.get("sendInitialEvents") == Some("true");
         if asked == 0 || wants_initial {
@@ -81,10 +85,12 @@ impl Watch {
     /// The body of the answer: one line of JSON an event.
     pub fn into_stream(self) -> BoxStream<'static, Result<Frame<Bytes>, BoxError>> {
         stream::unfold(self, |mut watch| async move {
-            let event = watch.next().await?;
-            let mut line = event.to_string();
-            line.push('\n');
-            Some((Ok(Frame::data(Bytes::from(line))), watch))
+            let frame = watch.next().await?.map(|event| {
+                let mut line = event.to_string();
+                line.push('\n');
+                Frame::data(Bytes::from(line))
+            });
+            Some((frame.map_err(Into::into), watch))
         })
         .boxed()
     }
@@ -106,13 +112,17 @@ impl Watch {
         }
     }
 
-    async fn next(&mut self) -> Option<Value> {
+    async fn next(&mut self) -> Option<Result<Value, Broken>> {
         loop {
-            if let Some(event) = self.waiting.pop_front() {
-                return Some(event);
+            if self.is_broken {
+                return None;
             }
             if self.shared.is_stopped() {
-                return None;
+                self.is_broken = true;
+                return Some(Err(Broken));
+            }
+            if let Some(event) = self.waiting.pop_front() {
+                return Some(Ok(event));
             }
             if !self.collect() {
                 continue;
@@ -124,7 +134,7 @@ impl Watch {
                 Err(_) if Instant::now() >= self.deadline => return None,
                 Err(_) => {
                     self.next_bookmark = Instant::now() + BOOKMARK_EVERY;
-                    return Some(self.bookmark());
+                    return Some(Ok(self.bookmark()));
                 }
             }
         }
