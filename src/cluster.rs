@@ -1,121 +1,62 @@
-#![allow(unused_variables, missing_docs, clippy::all)]
-pub mod error {
-    use crate::model::reason::{Reason, Retry};
-    #[derive(Debug, thiserror::Error)]
-    #[error("x")]
-    pub struct Error;
-    impl Error {
-        pub fn reason(&self) -> Reason {
-            todo!()
-        }
-        pub fn retry(&self) -> Retry {
-            todo!()
-        }
-        pub fn hint(&self) -> Option<String> {
-            todo!()
-        }
-    }
+//! The API server, as osier uses it: the only module that names the client.
+//!
+//! `connect` and `call` are the transport (one timeout, one retry rule, one counter); `live` reads metadata, never values;
+//! `write` executes a plan; `records`, `environments`, `repositories` are osier's own objects; `crds` and `admission` define them.
+
+pub mod admission;
+pub mod call;
+pub mod connect;
+pub mod crds;
+pub mod discovery;
+pub mod environments;
+pub mod error;
+pub mod fields;
+pub mod fingerprint_key;
+pub mod ignore;
+pub mod live;
+pub mod metadata;
+pub mod own;
+pub mod person;
+pub mod records;
+pub mod repositories;
+pub mod wire_object;
+pub mod write;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use kube::Client;
+use tokio::sync::OnceCell;
+
+use crate::cluster::discovery::Kinds;
+
+/// One API server, what it serves, and how often it was asked.
+pub struct Cluster {
+    client: Client,
+    kinds: OnceCell<Kinds>,
+    timeout: Duration,
+    requests: Mutex<BTreeMap<&'static str, u64>>,
+    throttled: AtomicU64,
 }
-pub mod write {
-    use crate::model::{object::ObjectId, reason::Reason};
-    use std::collections::BTreeMap;
-    pub struct WriteContext {
-        pub environment_id: String,
-        pub namespace: String,
-        pub record: u64,
-    }
-    #[derive(Debug)]
-    pub struct Outcome {}
-    impl Outcome {
-        pub fn counts(&self) -> BTreeMap<String, u64> {
-            todo!()
-        }
-        pub fn first_failure(&self) -> Option<(ObjectId, Reason, String)> {
-            todo!()
-        }
-    }
-}
-use crate::model::{environment::*, object::*, record::*, repository::*, wire::FingerprintKey};
-use error::Error;
-use std::collections::{BTreeMap, BTreeSet};
-pub struct Cluster;
+
 impl Cluster {
-    pub async fn connect(k: Option<&std::path::Path>, c: Option<&str>) -> Result<Self, Error> {
-        todo!()
-    }
-    pub async fn ensure_crds_present(&self) -> Result<(), Error> {
-        todo!()
-    }
-    pub async fn repository(&self, name: &str) -> Result<Repository, Error> {
-        todo!()
-    }
-    pub async fn repositories(&self) -> Result<Vec<Repository>, Error> {
-        todo!()
-    }
-    pub async fn fingerprint_key(&self, home: &str) -> Result<FingerprintKey, Error> {
-        todo!()
-    }
-    pub async fn environment(&self, home: &str, name: &str) -> Result<Option<Environment>, Error> {
-        todo!()
-    }
-    pub async fn environments(&self, home: &str) -> Result<Vec<Environment>, Error> {
-        todo!()
-    }
-    pub async fn create_environment(
-        &self,
-        home: &str,
-        repository: &str,
-        name: &str,
-        lane: &str,
-    ) -> Result<Environment, Error> {
-        todo!()
-    }
-    pub async fn write_environment_status(&self, e: &Environment, s: &EnvironmentStatus) -> Result<Environment, Error> {
-        todo!()
-    }
-    pub async fn patch_environment(
-        &self,
-        home: &str,
-        name: &str,
-        patch: &serde_json::Value,
-    ) -> Result<Environment, Error> {
-        todo!()
-    }
-    pub async fn records(&self, home: &str, environment: &str) -> Result<Vec<Record>, Error> {
-        todo!()
-    }
-    pub async fn claim_record(&self, home: &str, repository: &str, spec: RecordSpec) -> Result<Record, Error> {
-        todo!()
-    }
-    pub async fn complete_record(&self, record: &Record, status: &RecordStatus) -> Result<Record, Error> {
-        todo!()
-    }
-    pub async fn who_am_i(&self) -> Result<String, Error> {
-        todo!()
-    }
-    pub async fn check_namespace(&self, ns: &str, repository: &str) -> Result<(), Error> {
-        todo!()
-    }
-    pub async fn live(
-        &self,
-        ns: &str,
-        kinds: &BTreeSet<Kind>,
-        id: &str,
-    ) -> Result<crate::planning::live::LiveSet, Error> {
-        todo!()
-    }
-    pub async fn get(&self, o: &ObjectId) -> Result<Option<serde_json::Value>, Error> {
-        todo!()
-    }
-    pub async fn execute(
-        &self,
-        plan: &crate::planning::plan::Plan,
-        m: &mut BTreeMap<ObjectId, crate::desired::manifest::Manifest>,
-        c: &write::WriteContext,
-    ) -> write::Outcome {
-        todo!()
-    }
+    /// Requests sent so far by verb: `get`, `list`, `post`, `patch`, `delete`. Repeated ones count each time.
     pub fn requests(&self) -> BTreeMap<&'static str, u64> {
-        todo!()
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn count_request(&self, verb: &'static str) {
+        *self.requests.lock().unwrap_or_else(PoisonError::into_inner).entry(verb).or_default() += 1;
+    }
+
+    fn count_throttled(&self) {
+        self.throttled.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often the server said 429 so far.
+    fn throttled(&self) -> u64 {
+        self.throttled.load(Ordering::Relaxed)
     }
 }

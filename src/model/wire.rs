@@ -21,6 +21,8 @@ pub const MANAGER: &str = "osier";
 
 /// Label and annotation: the environment that owns the object.
 pub const ENVIRONMENT: &str = "osier.dev/environment";
+/// Label on Records: name of the environment, to list them by.
+pub const ENVIRONMENT_NAME: &str = "osier.dev/environment-name";
 /// Annotation: digest of what the object was made from.
 pub const INPUTS: &str = "osier.dev/inputs";
 /// Annotation on ConfigMaps and Secrets: keyed digest of the values.

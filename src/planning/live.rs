@@ -38,6 +38,27 @@ pub struct Live {
     pub prune_keep: bool,
     /// True if `kubectl.kubernetes.io/last-applied-configuration` is on it.
     pub last_applied: bool,
+    /// What a write needs to know beforehand, so that it needs no read of its own.
+    pub before: Before,
+}
+
+/// What a write needs to know of the object as it is; the plan does not look at it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Before {
+    /// True if there is a map of labels.
+    pub labels: bool,
+    /// True if there is a map of annotations.
+    pub annotations: bool,
+    /// What of `labels/…` and `annotations/…` (and `data/…`, if its keys are shared or ignored) our entry owns, without osier's marks.
+    pub own_keys: Vec<String>,
+    /// True if our entry owns `spec.replicas`.
+    pub own_replicas: bool,
+    /// Digest of our leaf paths.
+    pub own_fields: String,
+    /// Digest of the other owners' entries.
+    pub other_fields: String,
+    /// What that digest will be once osier has written the object.
+    pub other_fields_after: String,
 }
 
 /// The three marks of ownership.

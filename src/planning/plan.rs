@@ -1,12 +1,12 @@
 //! The plan: immutable, made only by `plan()`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::desired::set::DesiredSet;
 use crate::model::environment::JobRun;
 use crate::model::object::ObjectId;
 use crate::planning::changes::{Changes, LeafChange};
-use crate::planning::live::LiveSet;
+use crate::planning::live::{Live, LiveSet};
 
 /// Everything that a plan depends on. Equal inputs give equal plans.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +56,9 @@ pub struct Step {
     /// The new fingerprint stamp (ConfigMaps and Secrets).
     pub fingerprint: Option<String>,
     /// The live object that was decided on; `None` for creates.
-    pub precondition: Option<Precondition>,
+    pub precondition: Option<Live>,
+    /// What it refers to: if a step of one of these fails, this one is not tried.
+    pub needs: BTreeSet<ObjectId>,
     /// True if the desired inputs did not change: drift is put right.
     pub repair: bool,
     /// True if no value changes: only stamps are written.
@@ -118,19 +120,6 @@ pub enum Phase {
     After,
     /// Deletes.
     Deletes,
-}
-
-/// The version of a live object that a step was decided on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Precondition {
-    /// Its uid.
-    pub uid: String,
-    /// Its resourceVersion.
-    pub resource_version: String,
-    /// Its generation, to tell status churn from changes.
-    pub generation: Option<i64>,
-    /// True if our fields stand in an `Update` entry of managedFields.
-    pub created_by_post: bool,
 }
 
 /// Where a workload's configuration digest goes.

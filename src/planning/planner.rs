@@ -1,5 +1,7 @@
 //! From desired and live to the plan: every choice is made here and below, none at execution.
 
+use std::collections::BTreeSet;
+
 use crate::desired::set::Desired;
 use crate::model::object::ObjectId;
 use crate::model::wire;
@@ -9,7 +11,7 @@ use crate::planning::fields::{Scaled, ignored};
 use crate::planning::jobs::{self, Done};
 use crate::planning::live::{Drift, Live};
 use crate::planning::order::{is_job, phase};
-use crate::planning::plan::{Keep, Kept, Phase, Plan, PlanInput, Precondition, Step, Verb};
+use crate::planning::plan::{Keep, Kept, Phase, Plan, PlanInput, Step, Verb};
 use crate::planning::prune;
 use crate::planning::restarts::{configured, moved, restarts};
 
@@ -106,7 +108,8 @@ impl Planner<'_> {
                 object: object.clone(),
                 inputs: String::new(),
                 fingerprint: None,
-                precondition: Some(precondition(live)),
+                precondition: Some(live.clone()),
+                needs: BTreeSet::new(),
                 repair: false,
                 stamps_only: false,
                 leave_replicas: false,
@@ -212,7 +215,8 @@ impl Planner<'_> {
             object: object.clone(),
             inputs: desired.inputs.clone(),
             fingerprint: fingerprint.filter(|_| object.kind.is_config()),
-            precondition: live.map(precondition),
+            precondition: live.cloned(),
+            needs: needs(object, desired),
             repair: false,
             stamps_only: false,
             leave_replicas: in_place.is_some_and(|live| self.scaled.leave_replicas(object, live, change)),
@@ -243,11 +247,6 @@ fn same_values(wanted: Wanted, live: &Live) -> bool {
     })
 }
 
-fn precondition(live: &Live) -> Precondition {
-    Precondition {
-        uid: live.uid.clone(),
-        resource_version: live.resource_version.clone(),
-        generation: live.generation,
-        created_by_post: live.created_by_post,
-    }
+fn needs(object: &ObjectId, desired: &Desired) -> BTreeSet<ObjectId> {
+    desired.references.iter().map(|to| ObjectId::new(to.kind.clone(), &object.namespace, &to.name)).collect()
 }

@@ -24,7 +24,7 @@ use crate::model::object::{Kind, ObjectId};
 use crate::model::tree::GitId;
 use crate::model::wire;
 use crate::planning::changes::{Change, Changes, LeafChange, Word};
-use crate::planning::live::{Drift, Live, LiveSet, Ownership, Stamps};
+use crate::planning::live::{Before, Drift, Live, LiveSet, Ownership, Stamps};
 use crate::planning::plan::{Plan, PlanInput, Step};
 
 /// The environment id of all fixtures.
@@ -129,6 +129,7 @@ fn live(short: &str, words: &[&str]) -> Live {
         created_by_post: true,
         prune_keep: false,
         last_applied: false,
+        before: Before::default(),
     };
     for word in &words[1..] {
         let (name, value) = word.split_once('=').unwrap_or((word, ""));

@@ -1,0 +1,49 @@
+//! A connection to one API server.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use kube::client::ClientBuilder;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use tokio::sync::OnceCell;
+
+use crate::cluster::Cluster;
+use crate::cluster::error::Error;
+
+/// Longest time for one request. Shorter than a lease, so that a leader that lost it has no write under way.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest time for opening a connection: a server that is there answers at once.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Cluster {
+    /// Connects as `kubeconfig` says, or as kubectl would find it, or from within a pod. Sends nothing yet.
+    ///
+    /// # Errors
+    /// `Kubeconfig` if there is no usable configuration, `Client` if the certificates in it cannot be used.
+    pub async fn connect(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Self, Error> {
+        let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+        let mut config = match kubeconfig {
+            Some(path) => Config::from_custom_kubeconfig(Kubeconfig::read_from(path)?, &options).await?,
+            None if context.is_some() => Config::from_kubeconfig(&options).await?,
+            None => Config::infer().await?,
+        };
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
+        config.default_retry = false; // its fifteen tries take minutes; `call` has the rule
+        let client = ClientBuilder::try_from(config).map_err(|source| Error::Client { source })?.build();
+        Ok(Self::new(client))
+    }
+
+    /// Uses a client that exists already, such as one over the sandbox.
+    pub fn new(client: Client) -> Self {
+        Self { client, kinds: OnceCell::new(), timeout: TIMEOUT, requests: Mutex::default(), throttled: AtomicU64::default() }
+    }
+
+    /// The same with another limit for one request.
+    #[must_use]
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+}

@@ -1,0 +1,113 @@
+//! Environments: osier creates them and writes their status; people write their spec.
+
+use serde_json::{Value, json};
+
+use crate::cluster::Cluster;
+use crate::cluster::call::{Call, encoded};
+use crate::cluster::error::Error;
+use crate::cluster::own::{WRITE, collection, json, merge_diff, typed};
+use crate::model::environment::{Environment, EnvironmentStatus};
+use crate::model::wire::{API_VERSION, LANE, REPOSITORY};
+
+/// How often a person's change of spec may come between reading and writing the status.
+const ATTEMPTS: usize = 5;
+
+impl Cluster {
+    /// The Environment of this name; `None` if there is none.
+    ///
+    /// # Errors
+    /// `Malformed`, `Call`.
+    pub async fn environment(&self, home: &str, name: &str) -> Result<Option<Environment>, Error> {
+        self.get_own(path(home, name), &what(name)).await
+    }
+
+    /// All Environments of a home namespace, by name.
+    ///
+    /// # Errors
+    /// `Call`.
+    pub async fn environments(&self, home: &str) -> Result<Vec<Environment>, Error> {
+        let mut found: Vec<Environment> = self.list_own(&collection(home, "environments"), "").await?;
+        found.sort_by(|one, other| one.metadata.name.cmp(&other.metadata.name));
+        Ok(found)
+    }
+
+    /// Creates an empty Environment; one that is there already is returned as it is.
+    ///
+    /// # Errors
+    /// `Malformed`, `Call`.
+    pub async fn create_environment(
+        &self,
+        home: &str,
+        repository: &str,
+        name: &str,
+        lane: &str,
+    ) -> Result<Environment, Error> {
+        let body = json!({"apiVersion": API_VERSION, "kind": "Environment", "spec": {},
+            "metadata": {"name": name, "namespace": home, "labels": {REPOSITORY: repository, LANE: lane}}});
+        let call = Call::post(format!("{}{WRITE}", collection(home, "environments")), &body).whole();
+        match self.call(&call).await {
+            Ok(answer) => typed(&what(name), answer.body),
+            Err(failure) if failure.code() == Some(409) => match self.environment(home, name).await? {
+                Some(environment) => Ok(environment),
+                None => Err(Error::Changed { what: what(name) }),
+            },
+            Err(failure) => Err(Error::call(format!("create {}", what(name)))(failure)),
+        }
+    }
+
+    /// Writes what differs between the status of `environment` and `status`, in one request, or none if nothing does.
+    ///
+    /// # Errors
+    /// `Changed` if somebody else wrote the status since `environment` was read; `Malformed`, `Call`.
+    pub async fn write_environment_status(
+        &self,
+        environment: &Environment,
+        status: &EnvironmentStatus,
+    ) -> Result<Environment, Error> {
+        let metadata = &environment.metadata;
+        let (home, name) = (metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default());
+        let diff = merge_diff(&json(&environment.status), &json(status));
+        if diff == json!({}) {
+            return Ok(environment.clone());
+        }
+        let mut version = metadata.resource_version.clone();
+        for _ in 0..ATTEMPTS {
+            let body = json!({"metadata": {"uid": metadata.uid, "resourceVersion": version}, "status": diff});
+            let call = Call::merge_patch(format!("{}/status{WRITE}", path(home, name)), &body).whole();
+            let failure = match self.call(&call).await {
+                Ok(answer) => return typed(&what(name), answer.body),
+                Err(failure) => failure,
+            };
+            if !failure.is_conflict() {
+                return Err(Error::call(format!("write the status of {}", what(name)))(failure));
+            }
+            match self.environment(home, name).await? {
+                Some(now) if now.status.as_ref() == Some(status) => return Ok(now), // the answer was lost
+                Some(now) if now.status == environment.status => version = now.metadata.resource_version,
+                _ => break,
+            }
+        }
+        Err(Error::Changed { what: what(name) })
+    }
+
+    /// Sends a merge patch of an Environment, as a person's command does.
+    ///
+    /// # Errors
+    /// `Missing`, `Malformed`, `Call`.
+    pub async fn patch_environment(&self, home: &str, name: &str, patch: &Value) -> Result<Environment, Error> {
+        let call = Call::merge_patch(format!("{}{WRITE}", path(home, name)), patch).whole();
+        match self.call(&call).await {
+            Ok(answer) => typed(&what(name), answer.body),
+            Err(failure) if failure.code() == Some(404) => Err(Error::Missing { what: what(name) }),
+            Err(failure) => Err(Error::call(format!("change {}", what(name)))(failure)),
+        }
+    }
+}
+
+fn path(home: &str, name: &str) -> String {
+    format!("{}/{}", collection(home, "environments"), encoded(name))
+}
+
+fn what(name: &str) -> String {
+    format!("Environment `{name}`")
+}

@@ -1,0 +1,74 @@
+//! Adoption: the only write to an object that is not ours, asked for by a person.
+
+use serde_json::{Value, json};
+
+use crate::cluster::Cluster;
+use crate::cluster::fields::{Leaves, as_adopted, digest, fields_of_config};
+use crate::cluster::metadata::{self, LAST_APPLIED};
+use crate::cluster::wire_object::set_fields;
+use crate::cluster::write::config::removal;
+use crate::cluster::write::task::{Stop, Task, merge_patch};
+use crate::model::wire;
+use crate::planning::live::Live;
+
+impl Cluster {
+    /// Makes the object ours: marks and values of git on, the old managers and `last-applied-configuration` off.
+    ///
+    /// A ConfigMap or Secret needs one patch; other kinds are claimed first and then applied over, so that a crash in between leaves an
+    /// object of ours that the next pass brings up to date.
+    pub(super) async fn adopt(&self, task: &Task<'_>) -> Result<String, Stop> {
+        let decided = task.live()?;
+        let (object, now) = self.now_same(task, &decided.uid).await?;
+        if now.ownership.is_ours(&task.context.environment_id) {
+            return self.write_over(task, &now).await; // claimed before a crash
+        }
+        let same = now.generation == decided.generation && now.before.other_fields == decided.before.other_fields;
+        if !same || now.terminating {
+            return Err(Stop::conflict("somebody changed it in the meantime"));
+        }
+        if task.object().kind.is_config() && now.resource_version == decided.resource_version {
+            return self.adopt_config(task, &object, now).await;
+        }
+        if task.object().kind.is_config() {
+            return Err(Stop::conflict("somebody changed it in the meantime"));
+        }
+        let claimed = self.claim_object(task, &object, &now).await?;
+        self.write_over(task, &claimed).await
+    }
+
+    async fn adopt_config(&self, task: &Task<'_>, object: &Value, mut now: Live) -> Result<String, Stop> {
+        now.before.other_fields_after = digest(&Leaves::new());
+        let mut wire = task.wire()?;
+        set_fields(&mut wire, "");
+        let api_version = wire["apiVersion"].as_str().unwrap_or_default();
+        let entries = as_adopted(object, api_version, fields_of_config(&wire));
+        let mut further = vec![json!({"op": "add", "path": "/metadata/managedFields", "value": entries})];
+        if now.last_applied {
+            further.extend(removal("annotations", LAST_APPLIED));
+        }
+        let (call, sent) = self.whole(task, &now, wire, &further).await?;
+        self.send_config(task, &now, &call, &sent).await
+    }
+
+    /// Puts our marks on and takes the old managers off; the rest of the object stays as it is.
+    async fn claim_object(&self, task: &Task<'_>, object: &Value, now: &Live) -> Result<Live, Stop> {
+        let id = &task.context.environment_id;
+        let fields = json!({"f:metadata": {"f:labels": {format!("f:{}", wire::ENVIRONMENT): {}},
+            "f:annotations": {format!("f:{}", wire::ENVIRONMENT): {}}}});
+        let api_version = &task.manifest()?.api_version;
+        let body = json!({"metadata": {
+            "labels": {wire::ENVIRONMENT: id},
+            "annotations": {wire::ENVIRONMENT: id, LAST_APPLIED: null},
+            "managedFields": as_adopted(object, api_version, fields),
+        }});
+        let call = merge_patch(&self.path(task).await?, now, body).sensitive(task.sensitive());
+        let claimed = match self.call(&call).await {
+            Ok(answer) => answer.body,
+            Err(failure) if failure.is_conflict() && failure.repeated => self.now_same(task, &now.uid).await?.0,
+            Err(failure) => return Err(failure.into()),
+        };
+        let (_, live) = metadata::read(&claimed, &task.object().kind, id)
+            .map_err(|_| Stop::conflict("the API server's answer is not the object"))?;
+        if live.ownership.is_ours(id) { Ok(live) } else { Err(Stop::conflict("somebody changed it in the meantime")) }
+    }
+}

@@ -1,0 +1,82 @@
+//! Create: a POST, which meets somebody else's object with 409 and writes nothing.
+
+use serde_json::{Value, json};
+
+use crate::cluster::call::{Answer, Call};
+use crate::cluster::Cluster;
+use crate::cluster::fields::{self, Leaves};
+use crate::cluster::wire_object::set_fields;
+use crate::cluster::write::settle::Sent;
+use crate::cluster::write::task::{Stop, Task, WRITE};
+use crate::model::reason::{Reason, Retry};
+use crate::planning::live::Live;
+
+/// How a POST ended.
+pub(super) enum Posted {
+    /// There is the object now.
+    Created(String),
+    /// There was one already.
+    Exists {
+        live: Live,
+        /// True if it may be of our own POST, whose answer was lost.
+        repeated: bool,
+    },
+}
+
+impl Cluster {
+    /// Creates the object. One that is ours already is brought up to date.
+    pub(super) async fn create(&self, task: &Task<'_>) -> Result<String, Stop> {
+        match self.post(task).await? {
+            Posted::Created(version) => Ok(version),
+            Posted::Exists { live, repeated } => self.take(task, live, repeated).await,
+        }
+    }
+
+    /// Goes on with an object that was there already: as an update if it is ours, else not at all.
+    pub(super) async fn take(&self, task: &Task<'_>, live: Live, repeated: bool) -> Result<String, Stop> {
+        match () {
+            () if !live.ownership.is_ours(&task.context.environment_id) => Err(Stop::Foreign),
+            () if live.terminating => Err(Stop::conflict("it is being deleted")),
+            () if repeated && task.took_effect(&live) => Ok(live.resource_version),
+            () => self.write_over(task, &live).await,
+        }
+    }
+
+    pub(super) async fn post(&self, task: &Task<'_>) -> Result<Posted, Stop> {
+        let mut wire = task.wire()?;
+        let sent = Sent::new(&mut wire, task, fields::digest(&Leaves::new()), fields::digest(&Leaves::new()));
+        let call = Call::post(format!("{}{WRITE}", self.collection(task).await?), &wire).sensitive(task.sensitive());
+        drop(wire);
+        let failure = match self.call(&call).await {
+            Ok(Answer { body, .. }) => return Ok(Posted::Created(self.settle(task, &body, &sent).await?)),
+            Err(failure) => failure,
+        };
+        match failure.code() {
+            Some(409) => match self.now(task).await? {
+                Some(live) => Ok(Posted::Exists { live, repeated: failure.repeated }),
+                None => Err(failure.into()), // quota and other conflicts, or gone again
+            },
+            Some(404) => Err(Stop::Failed {
+                reason: Reason::NamespaceMissing,
+                message: format!("namespace `{}` does not exist", task.object().namespace),
+                retry: Retry::Later,
+            }),
+            _ => Err(failure.into()),
+        }
+    }
+}
+
+impl Sent {
+    /// Stamps `osier.dev/fields` on what is sent: what osier and the others will own, as far as that can be known before.
+    ///
+    /// Of a ConfigMap or Secret it is exact. Of other kinds only the API server knows its defaults; `own` is the best guess then.
+    pub(super) fn new(wire: &mut Value, task: &Task<'_>, own: String, others: String) -> Self {
+        set_fields(wire, "");
+        let whole = task.object().kind.is_config().then(|| fields::fields_of_config(wire));
+        let own = whole.as_ref().map_or(own, |fields| fields::digest(&fields::leaves(fields)));
+        let stamp = fields::stamp(&own, &others);
+        set_fields(wire, &stamp);
+        let api_version = wire["apiVersion"].as_str().unwrap_or_default().to_owned();
+        Sent { stamp, whole: whole.unwrap_or_else(|| json!({})), api_version }
+    }
+}
