@@ -9,5 +9,6 @@ pub mod keys;
 pub mod model;
 pub mod planning;
 pub mod report;
+pub mod sandbox;
 pub mod settings;
 pub mod telemetry;

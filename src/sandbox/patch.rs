@@ -1,0 +1,85 @@
+//! JSON patches, merge patches and strategic merge patches.
+
+mod strategic;
+
+use http::StatusCode;
+use serde_json::{Map, Value};
+
+use crate::sandbox::kinds::Kind;
+use crate::sandbox::refusal::Refusal;
+use crate::sandbox::request::Call;
+use crate::sandbox::schema::Schema;
+
+/// Applies the patch of a request to an object as it is answered to clients.
+///
+/// # Errors
+///
+/// 400 for a patch that cannot be read, 415 for a kind of patch that the object does not take, 422 for one that does
+/// not fit the object.
+pub fn apply(kind: &Kind, schema: Option<Schema>, call: &Call, object: &Value) -> Result<Value, Refusal> {
+    match call.content_type.as_str() {
+        "application/json-patch+json" => json(call, object),
+        "application/merge-patch+json" => {
+            let patch = read_map(call)?;
+            let mut patched = object.clone();
+            merge(&mut patched, &patch);
+            Ok(patched)
+        }
+        "application/strategic-merge-patch+json" if !kind.is_custom() => {
+            strategic::merge(schema, object, &read_map(call)?).map_err(Refusal::bad_request)
+        }
+        _ => Err(unsupported()),
+    }
+}
+
+fn unsupported() -> Refusal {
+    let refusal =
+        Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", "415: Unsupported Media Type");
+    Refusal { details: Some(Value::Object(Map::new())), ..refusal }
+}
+
+fn read_map(call: &Call) -> Result<Value, Refusal> {
+    let patch: Value = serde_json::from_slice(&call.body).map_err(|error| unreadable(&error))?;
+    if patch.is_object() {
+        return Ok(patch);
+    }
+    let message = "error decoding patch: json: cannot unmarshal value into Go value of type map[string]interface {}";
+    Err(Refusal::bad_request(message))
+}
+
+fn unreadable(error: &serde_json::Error) -> Refusal {
+    let why = if error.is_eof() { "unexpected end of JSON input" } else { "invalid character" };
+    Refusal::bad_request(format!("error decoding patch: {why}"))
+}
+
+fn json(call: &Call, object: &Value) -> Result<Value, Refusal> {
+    let operations: Value = serde_json::from_slice(&call.body).map_err(|error| unreadable(&error))?;
+    let patch: json_patch::Patch = serde_json::from_value(operations.clone()).map_err(|_| match operations {
+        Value::Array(_) => Refusal::patch_rejected(),
+        _ => Refusal::bad_request(
+            "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp",
+        ),
+    })?;
+    let mut patched = object.clone();
+    json_patch::patch(&mut patched, &patch).map_err(|_| Refusal::patch_rejected())?;
+    Ok(patched)
+}
+
+/// RFC 7386.
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(fields) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(Map::new());
+    }
+    let Some(map) = target.as_object_mut() else { return };
+    for (name, value) in fields {
+        if value.is_null() {
+            map.remove(name);
+        } else {
+            merge(map.entry(name.clone()).or_insert(Value::Null), value);
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Answers as HTTP, and the HTTP server.
+
+use std::io;
+
+use futures::stream::{self, BoxStream};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WARNING};
+use http::{Response, StatusCode};
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Bytes, Frame};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::sandbox::refusal::Refusal;
+use crate::sandbox::shared::BoxError;
+use crate::sandbox::{Body, Sandbox};
+
+impl Sandbox {
+    /// Serves HTTP/1.1 until the future is dropped; open connections end with it.
+    ///
+    /// # Errors
+    ///
+    /// When the listener fails.
+    pub async fn serve(&self, listener: TcpListener) -> io::Result<()> {
+        let mut connections = JoinSet::new();
+        loop {
+            let (stream, _) = listener.accept().await?;
+            stream.set_nodelay(true)?;
+            let sandbox = self.clone();
+            connections.spawn(async move {
+                let service = service_fn(|request| sandbox.answer(request));
+                // A connection that breaks concerns only its client.
+                http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.ok();
+            });
+            while connections.try_join_next().is_some() {}
+        }
+    }
+}
+
+pub fn json(code: StatusCode, value: &Value, warnings: &[String]) -> Response<Body> {
+    let mut response = typed(value, "application/json");
+    *response.status_mut() = code;
+    for warning in warnings {
+        let quoted = format!("299 - {}", Value::String(warning.clone()));
+        if let Ok(header) = HeaderValue::from_str(&quoted) {
+            response.headers_mut().append(WARNING, header);
+        }
+    }
+    response
+}
+
+pub fn typed(value: &Value, media_type: &'static str) -> Response<Body> {
+    let mut text = value.to_string();
+    text.push('\n');
+    whole(text.into(), media_type)
+}
+
+pub fn text(text: &'static str) -> Response<Body> {
+    whole(Bytes::from_static(text.as_bytes()), "text/plain; charset=utf-8")
+}
+
+fn whole(bytes: Bytes, media_type: &'static str) -> Response<Body> {
+    let body = Full::new(bytes).map_err(|never| match never {}).boxed_unsync();
+    let mut response = Response::new(body);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    response
+}
+
+pub fn refused(refusal: &Refusal) -> Response<Body> {
+    let mut response = json(refusal.code, &refusal.status(), &[]);
+    if refusal.code == StatusCode::TOO_MANY_REQUESTS {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+pub fn stream(events: BoxStream<'static, Result<Frame<Bytes>, BoxError>>) -> Response<Body> {
+    let mut response = Response::new(StreamBody::new(events).boxed_unsync());
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// A body that fails as soon as it is read.
+pub fn broken_body(error: BoxError) -> Body {
+    StreamBody::new(stream::iter([Err(error)])).boxed_unsync()
+}
