@@ -48,6 +48,11 @@ async fn rows_hold_on_the_real_server() {
     check(&Server::real()).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_hold_in_the_sandbox() {
+    check(&Server::sandbox().await).await;
+}
+
 fn rows() -> Vec<Row> {
     FILES.iter().flat_map(|(file, text)| format::parse(file, text)).collect()
 }

@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 use http::Method;
 use http_body_util::BodyExt;
 use kube::client::Body;
+use osier::sandbox::Sandbox;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 use crate::support::control_plane::{self, ControlPlane, User};
 
@@ -17,6 +20,14 @@ pub const PATIENCE: Duration = Duration::from_mins(1);
 /// A Kubernetes API server under test.
 pub enum Server {
     Real(&'static ControlPlane),
+    Sandbox(Loopback),
+}
+
+/// A sandbox of the test's own, served on loopback for programs that take a kubeconfig; it ends with the value.
+pub struct Loopback {
+    pub sandbox: Sandbox,
+    kubeconfig: tempfile::NamedTempFile,
+    _serving: JoinSet<std::io::Result<()>>,
 }
 
 /// What a request was answered with.
@@ -41,10 +52,23 @@ impl Server {
         Server::Real(ControlPlane::shared())
     }
 
+    /// An empty sandbox; it belongs to the runtime that made it.
+    pub async fn sandbox() -> Server {
+        let sandbox = Sandbox::new();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let kubeconfig = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(kubeconfig.path(), Sandbox::kubeconfig(listener.local_addr().unwrap())).unwrap();
+        let mut serving = JoinSet::new();
+        let served = sandbox.clone();
+        serving.spawn(async move { served.serve(listener).await });
+        Server::Sandbox(Loopback { sandbox, kubeconfig, _serving: serving })
+    }
+
     /// `real` or `sandbox`.
     pub fn name(&self) -> &'static str {
         match self {
             Server::Real(_) => "real",
+            Server::Sandbox(_) => "sandbox",
         }
     }
 
@@ -52,15 +76,19 @@ impl Server {
         matches!(self, Server::Real(_))
     }
 
-    /// A client without retries; it belongs to the runtime that made it.
+    /// A client without retries; it belongs to the runtime that made it. The sandbox knows no users.
     pub async fn client(&self, user: &User) -> kube::Client {
-        control_plane::client(&self.kubeconfig(user)).await
+        match self {
+            Server::Real(control_plane) => control_plane::client(&control_plane.kubeconfig(user)).await,
+            Server::Sandbox(loopback) => kube::Client::new(loopback.sandbox.service(), "default"),
+        }
     }
 
     /// A kubeconfig for programs that take one.
     pub fn kubeconfig(&self, user: &User) -> PathBuf {
         match self {
             Server::Real(control_plane) => control_plane.kubeconfig(user),
+            Server::Sandbox(loopback) => loopback.kubeconfig.path().to_owned(),
         }
     }
 
