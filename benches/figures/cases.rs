@@ -1,5 +1,6 @@
 //! What is measured.
 
+mod apply;
 mod opening;
 mod plan;
 
@@ -22,8 +23,8 @@ pub const SECTIONS: [(&str, Cases); 1] = [("pipeline", pipeline)];
 
 fn pipeline(size: Size) -> Vec<String> {
     let cases: &[&str] = match size {
-        Size::Small => &["plan 40 2", "opening 5"],
-        Size::Full => &["plan 100000 20", "plan 100000 1", "opening 5000"],
+        Size::Small => &["apply 40", "plan 40 2", "opening 5"],
+        Size::Full => &["apply 100", "apply 1000", "apply 10000", "plan 100000 20", "plan 100000 1", "opening 5000"],
     };
     cases.iter().map(|case| (*case).to_owned()).collect()
 }
@@ -37,6 +38,7 @@ pub fn run(case: &str, size: Size) -> Vec<Row> {
     let words: Vec<&str> = case.split(' ').collect();
     let number = |text: &str| text.parse().expect("a case has numbers");
     match words.as_slice() {
+        ["apply", objects] => runtime.block_on(apply::rows(number(objects), size)),
         ["plan", files, directories] => runtime.block_on(plan::rows(number(files), number(directories))),
         ["opening", files] => opening::rows(number(files), size),
         _ => panic!("there is no case `{case}`"),

@@ -31,7 +31,8 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let wanted: Vec<&String> = arguments.iter().filter(|word| !word.starts_with("--") && *word != "small").collect();
-    let sections = cases::SECTIONS.iter().filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|word| word == name));
+    let sections =
+        cases::SECTIONS.iter().filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|word| word == name));
     let cases: Vec<String> = sections.flat_map(|(_, cases)| cases(size)).collect();
     let results: Vec<(bool, Vec<Row>)> = cases.iter().map(|case| child(case, size)).collect();
     let whole = results.iter().all(|(whole, _)| *whole);

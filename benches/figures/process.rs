@@ -12,7 +12,8 @@ pub fn cpu() -> Duration {
 /// A line of `/proc/self/status` in MiB: `VmHWM` is the most memory so far, `VmRSS` that of now.
 pub fn memory(line: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kilobytes = status.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(':')?.trim().split(' ').next());
+    let kilobytes =
+        status.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(':')?.trim().split(' ').next());
     kilobytes.and_then(|number| number.parse::<u64>().ok()).unwrap_or_default() / 1024
 }
 

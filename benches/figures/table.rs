@@ -36,9 +36,10 @@ fn line(row: &Row) -> String {
     let height = wrapped.iter().map(Vec::len).max().unwrap_or_default();
     let mut lines = String::new();
     for index in 0..height {
-        let cells = columns.iter().zip(&wrapped).map(|((_, width), cell)| {
-            format!("{:<width$}", cell.get(index).map(String::as_str).unwrap_or_default())
-        });
+        let cells = columns
+            .iter()
+            .zip(&wrapped)
+            .map(|((_, width), cell)| format!("{:<width$}", cell.get(index).map(String::as_str).unwrap_or_default()));
         lines.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
         lines.push('\n');
     }

@@ -44,7 +44,8 @@ pub fn rows(count: usize, size: Size) -> Vec<Row> {
     if size == Size::Full {
         let median = spread((0..RUNS).map(|run| sops(&files[run], directory.path())).collect()).median;
         let each = time / u32::try_from(count).expect("few files");
-        let figure = format!("{:.0} times: {} to {}", median.as_secs_f64() / each.as_secs_f64(), short(median), short(each));
+        let figure =
+            format!("{:.0} times: {} to {}", median.as_secs_f64() / each.as_secs_f64(), short(median), short(each));
         rows.push(Row::new("G9", "one file: `sops -d` to osier", figure, "median time of 20 runs to mean"));
     }
     rows

@@ -52,7 +52,8 @@ struct Pass {
 
 pub async fn rows(files: usize, directories: usize) -> Vec<Row> {
     let folder = tempfile::tempdir().expect("there is room for a repository");
-    let (remote, local, keys) = (folder.path().join("remote"), folder.path().join("mirror"), folder.path().join("keys"));
+    let (remote, local, keys) =
+        (folder.path().join("remote"), folder.path().join("mirror"), folder.path().join("keys"));
     for directory in [&remote, &keys] {
         std::fs::create_dir(directory).expect("there is room for a directory");
     }
@@ -209,11 +210,21 @@ fn table(workload: &Workload, cold: (Duration, u64), spent: Spent) -> Vec<Row> {
         Row::new("G10", &what, format!("CPU {}", spread(all)), format!("{rounds} commits, median (least to most)")),
         Row::new("", "  of that: desired set, files, plan", parts.join(", "), "medians of CPU"),
         Row::new("", "  time", format!("{}", spread(time)), "without fetch; requests 0: it has no client"),
-        Row::new("", "  files read for outlines, opened", format!("{}, {}", each(files), each(opened)), "mean a commit"),
+        Row::new(
+            "",
+            "  files read for outlines, opened",
+            format!("{}, {}", each(files), each(opened)),
+            "mean a commit",
+        ),
         Row::new(
             "",
             "  first composition, files, memory",
-            format!("{}, {}, {} MiB", short(cold.0), count(usize::try_from(cold.1).unwrap_or_default()), memory("VmHWM")),
+            format!(
+                "{}, {}, {} MiB",
+                short(cold.0),
+                count(usize::try_from(cold.1).unwrap_or_default()),
+                memory("VmHWM")
+            ),
             "time; peak of the process",
         ),
     ]
