@@ -8,6 +8,7 @@ pub mod approve;
 pub mod ask;
 pub mod check;
 pub mod context;
+pub mod demo;
 pub mod diff;
 pub mod failure;
 pub mod generate;
@@ -21,6 +22,7 @@ pub mod plan;
 pub mod release;
 pub mod resume;
 pub mod rollback;
+pub mod sandbox;
 pub mod suspend;
 pub mod times;
 pub mod view;
@@ -84,7 +86,9 @@ enum Command {
     /// Go on reconciling.
     Resume(resume::Args),
     /// Tell the main job as a story; no cluster needed.
+    Demo(demo::Args),
     /// Serve an in-memory Kubernetes API on this machine.
+    Sandbox(sandbox::Args),
     /// Print custom resources, completions, man pages or schemas.
     Generate(generate::Args),
 }
@@ -111,6 +115,8 @@ pub async fn run(cli: Cli, process: ProcessEnvironment) -> Result<Finding, Failu
         Command::Release(args) => release::run(&settings, &args).await,
         Command::Suspend(args) => suspend::run(&settings, &args).await,
         Command::Resume(args) => resume::run(&settings, &args).await,
+        Command::Sandbox(args) => sandbox::run(&settings, &args).await,
+        Command::Demo(args) => demo::run(&settings, &args).await,
         Command::Generate(args) => generate::run(&settings, &args),
     }
 }

@@ -99,8 +99,11 @@ async fn carry_out(world: &mut World, ask: &Ask, mut prepared: Prepared) -> Resu
         settle(world, &prepared, &verdict, false).await?;
         return Ok(Settled { verdict, plan: prepared.plan, outcome: None, record: None });
     }
-    let environment = &world.memory[&ask.environment].environment;
-    let allowed_by = consent::given(&prepared.plan, &environment.spec.allow, &ask.environment)?;
+    let memory = &world.memory[&ask.environment];
+    let inputs = history::inputs(prepared.desired());
+    let (allow, head) = (memory.environment.spec.allow.as_slice(), memory.chain.head.as_ref());
+    let given = consent::Given { allow, head, inputs: &inputs, live: &prepared.live };
+    let allowed_by = consent::check(&prepared.plan, &given, &ask.environment)?;
     if !needs_record(&prepared) {
         return without_record(world, ask, prepared).await;
     }

@@ -9,6 +9,7 @@ mod decode;
 mod defaults;
 mod delete;
 mod discovery;
+mod events;
 pub mod faults;
 mod fieldset;
 mod form;

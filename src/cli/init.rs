@@ -176,7 +176,9 @@ fn next_steps(named: Option<&Path>, directory: &Path) {
     steps.push("git add . && git commit --message \"Start with osier\"".to_owned());
     steps.push("osier check".to_owned());
     anstream::eprintln!("\nnext:");
-    steps.iter().for_each(|step| anstream::eprintln!("  {step}"));
+    for step in steps {
+        anstream::eprintln!("  {step}");
+    }
     anstream::eprintln!("\n{KEY_FILE} is a throw-away key that git ignores: make real ones before real secrets.");
 }
 

@@ -1,1 +1,106 @@
-//! To come.
+//! The admission policies: who may write osier's objects, and that `by` is true.
+//!
+//! An account of osier is one that the authorizer grants the verb `record-<lane>` on `environments.osier.dev`. RBAC cannot split a spec or
+//! compare a field with the user; these can. They are evaluated by the API server alone.
+
+use serde_json::{Value, json};
+
+use crate::model::wire::{GROUP, LANE};
+
+/// What the authorizer is asked about.
+const ENVIRONMENTS: &str = "authorizer.group('osier.dev').resource('environments').namespace(request.namespace)";
+
+/// The policies and their bindings.
+pub fn admission() -> Vec<Value> {
+    [environments(), records(), people()].into_iter().flatten().collect()
+}
+
+/// Only accounts of the lane create Environments (empty ones: what people say comes from people) and write their status.
+fn environments() -> [Value; 2] {
+    let lane = format!("object.metadata.?labels[?'{LANE}'].orValue('')");
+    let account = format!(
+        "variables.lane in ['protected', 'branches'] && {ENVIRONMENTS}.check('record-' + variables.lane).allowed()"
+    );
+    let empty =
+        "request.operation != 'CREATE' || !['hold', 'suspend', 'expires', 'allow'].exists(it, it in object.spec)";
+    policy(
+        "osier-environments",
+        &[("CREATE", "environments"), ("UPDATE", "environments/status")],
+        json!([{"name": "lane", "expression": lane}]),
+        json!([
+            rule(
+                &account,
+                "only osier creates Environments and writes their status (verb record-<lane> on environments.osier.dev)"
+            ),
+            rule(empty, "an Environment is created empty; hold, suspend, expires and allow are set afterwards"),
+        ]),
+    )
+}
+
+/// Only accounts of osier create Records, change them and write their status. The rule on names is here, because the API server cannot
+/// bound what it would cost in the definition.
+fn records() -> [Value; 2] {
+    let name = "object.metadata.name == object.spec.environment + '-' + string(object.spec.number)";
+    let account = format!("['record-protected', 'record-branches'].exists(it, {ENVIRONMENTS}.check(it).allowed())");
+    let message = "only osier writes Records (verb record-protected or record-branches on environments.osier.dev)";
+    let matched = [("CREATE", "records"), ("UPDATE", "records"), ("UPDATE", "records/status")];
+    let rules = json!([rule(&account, message), rule(name, "a Record is called <environment>-<number>")]);
+    policy("osier-records", &matched, json!([]), rules)
+}
+
+/// People change the stanzas that they have the verb for, in their own name.
+fn people() -> [Value; 2] {
+    let may = |verb: &str| format!("{ENVIRONMENTS}.name(object.metadata.name).check('{verb}').allowed()");
+    let stanza = |name: &str, verb: &str| {
+        let own = format!("object.spec.?{name}.?by.orValue(request.userInfo.username) == request.userInfo.username");
+        rule(
+            &format!("object.spec.?{name} == oldObject.spec.?{name} || ({} && {own})", may(verb)),
+            &format!("spec.{name} needs the verb {verb} on the Environment, and its `by` is the user who writes it"),
+        )
+    };
+    let entries = "object.spec.?allow.orValue([]).all(it, it in oldObject.spec.?allow.orValue([]) || it.by == request.userInfo.username)";
+    let allow = format!("object.spec.?allow == oldObject.spec.?allow || ({} && {entries})", may("approve"));
+    let labels = format!(
+        "object.metadata.?labels[?'{LANE}'] == oldObject.metadata.?labels[?'{LANE}'] || ['record-protected', 'record-branches'].all(it, {ENVIRONMENTS}.check(it).allowed())"
+    );
+    policy(
+        "osier-people",
+        &[("UPDATE", "environments")],
+        json!([]),
+        json!([
+            stanza("hold", "hold"),
+            stanza("suspend", "suspend"),
+            stanza("expires", "extend"),
+            rule(
+                &allow,
+                "spec.allow needs the verb approve on the Environment, and `by` of a new entry is the user who writes it"
+            ),
+            rule(&labels, "the label osier.dev/lane says which accounts write the status; only osier changes it"),
+        ]),
+    )
+}
+
+fn rule(expression: &str, message: &str) -> Value {
+    json!({"expression": expression, "message": message, "reason": "Forbidden"})
+}
+
+/// A policy that refuses, and its binding. Without an answer of the policy nothing is written.
+fn policy(name: &str, matched: &[(&str, &str)], variables: Value, validations: Value) -> [Value; 2] {
+    let rules: Vec<Value> = matched
+        .iter()
+        .map(|(operation, resource)| {
+            json!({"apiGroups": [GROUP], "apiVersions": ["*"], "operations": [operation], "resources": [resource]})
+        })
+        .collect();
+    let api_version = "admissionregistration.k8s.io/v1";
+    let mut spec =
+        json!({"failurePolicy": "Fail", "matchConstraints": {"resourceRules": rules}, "validations": validations});
+    if variables != json!([]) {
+        spec["variables"] = variables;
+    }
+    [
+        json!({"apiVersion": api_version, "kind": "ValidatingAdmissionPolicy", "metadata": {"name": name}, "spec": spec}),
+        json!({"apiVersion": api_version, "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": name},
+            "spec": {"policyName": name, "validationActions": ["Deny"]}}),
+    ]
+}

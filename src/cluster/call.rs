@@ -37,15 +37,6 @@ pub(super) struct Call {
     sensitive: bool,
 }
 
-/// What the server said.
-#[derive(Debug)]
-pub(super) struct Answer {
-    /// The JSON body.
-    pub body: Value,
-    /// True if an earlier attempt may have taken effect.
-    pub repeated: bool,
-}
-
 /// Why there is no answer.
 #[derive(Debug)]
 pub struct Failure {
@@ -166,14 +157,14 @@ impl Cluster {
     ///
     /// 429 is always tried again: the server has done nothing. After a 5xx or a lost answer the request is sent again too,
     /// and `repeated` says that it may have taken effect before: writes are fenced, so that the caller can tell.
-    pub(super) async fn call(&self, call: &Call) -> Result<Answer, Failure> {
+    pub(super) async fn call(&self, call: &Call) -> Result<Value, Failure> {
         let mut repeated = false;
         let mut attempt = 0;
         loop {
             attempt += 1;
             self.count_request(call.verb);
             let (cause, retry_after) = match self.once(call).await {
-                Ok(body) => return Ok(Answer { body, repeated }),
+                Ok(answer) => return Ok(answer),
                 Err(failed) => failed,
             };
             let throttled = cause.code() == Some(429);

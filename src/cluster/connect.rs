@@ -38,7 +38,13 @@ impl Cluster {
 
     /// Uses a client that exists already, such as one over the sandbox.
     pub fn new(client: Client) -> Self {
-        Self { client, kinds: OnceCell::new(), timeout: TIMEOUT, requests: Mutex::default(), throttled: AtomicU64::default() }
+        Self {
+            client,
+            kinds: OnceCell::new(),
+            timeout: TIMEOUT,
+            requests: Mutex::default(),
+            throttled: AtomicU64::default(),
+        }
     }
 
     /// The same with another limit for one request.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::cluster::call::{Call, encoded};
 use crate::cluster::Cluster;
+use crate::cluster::call::{Call, encoded};
 use crate::cluster::error::Error;
 use crate::model::object::{Kind, ObjectId};
 use crate::model::wire::{GROUP, VERSION};
@@ -53,7 +53,7 @@ impl Cluster {
         for root in ["/api", "/apis"] {
             let call = Call::get(root.to_owned(), AGGREGATED);
             let answer = self.call(&call).await.map_err(Error::call("ask the API server which kinds it serves"))?;
-            kinds.add(&answer.body);
+            kinds.add(&answer);
         }
         Ok(kinds)
     }
@@ -91,10 +91,7 @@ impl Kinds {
             .get(&object.kind)
             .and_then(|all| all.iter().find(|served| served.version == version))
             .map(|served| path(&object.kind.group, served, &object.namespace))
-            .ok_or_else(|| Error::UnknownKind {
-                kind: object.kind.kind.clone(),
-                api_version: api_version.to_owned(),
-            })
+            .ok_or_else(|| Error::UnknownKind { kind: object.kind.kind.clone(), api_version: api_version.to_owned() })
     }
 
     /// Path of one object, in the preferred version.

@@ -46,7 +46,7 @@ impl Cluster {
             "metadata": {"name": name, "namespace": home, "labels": {REPOSITORY: repository, LANE: lane}}});
         let call = Call::post(format!("{}{WRITE}", collection(home, "environments")), &body).whole();
         match self.call(&call).await {
-            Ok(answer) => typed(&what(name), answer.body),
+            Ok(answer) => typed(&what(name), answer),
             Err(failure) if failure.code() == Some(409) => match self.environment(home, name).await? {
                 Some(environment) => Ok(environment),
                 None => Err(Error::Changed { what: what(name) }),
@@ -65,7 +65,8 @@ impl Cluster {
         status: &EnvironmentStatus,
     ) -> Result<Environment, Error> {
         let metadata = &environment.metadata;
-        let (home, name) = (metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default());
+        let (home, name) =
+            (metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default());
         let diff = merge_diff(&json(&environment.status), &json(status));
         if diff == json!({}) {
             return Ok(environment.clone());
@@ -75,7 +76,7 @@ impl Cluster {
             let body = json!({"metadata": {"uid": metadata.uid, "resourceVersion": version}, "status": diff});
             let call = Call::merge_patch(format!("{}/status{WRITE}", path(home, name)), &body).whole();
             let failure = match self.call(&call).await {
-                Ok(answer) => return typed(&what(name), answer.body),
+                Ok(answer) => return typed(&what(name), answer),
                 Err(failure) => failure,
             };
             if !failure.is_conflict() {
@@ -97,7 +98,7 @@ impl Cluster {
     pub async fn patch_environment(&self, home: &str, name: &str, patch: &Value) -> Result<Environment, Error> {
         let call = Call::merge_patch(format!("{}{WRITE}", path(home, name)), patch).whole();
         match self.call(&call).await {
-            Ok(answer) => typed(&what(name), answer.body),
+            Ok(answer) => typed(&what(name), answer),
             Err(failure) if failure.code() == Some(404) => Err(Error::Missing { what: what(name) }),
             Err(failure) => Err(Error::call(format!("change {}", what(name)))(failure)),
         }

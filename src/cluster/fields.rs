@@ -133,7 +133,8 @@ pub fn fields_of_config(object: &Value) -> Value {
             "apiVersion" | "kind" => {}
             "metadata" => {
                 let maps = ["labels", "annotations"].map(|map| (format!("f:{map}"), keys(&value[map])));
-                fields.insert("f:metadata".to_owned(), maps.into_iter().filter(|(_, keys)| keys != &json!({})).collect());
+                fields
+                    .insert("f:metadata".to_owned(), maps.into_iter().filter(|(_, keys)| keys != &json!({})).collect());
             }
             _ if value.as_object().is_some_and(Map::is_empty) => {}
             _ => {
@@ -231,7 +232,9 @@ fn is_ours(entry: &Value) -> bool {
 
 /// True for osier's own label and annotations.
 fn is_mark(leaf: &str) -> bool {
-    ["f:metadata\nf:annotations\nf:osier.dev/", "f:metadata\nf:labels\nf:osier.dev/"].iter().any(|mark| leaf.starts_with(mark))
+    ["f:metadata\nf:annotations\nf:osier.dev/", "f:metadata\nf:labels\nf:osier.dev/"]
+        .iter()
+        .any(|mark| leaf.starts_with(mark))
 }
 
 fn is_below(leaf: &str, field: &str) -> bool {
@@ -287,7 +290,11 @@ mod tests {
     fn update_entries_become_one_apply_entry_without_what_is_released() {
         let live = object(json!([
             entry_of("osier", "Update", json!({"f:spec": {"f:replicas": {}, "f:paused": {}}})),
-            entry_of("osier", "Apply", json!({"f:spec": {"f:selector": {}}, "f:metadata": {"f:labels": {".": {}, "f:a": {}}}})),
+            entry_of(
+                "osier",
+                "Apply",
+                json!({"f:spec": {"f:selector": {}}, "f:metadata": {"f:labels": {".": {}, "f:a": {}}}})
+            ),
             entry_of("helm", "Update", json!({"f:data": {}})),
         ]));
         let entries = as_applied(&live, |leaf| leaf == "f:spec\nf:replicas" || leaf.starts_with("f:metadata"));

@@ -127,7 +127,8 @@ mod tests {
 
     #[test]
     fn paths_find_fields_items_and_keys_with_dots() {
-        let paths = parse("spec.replicas, data.app.conf\nspec.containers[name=app].ports[containerPort=80,protocol=TCP]");
+        let paths =
+            parse("spec.replicas, data.app.conf\nspec.containers[name=app].ports[containerPort=80,protocol=TCP]");
         assert_eq!(paths.len(), 3);
         assert!(paths[0].covers("f:spec\nf:replicas"));
         assert!(!paths[0].covers("f:spec\nf:replicasX"));
@@ -140,7 +141,8 @@ mod tests {
         for path in &paths {
             path.remove_from(&mut object);
         }
-        let expected = json!({"spec": {"containers": [{"name": "app", "ports": [{"containerPort": 81}]}]}, "data": {"b": "y"}});
+        let expected =
+            json!({"spec": {"containers": [{"name": "app", "ports": [{"containerPort": 81}]}]}, "data": {"b": "y"}});
         assert_eq!(object, expected);
     }
 }

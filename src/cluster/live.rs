@@ -6,8 +6,8 @@ use futures::StreamExt;
 use futures::stream;
 use serde_json::Value;
 
-use crate::cluster::call::{Call, METADATA, METADATA_LIST, encoded};
 use crate::cluster::Cluster;
+use crate::cluster::call::{Call, METADATA, METADATA_LIST, encoded};
 use crate::cluster::error::Error;
 use crate::cluster::metadata;
 use crate::model::object::{Kind, ObjectId};
@@ -30,7 +30,7 @@ impl Cluster {
         let call = Call::get(format!("/api/v1/namespaces/{}", encoded(namespace)), METADATA);
         let (namespace, repository) = (namespace.to_owned(), repository.to_owned());
         let object = match self.call(&call).await {
-            Ok(answer) => answer.body,
+            Ok(answer) => answer,
             Err(failure) if failure.code() == Some(404) => {
                 return Err(Error::NamespaceMissing { namespace, repository });
             }
@@ -88,7 +88,7 @@ impl Cluster {
         loop {
             let call = Call::list(format!("{path}?limit={PAGE}{query}{token}"), accept);
             let page = match self.call(&call).await {
-                Ok(answer) => answer.body,
+                Ok(answer) => answer,
                 Err(failure) if failure.code() == Some(410) && restarts < RESTARTS => {
                     restarts += 1;
                     token.clear();
@@ -112,7 +112,8 @@ impl Cluster {
     /// `UnknownKind`, `Malformed`, `Call`.
     pub async fn read(&self, object: &ObjectId, environment_id: &str) -> Result<Option<Live>, Error> {
         let Some(found) = self.read_metadata(object).await? else { return Ok(None) };
-        let (_, live) = metadata::read(&found, &object.kind, environment_id).map_err(|field| malformed(&object.kind, field))?;
+        let (_, live) =
+            metadata::read(&found, &object.kind, environment_id).map_err(|field| malformed(&object.kind, field))?;
         Ok(Some(live))
     }
 
@@ -136,7 +137,7 @@ impl Cluster {
     /// A GET whose 404 is an answer.
     pub(super) async fn get_opt(&self, call: &Call, what: impl FnOnce() -> String) -> Result<Option<Value>, Error> {
         match self.call(call).await {
-            Ok(answer) => Ok(Some(answer.body)),
+            Ok(answer) => Ok(Some(answer)),
             Err(failure) if failure.code() == Some(404) => Ok(None),
             Err(failure) => Err(Error::call(what())(failure)),
         }

@@ -39,6 +39,7 @@ pub fn read(object: &Value, kind: &Kind, environment_id: &str) -> Result<(Object
         uid: needed("uid")?.to_owned(),
         resource_version: needed("resourceVersion")?.to_owned(),
         generation: metadata["generation"].as_i64(),
+        created: metadata["creationTimestamp"].as_str().unwrap_or_default().to_owned(),
         terminating: !metadata["deletionTimestamp"].is_null(),
         drift: drift(environment_id, &ownership, &stamps, &owners, &before),
         managers: owners.others.keys().cloned().collect(),

@@ -24,7 +24,8 @@ pub(super) fn typed<T: DeserializeOwned>(what: &str, object: Value) -> Result<T,
 
 /// The JSON of a typed object.
 pub(super) fn json<T: Serialize>(value: &T) -> Value {
-    serde_json::to_value(value).expect("the fields of osier's kinds are strings, numbers, lists and maps with string keys")
+    serde_json::to_value(value)
+        .expect("the fields of osier's kinds are strings, numbers, lists and maps with string keys")
 }
 
 /// The merge patch that makes `old` equal `new`: what is the same is left out, what is gone is null.
@@ -32,7 +33,8 @@ pub(super) fn merge_diff(old: &Value, new: &Value) -> Value {
     let (Value::Object(old), Value::Object(new)) = (old, new) else { return new.clone() };
     let gone = old.keys().filter(|name| !new.contains_key(*name)).map(|name| (name.clone(), Value::Null));
     let set = new.iter().filter(|(name, value)| old.get(*name) != Some(value));
-    let set = set.map(|(name, value)| (name.clone(), old.get(name).map_or(value.clone(), |old| merge_diff(old, value))));
+    let set =
+        set.map(|(name, value)| (name.clone(), old.get(name).map_or(value.clone(), |old| merge_diff(old, value))));
     Value::Object(gone.chain(set).collect::<Map<String, Value>>())
 }
 

@@ -36,7 +36,7 @@ impl Cluster {
             "name": name, "namespace": home, "labels": {REPOSITORY: repository, ENVIRONMENT_NAME: spec.environment}}});
         let call = Call::post(format!("{}{WRITE}", collection(home, "records")), &body).whole();
         let failure = match self.call(&call).await {
-            Ok(answer) => return typed(&what(&name), answer.body),
+            Ok(answer) => return typed(&what(&name), answer),
             Err(failure) => failure,
         };
         if failure.code() != Some(409) {
@@ -53,13 +53,14 @@ impl Cluster {
     /// `Changed` if it has another outcome already; `Malformed`, `Call`.
     pub async fn complete_record(&self, record: &Record, status: &RecordStatus) -> Result<Record, Error> {
         let metadata = &record.metadata;
-        let (home, name) = (metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default());
+        let (home, name) =
+            (metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default());
         let mut version = metadata.resource_version.clone();
         for _ in 0..ATTEMPTS {
             let body = json!({"metadata": {"uid": metadata.uid, "resourceVersion": version}, "status": json(status)});
             let call = Call::merge_patch(format!("{}/status{WRITE}", path(home, name)), &body).whole();
             let failure = match self.call(&call).await {
-                Ok(answer) => return typed(&what(name), answer.body),
+                Ok(answer) => return typed(&what(name), answer),
                 Err(failure) => failure,
             };
             if !failure.is_conflict() {

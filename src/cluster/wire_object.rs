@@ -63,9 +63,11 @@ pub fn annotations(marks: &Marks<'_>) -> Vec<(&'static str, String)> {
         (wire::RECORD, record.to_string()),
     ];
     found.extend(fingerprint.map(|digest| (wire::FINGERPRINT, digest.to_owned())));
-    found.extend(config.map(|config| {
-        (if config.in_template { wire::CONFIG } else { wire::ADOPTED_CONFIG }, config.digest.clone())
-    }));
+    found.extend(
+        config.map(|config| {
+            (if config.in_template { wire::CONFIG } else { wire::ADOPTED_CONFIG }, config.digest.clone())
+        }),
+    );
     found
 }
 
@@ -76,7 +78,9 @@ pub fn set_fields(object: &mut Value, stamp: &str) {
 
 /// True if a refusal of this object could quote what was encrypted.
 pub fn carries_secret(manifest: &Manifest) -> bool {
-    manifest.object.kind.is_secret() || manifest.values.values().any(|value| value.redacted) || has_secret(&manifest.body)
+    manifest.object.kind.is_secret()
+        || manifest.values.values().any(|value| value.redacted)
+        || has_secret(&manifest.body)
 }
 
 fn has_secret(document: &Document) -> bool {
@@ -106,7 +110,9 @@ fn data(kind: &Kind, values: &BTreeMap<String, ConfigValue>) -> Vec<(&'static st
 /// JSON pointer of the pod template of a workload kind.
 fn template(kind: &Kind) -> Option<&'static str> {
     match (kind.group.as_str(), kind.kind.as_str()) {
-        ("apps", "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet") | ("batch", "Job") => Some("/spec/template"),
+        ("apps", "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet") | ("batch", "Job") => {
+            Some("/spec/template")
+        }
         ("batch", "CronJob") => Some("/spec/jobTemplate/spec/template"),
         _ => None,
     }
@@ -144,7 +150,8 @@ mod tests {
     use crate::model::object::ObjectId;
 
     fn manifest(kind: Kind, body: Document, values: &[(&str, &[u8], bool)]) -> Manifest {
-        let value = |bytes: &[u8], binary| ConfigValue { bytes: Cleartext::new(bytes.to_vec()), redacted: true, binary };
+        let value =
+            |bytes: &[u8], binary| ConfigValue { bytes: Cleartext::new(bytes.to_vec()), redacted: true, binary };
         Manifest {
             object: ObjectId::new(kind, "n", "a"),
             api_version: "v1".to_owned(),
@@ -193,7 +200,8 @@ mod tests {
 
     #[test]
     fn decrypted_leaves_keep_their_type() {
-        let secret = |kind, text: &str| json_of_secret(&Secret { kind, bytes: Cleartext::new(text.as_bytes().to_vec()) });
+        let secret =
+            |kind, text: &str| json_of_secret(&Secret { kind, bytes: Cleartext::new(text.as_bytes().to_vec()) });
         assert_eq!(secret(SecretKind::Int, "5"), json!(5));
         assert_eq!(secret(SecretKind::Bool, "true"), json!(true));
         assert_eq!(secret(SecretKind::Text, "5"), json!("5"));

@@ -121,8 +121,7 @@ impl Cluster {
         let numbered: Vec<(usize, &Step)> = plan.steps.iter().enumerate().collect();
         for phase in numbered.chunk_by(|one, next| one.1.phase == next.1.phase) {
             let failed = Failed::collect(plan, &results);
-            let (blocked, ready): (Vec<_>, Vec<_>) =
-                phase.iter().copied().partition(|(_, step)| failed.block(step));
+            let (blocked, ready): (Vec<_>, Vec<_>) = phase.iter().copied().partition(|(_, step)| failed.block(step));
             results.extend(blocked.into_iter().map(|(index, _)| (index, StepOutcome::NotTried)));
             results.extend(self.run(ready, manifests, context, &mut pace).await);
         }
@@ -183,7 +182,8 @@ struct Pace {
 
 impl Pace {
     fn adapt(&mut self, throttled: u64) {
-        self.limit = if throttled > self.throttled { (self.limit / 2).max(1) } else { (self.limit + 1).min(CONCURRENCY) };
+        self.limit =
+            if throttled > self.throttled { (self.limit / 2).max(1) } else { (self.limit + 1).min(CONCURRENCY) };
         self.throttled = throttled;
     }
 }

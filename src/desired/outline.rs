@@ -44,6 +44,8 @@ pub struct Entry {
     pub variables: BTreeSet<String>,
     /// Objects that it refers to.
     pub references: BTreeSet<Reference>,
+    /// What it says about references, as JSON without any other value: where layers meet, the merged object counts.
+    pub referring: Option<String>,
     /// Its `osier.dev/…` annotations; an empty one takes that of a lower layer away.
     pub annotations: BTreeMap<String, String>,
     /// True for `$patch: replace` at the top: the lower entries do not count.

@@ -2,10 +2,52 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::desired::leaves::DIRECTIVE;
 use crate::desired::lists;
+use crate::desired::merge::{File, Merge};
 use crate::desired::outline::Reference;
 use crate::desired::value::Value;
+use crate::desired::yaml;
 use crate::model::object::Kind;
+
+/// Names of all fields on the way to a reference, and of those that identify items of lists or remove them.
+const FIELDS: [&str; 35] = [
+    DIRECTIVE,
+    "apiVersion",
+    "claimName",
+    "configMap",
+    "configMapKeyRef",
+    "configMapRef",
+    "containers",
+    "env",
+    "envFrom",
+    "ephemeralContainers",
+    "imagePullSecrets",
+    "initContainers",
+    "items",
+    "jobTemplate",
+    "key",
+    "kind",
+    "mountPath",
+    "name",
+    "optional",
+    "persistentVolumeClaim",
+    "projected",
+    "scaleTargetRef",
+    "secret",
+    "secretKeyRef",
+    "secretName",
+    "secretRef",
+    "serviceAccountName",
+    "sources",
+    "spec",
+    "subPath",
+    "template",
+    "tls",
+    "valueFrom",
+    "volumeMounts",
+    "volumes",
+];
 
 /// Everything that an object of `kind` refers to. Encrypted names count as none.
 pub fn of(kind: &Kind, object: &Value) -> BTreeSet<Reference> {
@@ -26,6 +68,44 @@ pub fn of(kind: &Kind, object: &Value) -> BTreeSet<Reference> {
         _ => {}
     }
     found
+}
+
+/// The fields that `of` looks at, in the form of the object; `None` if there are none.
+pub fn fields(kind: &Kind, object: &Value) -> Option<String> {
+    let refers = lists::pod_template(kind).is_some()
+        || [("autoscaling", "HorizontalPodAutoscaler"), ("networking.k8s.io", "Ingress"), ("", "ServiceAccount")]
+            .contains(&(kind.group.as_str(), kind.kind.as_str()));
+    let fields = if refers { reduced(object)? } else { return None };
+    Some(fields.to_json().to_string())
+}
+
+/// The same of what `fields` gave, layer upon layer.
+pub fn of_layers<'a>(kind: &Kind, layers: impl IntoIterator<Item = &'a str>) -> BTreeSet<Reference> {
+    let mut merge = Merge::new(kind);
+    let leaves = BTreeMap::new();
+    let file = File { path: "", line: 0, leaves: &leaves };
+    for layer in layers {
+        let documents = yaml::parse(layer).unwrap_or_default();
+        for value in documents.iter().filter_map(|document| yaml::kubernetes(&document.node).ok()) {
+            merge.add(value, file);
+        }
+    }
+    of(kind, &merge.value)
+}
+
+/// A value without the fields that say nothing about references.
+fn reduced(value: &Value) -> Option<Value> {
+    match value {
+        Value::Map(map) => {
+            let known = map.iter().filter(|(key, _)| FIELDS.contains(&key.as_str()));
+            Some(Value::Map(known.filter_map(|(key, value)| Some((key.clone(), reduced(value)?))).collect()))
+        }
+        Value::List(items) => Some(Value::List(items.iter().filter_map(reduced).collect())),
+        Value::Text(text) => Some(Value::Text(text.clone())),
+        Value::Bool(word) => Some(Value::Bool(*word)),
+        Value::Null => Some(Value::Null),
+        Value::Int(_) | Value::Float(_) | Value::Secret(_) => None,
+    }
 }
 
 fn pod_references(pod: &Value, found: &mut BTreeSet<Reference>) {

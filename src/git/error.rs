@@ -156,7 +156,9 @@ impl Error {
             Self::NotFound { .. } => Some("give a branch, or at least four digits of a commit that was fetched".into()),
             Self::Ambiguous { .. } => Some("give more digits of the commit".into()),
             Self::Object { .. } => Some("the next fetch replaces a damaged mirror; `git fsck` checks a clone".into()),
-            Self::Open { .. } | Self::Commit { .. } => Some("look at the rights and the free space of the directory".into()),
+            Self::Open { .. } | Self::Commit { .. } => {
+                Some("look at the rights and the free space of the directory".into())
+            }
             Self::NoWorktree { .. } => Some("change to a directory of a clone, or make one with `git clone`".into()),
             Self::BranchName { .. } => Some("set `protectedBranch` to a branch such as `main`".into()),
             Self::Setup { .. } | Self::Reference { .. } | Self::File { .. } | Self::Closed => None,

@@ -2,14 +2,29 @@
 
 use std::collections::BTreeMap;
 
-use kube::CustomResource;
+use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What people say. osier never writes it.
-#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(group = "osier.dev", version = "v1alpha1", kind = "Environment", namespaced, status = "EnvironmentStatus")]
 #[kube(derive = "PartialEq", shortname = "env")]
+#[kube(printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"))]
+#[kube(printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"))]
+#[kube(printcolumn(name = "Commit", type_ = "string", json_path = ".status.commit"))]
+#[kube(printcolumn(name = "Record", type_ = "integer", json_path = ".status.head.number"))]
+#[kube(printcolumn(name = "Hold", type_ = "string", json_path = ".spec.hold.to"))]
+#[kube(printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"))]
+#[kube(printcolumn(name = "Namespace", type_ = "string", json_path = ".status.namespace", priority = "1"))]
+#[kube(printcolumn(name = "Suspended", type_ = "string", json_path = ".spec.suspend.by", priority = "1"))]
+#[kube(printcolumn(name = "Plan", type_ = "string", json_path = ".status.plan.digest", priority = "1"))]
+#[kube(printcolumn(
+    name = "Message",
+    type_ = "string",
+    json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+    priority = "1"
+))]
 #[serde(rename_all = "camelCase")]
 pub struct EnvironmentSpec {
     /// Go back to an earlier state and stay there.

@@ -2,14 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use kube::CustomResource;
+use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What is about to be applied; created before the first write, never changed.
-#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(group = "osier.dev", version = "v1alpha1", kind = "Record", namespaced, status = "RecordStatus")]
 #[kube(derive = "PartialEq")]
+#[kube(printcolumn(name = "Kind", type_ = "string", json_path = ".spec.kind"))]
+#[kube(printcolumn(name = "Commit", type_ = "string", json_path = ".spec.commit"))]
+#[kube(printcolumn(name = "Result", type_ = "string", json_path = ".status.result"))]
+#[kube(printcolumn(name = "Reason", type_ = "string", json_path = ".status.reason"))]
+#[kube(printcolumn(name = "Author", type_ = "string", json_path = ".spec.author"))]
+#[kube(printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"))]
+#[kube(printcolumn(name = "By", type_ = "string", json_path = ".spec.by", priority = "1"))]
+#[kube(printcolumn(name = "Trigger", type_ = "string", json_path = ".spec.trigger", priority = "1"))]
+#[x_kube(validation = ("self == oldSelf", "what a Record says never changes"))]
 #[serde(rename_all = "camelCase")]
 pub struct RecordSpec {
     /// Name of the environment.
@@ -74,7 +83,8 @@ pub enum RecordKind {
 }
 
 /// The outcome; Pending while `result` is absent.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = ("!has(oldSelf.result) || self == oldSelf", "the outcome of a Record never changes"))]
 #[serde(rename_all = "camelCase")]
 pub struct RecordStatus {
     /// How it ended.

@@ -12,6 +12,12 @@ use crate::model::environment::Condition;
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(group = "osier.dev", version = "v1alpha1", kind = "Repository", status = "RepositoryStatus")]
 #[kube(derive = "PartialEq", shortname = "repo")]
+#[kube(printcolumn(name = "URL", type_ = "string", json_path = ".spec.url"))]
+#[kube(printcolumn(name = "Branch", type_ = "string", json_path = ".spec.protectedBranch"))]
+#[kube(printcolumn(name = "Home", type_ = "string", json_path = ".spec.home"))]
+#[kube(printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"))]
+#[kube(printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"))]
+#[kube(printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"))]
 #[serde(rename_all = "camelCase")]
 pub struct RepositorySpec {
     /// Where it is: a path or a URL.

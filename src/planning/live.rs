@@ -20,6 +20,8 @@ pub struct Live {
     pub resource_version: String,
     /// Its generation, for kinds that have one.
     pub generation: Option<i64>,
+    /// When it was created (RFC 3339, whole seconds, UTC).
+    pub created: String,
     /// True while it is being deleted.
     pub terminating: bool,
     /// How far it is ours.

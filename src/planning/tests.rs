@@ -117,6 +117,7 @@ fn desired(words: &[&str]) -> Desired {
 fn live(short: &str, words: &[&str]) -> Live {
     let mark = |word: bool| word.then(|| ENV.to_owned());
     let mut live = Live {
+        created: "2026-11-21T05:00:00Z".to_owned(),
         uid: format!("uid-{short}"),
         resource_version: "7".to_owned(),
         generation: None,

@@ -2,17 +2,35 @@
 
 use crate::model::environment::Allow;
 use crate::model::reason::Reason;
-use crate::planning::plan::{Consent, Plan};
+use crate::model::record::{Record, RecordResult};
+use crate::planning::live::LiveSet;
+use crate::planning::plan::{Consent, Plan, Step, Verb};
 use crate::reconcile::error::Error;
+use crate::reconcile::history;
 use crate::report::plan::consent as sentences;
+
+/// What consent may have been given in.
+pub struct Given<'a> {
+    /// `spec.allow` of the Environment.
+    pub allow: &'a [Allow],
+    /// The newest complete Record.
+    pub head: Option<&'a Record>,
+    /// Digest over the inputs of all desired objects.
+    pub inputs: &'a str,
+    /// What the cluster has.
+    pub live: &'a LiveSet,
+}
 
 /// Who allowed the plan; empty if it needs nobody.
 ///
 /// # Errors
 /// `Blocked` with `AdoptionHeld` or `MassDeletionHeld`: the plan waits whole.
-pub fn given(plan: &Plan, allow: &[Allow], environment: &str) -> Result<Vec<String>, Error> {
-    let by: Vec<String> =
-        allow.iter().filter(|allow| allow.digest == plan.digest).map(|allow| allow.by.clone()).collect();
+pub fn check(plan: &Plan, given: &Given<'_>, environment: &str) -> Result<Vec<String>, Error> {
+    let named = given.allow.iter().filter(|allow| allow.digest == plan.digest);
+    let mut by: Vec<String> = named.map(|allow| allow.by.clone()).collect();
+    if by.is_empty() {
+        by = begun(plan, given);
+    }
     if plan.consent.is_empty() || !by.is_empty() {
         return Ok(by);
     }
@@ -28,6 +46,18 @@ pub fn given(plan: &Plan, allow: &[Allow], environment: &str) -> Result<Vec<Stri
         ),
     };
     Err(Error::blocked(reason, format!("plan {} waits: {}", plan.digest, sentences(plan).join("; ")), hint))
+}
+
+/// Who allowed what the head began and did not finish: that covers the rest of the same desired set, for objects that were there then.
+fn begun(plan: &Plan, given: &Given<'_>) -> Vec<String> {
+    let unfinished = |head: &&Record| history::result(head).is_some_and(|result| result != RecordResult::Applied);
+    let Some(head) = given.head.filter(unfinished).filter(|head| head.spec.inputs == given.inputs) else {
+        return Vec::new();
+    };
+    let asks = plan.steps.iter().filter(|step| matches!(step.verb, Verb::Adopt | Verb::Delete | Verb::Recreate));
+    let older =
+        |step: &Step| given.live.objects.get(&step.object).is_some_and(|live| live.created < head.spec.started_at);
+    if asks.into_iter().all(older) { head.spec.allowed_by.clone() } else { Vec::new() }
 }
 
 #[cfg(test)]
@@ -49,18 +79,25 @@ mod tests {
         Allow { digest: digest.to_owned(), by: "ann".to_owned(), reason: "checked".to_owned() }
     }
 
+    fn given<'a>(allow: &'a [Allow], live: &'a LiveSet) -> Given<'a> {
+        Given { allow, head: None, inputs: "", live }
+    }
+
     #[test]
     fn consent_is_to_one_digest() {
-        let held = plan(vec![Consent::MassDeletion("deletes 9 of 10 objects".to_owned())]);
-        assert_eq!(given(&held, &[allow("d1")], "staging").ok(), Some(vec!["ann".to_owned()]));
-        let refused = given(&held, &[allow("d2")], "staging").map_err(|error| error.reason());
+        let (held, live) =
+            (plan(vec![Consent::MassDeletion("deletes 9 of 10 objects".to_owned())]), LiveSet::default());
+        assert_eq!(check(&held, &given(&[allow("d1")], &live), "staging").ok(), Some(vec!["ann".to_owned()]));
+        let refused = check(&held, &given(&[allow("d2")], &live), "staging").map_err(|error| error.reason());
         assert_eq!(refused, Err(Reason::MassDeletionHeld));
-        assert_eq!(given(&plan(Vec::new()), &[], "staging").ok(), Some(Vec::new()));
+        assert_eq!(check(&plan(Vec::new()), &given(&[], &live), "staging").ok(), Some(Vec::new()));
     }
 
     #[test]
     fn adoption_is_named_before_mass_deletion() {
         let both = plan(vec![Consent::MassDeletion(String::new()), Consent::Adoption(Vec::new())]);
-        assert_eq!(given(&both, &[], "staging").map_err(|error| error.reason()), Err(Reason::AdoptionHeld));
+        let live = LiveSet::default();
+        let refused = check(&both, &given(&[], &live), "staging").map_err(|error| error.reason());
+        assert_eq!(refused, Err(Reason::AdoptionHeld));
     }
 }

@@ -37,8 +37,9 @@ pub struct Composed {
 }
 
 /// The desired objects that a move to another revision touched, as they were before.
-#[derive(Default)]
 pub struct Before {
+    /// The commit that they were of.
+    pub commit: GitId,
     /// `None` for objects that were not there.
     touched: BTreeMap<ObjectId, Option<Desired>>,
 }
@@ -128,17 +129,19 @@ pub async fn advance(
             composition.replace(&layer, &file.path, Some((file.blob_id, outline)));
         }
     }
-    let before = Before { touched: composition.touched() };
+    let before = Before { commit: old, touched: composition.touched() };
     Ok((finish(Composed { commit, composition }, problems)?, before))
 }
 
 impl Before {
     /// Everything counts as touched: for a move between different layers.
-    pub fn all(old: &DesiredSet, new: &DesiredSet) -> Self {
+    pub fn all(old: &Composed, new: &Composed) -> Self {
+        let commit = old.commit;
+        let (old, new) = (old.composition.current(), new.composition.current());
         let added =
             new.objects.keys().filter(|object| !old.objects.contains_key(*object)).map(|object| (object.clone(), None));
         let known = old.objects.iter().map(|(object, desired)| (object.clone(), Some(desired.clone())));
-        Self { touched: known.chain(added).collect() }
+        Self { commit, touched: known.chain(added).collect() }
     }
 
     /// One object as it was before, given what is desired now.

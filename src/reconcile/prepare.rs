@@ -41,6 +41,8 @@ pub struct Prepared {
     pub issues: Vec<String>,
     /// The composed revision; taken when the pass is over.
     pub composed: Option<Composed>,
+    /// What the cluster has.
+    pub live: LiveSet,
     /// Opened objects, until their step is done.
     pub manifests: BTreeMap<ObjectId, Manifest>,
     /// What will be done.
@@ -128,6 +130,7 @@ pub async fn prepare(world: &mut World, ask: &Ask, start: Start) -> Result<Prepa
         info,
         issues,
         composed,
+        live,
         manifests,
         plan,
         begins_hold: begins,
@@ -174,7 +177,7 @@ async fn predecessor(
     let spec = record.spec;
     let scope = desire::scope(&world.repository, &subject.name, &config.namespace, &spec.layers, &spec.parameters);
     let then = desire::whole(&mut world.outlines, &source.at(commit), commit, scope).await.ok()?;
-    Some(Before::all(then.composition.current(), now.composition.current()))
+    Some(Before::all(&then, now))
 }
 
 /// Opens what the steps need and `prepare` did not have to open: workloads that restart, and what is repaired.
@@ -231,7 +234,7 @@ async fn desired(
         }
         known => {
             let composed = desire::whole(&mut world.outlines, &source(target.commit), target.commit, new).await?;
-            let before = known.map(|known| Before::all(known.composition.current(), composed.composition.current()));
+            let before = known.map(|known| Before::all(&known, &composed));
             Ok((composed, before))
         }
     }
@@ -330,8 +333,12 @@ async fn changes(
     manifests: &BTreeMap<ObjectId, Manifest>,
 ) -> Result<Changes, Error> {
     let predecessors = view.predecessors(wanted);
-    // a predecessor that no key opens any more is shown as if it were not there
-    let mut before = open::open(view.source, &world.keyring, view.class, &predecessors, wanted).await?.manifests;
+    let mut before = BTreeMap::new();
+    if let Some(commit) = view.before.map(|before| before.commit) {
+        // a predecessor that no key opens any more is shown as if it were not there
+        before =
+            open::open(&view.source.at(commit), &world.keyring, view.class, &predecessors, wanted).await?.manifests;
+    }
     for object in wanted.iter().filter(|object| view.foreign(object)) {
         if let Some(live) = world.cluster.get(object).await? {
             before.insert(object.clone(), adoption::manifest(object, live));

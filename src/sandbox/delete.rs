@@ -129,7 +129,8 @@ fn terminating(kind: &Kind, object: &Value, time: &str) -> Value {
         return object;
     }
     object["metadata"]["deletionGracePeriodSeconds"] = json!(0);
-    if let Some(generation) = object["metadata"]["generation"].as_i64() {
+    let counts = !kind.is("apiextensions.k8s.io", "CustomResourceDefinition");
+    if let Some(generation) = object["metadata"]["generation"].as_i64().filter(|_| counts) {
         object["metadata"]["generation"] = json!(generation + 1);
     }
     object

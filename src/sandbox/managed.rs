@@ -43,6 +43,8 @@ pub struct Writer<'a> {
     pub subresource: String,
     pub now: String,
     pub schema: Option<Schema<'a>>,
+    /// The object before anything was set.
+    pub zero: Value,
     /// Fields that this request cannot set and so never owns (`status` outside of `/status`, and the reverse).
     pub foreign: Vec<&'static str>,
 }
@@ -66,8 +68,7 @@ pub fn update(writer: &Writer, live: Option<&Value>, new: &Value) -> Value {
     if entries.is_empty() && live.is_some() {
         return Value::Null;
     }
-    let empty = json!({});
-    encode(record_update(writer, entries, live.unwrap_or(&empty), new))
+    encode(record_update(writer, entries, live.unwrap_or(&writer.zero), new))
 }
 
 /// An applied configuration, merged.
@@ -91,14 +92,15 @@ pub fn apply(writer: &Writer, live: Option<&Value>, config: &Value, force: bool)
     let bare = without_managed(&base);
     if entries.is_empty() && live.is_some() {
         let first = Writer { manager: "before-first-apply".to_owned(), ..writer.clone() };
-        entries = record_update(&first, entries, &json!({}), &bare);
+        entries = record_update(&first, entries, &writer.zero, &bare);
     }
     let position = entries.iter().position(|e| e.applied && is_writer(e, writer));
     let last = position.map(|at| entries.remove(at));
-    let set = owned(writer, &typed::field_set(writer.schema, config));
+    let configured = typed::field_set(writer.schema, config);
+    let set = owned(writer, &configured);
     let merged = typed::merge(writer.schema, Some(&bare), Some(config));
     let object = match &last {
-        Some(last) if !last.fields.is_empty() => prune(writer.schema, &merged, &entries, &set, &last.fields),
+        Some(last) if !last.fields.is_empty() => prune(writer.schema, &merged, &entries, &configured, &last.fields),
         _ => merged,
     };
     let comparison = typed::compare(writer.schema, &bare, &object);
@@ -157,6 +159,8 @@ fn yielded(entries: Vec<Entry>, changed: &FieldSet, removed: &FieldSet) -> Vec<E
 
 fn refuse_conflicts(entries: &[Entry], changed: &FieldSet, writer: &Writer) -> Result<(), Refusal> {
     let mut causes = Vec::new();
+    let mut entries: Vec<&Entry> = entries.iter().collect();
+    entries.sort_by(|a, b| a.manager.cmp(&b.manager));
     for entry in entries {
         let conflicts = entry.fields.intersection(changed);
         for path in conflicts.paths() {
@@ -253,10 +257,12 @@ fn written(entry: &Entry) -> Value {
         "manager": entry.manager,
         "operation": if entry.applied { APPLY } else { UPDATE },
         "apiVersion": entry.api_version,
-        "time": entry.time,
         "fieldsType": "FieldsV1",
         "fieldsV1": entry.fields.to_json(),
     });
+    if !entry.time.is_empty() {
+        value["time"] = json!(entry.time);
+    }
     if !entry.subresource.is_empty() {
         value["subresource"] = json!(entry.subresource);
     }

@@ -71,6 +71,12 @@ fn whole(bytes: Bytes, media_type: &'static str) -> Response<Body> {
 }
 
 pub fn refused(refusal: &Refusal) -> Response<Body> {
+    let is_page = refusal.code == StatusCode::NOT_FOUND && refusal.reason.is_empty();
+    if is_page {
+        let mut response = whole(Bytes::from(refusal.message.clone()), "text/plain; charset=utf-8");
+        *response.status_mut() = refusal.code;
+        return response;
+    }
     let mut response = json(refusal.code, &refusal.status(), &[]);
     if refusal.code == StatusCode::TOO_MANY_REQUESTS {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));

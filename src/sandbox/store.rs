@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::sandbox::events;
 use crate::sandbox::kinds::{self, Kind};
 use crate::sandbox::request::Place;
 
@@ -23,12 +24,8 @@ pub struct Key {
 
 impl Key {
     pub fn new(kind: &Kind, namespace: &str, name: &str) -> Key {
-        Key {
-            group: kind.group.clone(),
-            plural: kind.plural.clone(),
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-        }
+        let group = if kind.group == events::GROUP { String::new() } else { kind.group.clone() };
+        Key { group, plural: kind.plural.clone(), namespace: namespace.to_owned(), name: name.to_owned() }
     }
 }
 

@@ -9,13 +9,14 @@ use hyper::body::{Bytes, Frame};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::sandbox::events;
 use crate::sandbox::form;
 use crate::sandbox::kinds::Kind;
 use crate::sandbox::refusal::Refusal;
 use crate::sandbox::request::{Call, Form};
 use crate::sandbox::selector::Selector;
 use crate::sandbox::shared::{BoxError, Shared};
-use crate::sandbox::store::{Change, State};
+use crate::sandbox::store::{Change, Key, State};
 
 /// The server's own choice is half an hour to an hour.
 const LONGEST: Duration = Duration::from_secs(45 * 60);
@@ -48,10 +49,9 @@ impl Watch {
         shared: &Arc<Shared>,
         state: &State,
         kind: &Arc<Kind>,
-        place: (Option<&str>, Option<&str>),
+        namespace: Option<&str>,
         call: &Call,
     ) -> Result<Watch, Refusal> {
-        let (namespace, name) = place;
         let asked = call.query.number("resourceVersion")?.unwrap_or_default();
         let timeout = call.query.number("timeoutSeconds")?.map_or(LONGEST, Duration::from_secs);
         let opened = Instant::now();
@@ -60,7 +60,7 @@ impl Watch {
             changed: shared.subscribe(),
             kind: Arc::clone(kind),
             namespace: namespace.map(str::to_owned),
-            selector: Selector::read(kind, call, name)?,
+            selector: Selector::read(kind, call)?,
             form: call.form,
             bookmarks: call.query.flag("allowWatchBookmarks") && call.query.get("allowWatchBookmarks").is_some(),
             revision: if asked == 0 { state.revision() } else { asked },
@@ -93,8 +93,9 @@ impl Watch {
         let kind = Arc::clone(&self.kind);
         let namespace = self.namespace.clone();
         for (_, object) in state.list(&kind, namespace.as_deref()) {
-            if self.selector.matches(object) {
-                let event = self.event("ADDED", object);
+            let object = events::read(&kind, object);
+            if self.selector.matches(&object) {
+                let event = self.event("ADDED", &object);
                 self.waiting.push_back(event);
             }
         }
@@ -150,19 +151,22 @@ impl Watch {
     }
 
     fn event_of(&mut self, change: &Change) -> Option<Value> {
-        let here = change.key.group == self.kind.group
-            && change.key.plural == self.kind.plural
+        let root = Key::new(&self.kind, "", "");
+        let here = change.key.group == root.group
+            && change.key.plural == root.plural
             && self.namespace.as_ref().is_none_or(|namespace| *namespace == change.key.namespace);
         if !here {
             return None;
         }
-        let was = change.before.as_ref().filter(|object| self.selector.matches(object));
-        let is = change.after.as_ref().filter(|object| self.selector.matches(object));
-        match (was, is) {
-            (None, Some(object)) => Some(self.event("ADDED", object)),
-            (Some(_), Some(object)) => Some(self.event("MODIFIED", object)),
+        let seen = |object: &Option<Arc<Value>>| {
+            let object = object.as_ref().map(|object| events::read(&self.kind, object));
+            object.filter(|object| self.selector.matches(object))
+        };
+        match (seen(&change.before), seen(&change.after)) {
+            (None, Some(object)) => Some(self.event("ADDED", &object)),
+            (Some(_), Some(object)) => Some(self.event("MODIFIED", &object)),
             (Some(object), None) => {
-                let mut last = Value::clone(object);
+                let mut last = Value::clone(&object);
                 last["metadata"]["resourceVersion"] = json!(change.revision.to_string());
                 Some(self.event("DELETED", &last))
             }

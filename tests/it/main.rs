@@ -8,6 +8,7 @@
 mod commands;
 mod contract;
 mod harness;
+mod kubectl;
 mod sops;
 mod support;
 mod tidy;

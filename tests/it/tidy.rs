@@ -2,6 +2,7 @@
 
 mod commands;
 mod dependencies;
+mod generated;
 mod layers;
 mod papers;
 mod secrets;

@@ -62,7 +62,9 @@ pub enum Edit<'a> {
 impl Stage {
     /// Sets everything up; nobody serves the listener yet.
     pub async fn new(settings: &Settings) -> Result<(Self, TcpListener), Failure> {
-        let failed = |error: std::io::Error| Failure::general(error, "the demo needs a port on loopback and a temporary directory");
+        let failed = |error: std::io::Error| {
+            Failure::general(error, "the demo needs a port on loopback and a temporary directory")
+        };
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let temporary = PathBuf::from(settings.process.get("TMPDIR").unwrap_or("/tmp"));
@@ -74,7 +76,7 @@ impl Stage {
         for (path, content) in files::SHOP {
             stage.write(path, content)?;
         }
-        author::init(&stage.clone(), "main")?;
+        author::init(&stage.shop(), "main")?;
         stage.install().await?;
         Ok((stage, listener))
     }
@@ -85,7 +87,7 @@ impl Stage {
     }
 
     /// The developer's clone, which is the remote as well.
-    pub fn clone(&self) -> PathBuf {
+    pub fn shop(&self) -> PathBuf {
         self.directory.join("shop")
     }
 
@@ -117,7 +119,7 @@ impl Stage {
         }
         let email = format!("{}@example.com", name.to_lowercase());
         let by = Author { name, email: &email, time: Timestamp::now().as_second() };
-        let commit = author::commit_all(&self.clone(), by, message)?;
+        let commit = author::commit_all(&self.shop(), by, message)?;
         anstream::println!("{BOLD}$ git commit -am '{message}'{RESET}   {FAINT}by {name}: {}{RESET}", commit.short());
         Ok(commit)
     }
@@ -128,11 +130,12 @@ impl Stage {
         let mut command = Command::new(&self.program);
         let path = self.kubeconfig();
         // nothing of this person's own surroundings: no keys, no cache, no cluster
-        command.args(arguments(line)).current_dir(self.clone()).env_clear();
+        command.args(arguments(line)).current_dir(self.shop()).env_clear();
         command.env("HOME", self.directory.join("home")).env("KUBECONFIG", path).env("CLICOLOR_FORCE", "1");
         let failed = |error: String| Failure::general(error, HINT);
         self.sandbox.forget_requests();
-        let output = tokio::task::spawn_blocking(move || command.output()).await.map_err(|error| failed(error.to_string()))?;
+        let output =
+            tokio::task::spawn_blocking(move || command.output()).await.map_err(|error| failed(error.to_string()))?;
         let output = output.map_err(|error| failed(error.to_string()))?;
         let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         print(&text, show);
@@ -152,8 +155,10 @@ impl Stage {
     /// Sends what a person's own program sends.
     pub async fn send(&self, method: &str, path: &str, content_type: &str, body: &Value) -> Result<(), Failure> {
         let defect = |why: String| Failure::general(format!("{method} {path}: {why}"), HINT);
-        let request = http::Request::builder().method(method).uri(path).header(http::header::CONTENT_TYPE, content_type);
-        let request = request.body(Full::new(Bytes::from(body.to_string()))).map_err(|error| defect(error.to_string()))?;
+        let request =
+            http::Request::builder().method(method).uri(path).header(http::header::CONTENT_TYPE, content_type);
+        let request =
+            request.body(Full::new(Bytes::from(body.to_string()))).map_err(|error| defect(error.to_string()))?;
         let response = self.sandbox.handle(request).await;
         if response.status().is_success() {
             return Ok(());
@@ -171,11 +176,13 @@ impl Stage {
     /// What the platform team does once: custom resources, namespaces, the grant.
     async fn install(&self) -> Result<(), Failure> {
         for crd in crds::crds() {
-            self.send("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", "application/json", &json!(crd)).await?;
+            self.send("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", "application/json", &crd)
+                .await?;
         }
         for name in [HOME, "shop-staging", "shop-production"] {
             let labels = json!({wire::REPOSITORY: "shop"});
-            let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
+            let namespace =
+                json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
             self.send("POST", "/api/v1/namespaces", "application/json", &namespace).await?;
         }
         let repository = self.repository();
@@ -188,7 +195,7 @@ impl Stage {
             "kind": "Repository",
             "metadata": {"name": "shop"},
             "spec": {
-                "url": self.clone(),
+                "url": self.shop(),
                 "home": HOME,
                 "namespaces": ["shop-staging", "shop-production"],
                 "keys": [
@@ -200,14 +207,15 @@ impl Stage {
     }
 
     fn write(&self, path: &str, content: &str) -> Result<(), Failure> {
-        let path = self.clone().join(path);
+        let path = self.shop().join(path);
         let directory = path.parent().unwrap_or(Path::new("/"));
         let written = fs::create_dir_all(directory).and_then(|()| fs::write(&path, content));
-        written.map_err(|error| Failure::general(error, "the demo needs room for a few files in the temporary directory"))
+        written
+            .map_err(|error| Failure::general(error, "the demo needs room for a few files in the temporary directory"))
     }
 
     fn replace(&self, path: &str, old: &str, new: &str) -> Result<(), Failure> {
-        let text = fs::read_to_string(self.clone().join(path)).map_err(|error| Failure::general(error, HINT))?;
+        let text = fs::read_to_string(self.shop().join(path)).map_err(|error| Failure::general(error, HINT))?;
         self.check(text.matches(old).count() == 1, &format!("`{old}` is in {path} once"))?;
         anstream::println!("  {path}: {} → {}", old.trim(), new.trim());
         self.write(path, &text.replace(old, new))
@@ -226,7 +234,8 @@ impl Said {
     /// The writes to an environment's namespace, such as `patch configmaps/shop`.
     pub fn writes(&self, namespace: &str) -> Vec<String> {
         let writes = self.requests.iter().filter(|line| line.is_mutating() && line.namespace == namespace);
-        let mut writes: Vec<String> = writes.map(|line| format!("{} {}/{}", line.verb, line.resource, line.name)).collect();
+        let mut writes: Vec<String> =
+            writes.map(|line| format!("{} {}/{}", line.verb, line.resource, line.name)).collect();
         writes.sort();
         writes
     }
@@ -269,6 +278,9 @@ mod tests {
 
     #[test]
     fn quotes_keep_words_together() {
-        assert_eq!(arguments("rollback staging --to '#2' --reason 'too loud'"), ["rollback", "staging", "--to", "#2", "--reason", "too loud"]);
+        assert_eq!(
+            arguments("rollback staging --to '#2' --reason 'too loud'"),
+            ["rollback", "staging", "--to", "#2", "--reason", "too loud"]
+        );
     }
 }

@@ -63,7 +63,7 @@ impl Cluster {
         }});
         let call = merge_patch(&self.path(task).await?, now, body).sensitive(task.sensitive());
         let claimed = match self.call(&call).await {
-            Ok(answer) => answer.body,
+            Ok(answer) => answer,
             Err(failure) if failure.is_conflict() && failure.repeated => self.now_same(task, &now.uid).await?.0,
             Err(failure) => return Err(failure.into()),
         };

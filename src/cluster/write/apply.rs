@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::cluster::call::Call;
 use crate::cluster::Cluster;
+use crate::cluster::call::Call;
 use crate::cluster::fields::as_applied;
 use crate::cluster::ignore::FieldPath;
 use crate::cluster::metadata;
@@ -31,12 +31,13 @@ impl Cluster {
         let mut churn = 0;
         let mut repeated = false;
         loop {
-            let sent = Sent::new(&mut wire, task, seen.before.own_fields.clone(), seen.before.other_fields_after.clone());
+            let sent =
+                Sent::new(&mut wire, task, seen.before.own_fields.clone(), seen.before.other_fields_after.clone());
             wire["metadata"]["uid"] = json!(seen.uid);
             wire["metadata"]["resourceVersion"] = json!(seen.resource_version);
             let call = Call::apply(format!("{path}{WRITE}&force=true"), &wire).sensitive(task.sensitive());
             let failure = match self.call(&call).await {
-                Ok(answer) => return self.settle(task, &answer.body, &sent).await,
+                Ok(answer) => return self.settle(task, &answer, &sent).await,
                 Err(failure) => failure,
             };
             repeated |= failure.repeated;
@@ -77,7 +78,7 @@ impl Cluster {
         let body = json!({"metadata": {"managedFields": entries}});
         let call = merge_patch(&self.path(task).await?, &now, body).sensitive(task.sensitive());
         let answer = self.call(&call).await?;
-        let (_, after) = metadata::read(&answer.body, &task.object().kind, &task.context.environment_id)
+        let (_, after) = metadata::read(&answer, &task.object().kind, &task.context.environment_id)
             .map_err(|_| Stop::conflict("the API server's answer is not the object"))?;
         Ok(after)
     }

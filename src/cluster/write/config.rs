@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::cluster::call::Call;
 use crate::cluster::Cluster;
+use crate::cluster::call::Call;
 use crate::cluster::fields;
 use crate::cluster::wire_object::annotations;
 use crate::cluster::write::settle::Sent;
@@ -60,7 +60,8 @@ impl Cluster {
         operations.extend_from_slice(further);
         operations.extend(metadata_operations(&wire, live));
         let values = wire.as_object_mut().map(std::mem::take).unwrap_or_default();
-        let values = values.into_iter().filter(|(name, _)| !["apiVersion", "kind", "metadata", "type"].contains(&name.as_str()));
+        let values =
+            values.into_iter().filter(|(name, _)| !["apiVersion", "kind", "metadata", "type"].contains(&name.as_str()));
         operations.extend(values.map(|(name, value)| json!({"op": "add", "path": format!("/{name}"), "value": value})));
         let path = format!("{}{WRITE}", self.path(task).await?);
         Ok((Call::json_patch(path, &Value::Array(operations)).sensitive(task.sensitive()), sent))
@@ -94,9 +95,15 @@ impl Cluster {
     }
 
     /// Sends a write that no status churn can disturb. 409 after a lost answer is asked about: it may have been our own.
-    pub(super) async fn send_config(&self, task: &Task<'_>, live: &Live, call: &Call, sent: &Sent) -> Result<String, Stop> {
+    pub(super) async fn send_config(
+        &self,
+        task: &Task<'_>,
+        live: &Live,
+        call: &Call,
+        sent: &Sent,
+    ) -> Result<String, Stop> {
         let failure = match self.call(call).await {
-            Ok(answer) => return self.settle(task, &answer.body, sent).await,
+            Ok(answer) => return self.settle(task, &answer, sent).await,
             Err(failure) => failure,
         };
         if failure.is_conflict() && failure.repeated {
@@ -146,6 +153,7 @@ mod tests {
     #[test]
     fn labels_that_left_git_go_and_foreign_ones_stay() {
         let live = Live {
+            created: String::new(),
             uid: "u".to_owned(),
             resource_version: "1".to_owned(),
             generation: None,

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::cluster::call::{Answer, Call};
 use crate::cluster::Cluster;
+use crate::cluster::call::Call;
 use crate::cluster::fields::{self, Leaves};
 use crate::cluster::wire_object::set_fields;
 use crate::cluster::write::settle::Sent;
@@ -48,7 +48,7 @@ impl Cluster {
         let call = Call::post(format!("{}{WRITE}", self.collection(task).await?), &wire).sensitive(task.sensitive());
         drop(wire);
         let failure = match self.call(&call).await {
-            Ok(Answer { body, .. }) => return Ok(Posted::Created(self.settle(task, &body, &sent).await?)),
+            Ok(answer) => return Ok(Posted::Created(self.settle(task, &answer, &sent).await?)),
             Err(failure) => failure,
         };
         match failure.code() {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::cluster::call::Call;
 use crate::cluster::Cluster;
+use crate::cluster::call::Call;
 use crate::cluster::write::create::Posted;
 use crate::cluster::write::task::{Stop, Task};
 

@@ -30,7 +30,8 @@ impl Cluster {
         };
         let owners = Owners::read(answer);
         let lacking = !fields::leaves(&sent.whole).is_subset(&owners.own);
-        let hidden = owners.others.values().any(|other| other.leaves.iter().any(|leaf| leaf.starts_with("f:stringData")));
+        let hidden =
+            owners.others.values().any(|other| other.leaves.iter().any(|leaf| leaf.starts_with("f:stringData")));
         let stamp = fields::stamp(&live.before.own_fields, &live.before.other_fields);
         if !lacking && !hidden && stamp == sent.stamp {
             return Ok(live.resource_version);
@@ -45,7 +46,7 @@ impl Cluster {
         };
         let call = merge_patch(&self.path(task).await?, &live, body).sensitive(task.sensitive());
         match self.call(&call).await {
-            Ok(answer) => Ok(answer.body["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned()),
+            Ok(answer) => Ok(answer["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned()),
             Err(failure) => {
                 tracing::debug!(object = task.object().short(), %failure, "the fields stamp stays as it is until the next pass");
                 Ok(live.resource_version)

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::cluster::call::{Call, Failure};
 use crate::cluster::Cluster;
+use crate::cluster::call::{Call, Failure};
 use crate::cluster::error::Error;
 use crate::cluster::ignore::{self, FieldPath};
 use crate::cluster::metadata;
@@ -157,7 +157,6 @@ impl Cluster {
         if churn { Ok(now) } else { Err(Stop::conflict("somebody changed it in the meantime")) }
     }
 }
-
 
 /// A merge patch of one version of one object.
 pub(super) fn merge_patch(path: &str, live: &Live, mut body: Value) -> Call {

@@ -1,11 +1,12 @@
 //! One object from the entries that make it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::desired::compose::{Composition, EntryId, File, FileId, Scope};
 use crate::desired::kinds;
 use crate::desired::names;
 use crate::desired::outline::{Entry, Reference};
+use crate::desired::references;
 use crate::desired::set::{Desired, Parameters, Source};
 use crate::desired::unit;
 use crate::desired::variables;
@@ -51,12 +52,12 @@ impl Composition {
             annotations.extend(part.entry.annotations.clone());
         }
         annotations.retain(|_, value| !value.is_empty());
-        let references = parts.iter().flat_map(|part| &part.entry.references);
+        let references = references_of(parts);
         Some(Desired {
             api_version: top.entry.api_version.clone(),
             sources: parts.iter().map(|part| self.source(part)).collect(),
             inputs: wire::inputs(parts.iter().map(|part| part.entry.content_id.as_str()), &parameters),
-            references: references.map(|reference| filled(reference, &parameters)).collect(),
+            references: references.into_iter().map(|reference| filled(reference, &parameters)).collect(),
             parameters,
             annotations,
         })
@@ -94,8 +95,20 @@ impl Part<'_> {
     }
 }
 
-fn filled(reference: &Reference, parameters: &Parameters) -> Reference {
-    Reference { name: variables::fill(&reference.name, parameters).into_owned(), ..reference.clone() }
+/// What the merged object refers to.
+fn references_of(parts: &[Part<'_>]) -> BTreeSet<Reference> {
+    match parts {
+        [only] => only.entry.references.clone(),
+        [first, ..] => {
+            let layers = parts.iter().filter_map(|part| part.entry.referring.as_deref());
+            references::of_layers(&first.entry.kind, layers)
+        }
+        [] => BTreeSet::new(),
+    }
+}
+
+fn filled(reference: Reference, parameters: &Parameters) -> Reference {
+    Reference { name: variables::fill(&reference.name, parameters).into_owned(), ..reference }
 }
 
 /// What counts: nothing below a replacement, nothing up to a deletion.

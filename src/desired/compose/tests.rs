@@ -258,3 +258,49 @@ fn mending_a_file_mends_the_environment() {
     composition.replace("base", "base/a.yaml", None);
     assert_eq!(composition.desired().unwrap().objects.len(), 1);
 }
+
+#[test]
+fn references_are_those_of_the_merged_object() {
+    let base = "
+//- base/app.yaml
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: app}
+spec:
+  replicas: 1
+  template:
+    spec:
+      containers:
+      - name: app
+        image: app:1
+        envFrom: [{configMapRef: {name: low}}]
+        env:
+        - {name: A, value: hidden, valueFrom: {secretKeyRef: {name: low-a, key: a}}}
+        - {name: B, valueFrom: {secretKeyRef: {name: low-b, key: b}}}
+      - {name: gone, envFrom: [{configMapRef: {name: low-gone}}]}
+      volumes: [{name: v, configMap: {name: low-v}}]
+//- top/app.yaml
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: app}
+spec:
+  template:
+    spec:
+      containers:
+      - name: app
+        envFrom: [{configMapRef: {name: 'top-${osier.slug}'}}]
+        env:
+        - {name: A, valueFrom: {secretKeyRef: {name: top-a}}}
+      - {name: gone, $patch: delete}
+      volumes: [{name: v, configMap: null}]
+";
+    let fixture = Fixture::new(base);
+    assert!(!format!("{:?}", fixture.outline("base/app.yaml")).contains("hidden"));
+    let desired = fixture.desired("staging").unwrap().objects.into_values().next().unwrap();
+    let shown: Vec<String> = desired
+        .references
+        .iter()
+        .map(|reference| format!("{}/{} {:?}", reference.kind.kind, reference.name, reference.key))
+        .collect();
+    assert_eq!(shown, ["ConfigMap/top-main None", "Secret/low-b Some(\"b\")", "Secret/top-a Some(\"a\")"]);
+}

@@ -46,6 +46,7 @@ pub fn read(shape: &Shape<'_>) -> (Option<Entry>, Vec<YamlError>) {
         leaves,
         variables: variables_of(shape.node, &mut problems),
         references: references::of(&kind, &value),
+        referring: references::fields(&kind, &value),
         annotations: annotations(&value),
         replaces: directive(map) == Some("replace"),
         deletes: directive(map) == Some("delete"),

@@ -55,7 +55,12 @@ const HOMES: &[(&str, &[&str], &str)] = &[
     ("serde_saphyr", &["src/desired/yaml"], "one reading of YAML"),
     ("granit_parser", &["src/desired/yaml"], "one reading of YAML"),
     ("age", &["src/keys", "src/sealing"], "identities stay in one module"),
-    ("std::env", &["src/settings.rs"], "settings are resolved once"),
+    ("std::env::var", &["src/settings.rs"], "settings are resolved once"),
+    ("std::env::var_os", &["src/settings.rs"], "settings are resolved once"),
+    ("std::env::vars", &["src/settings.rs"], "settings are resolved once"),
+    ("std::env::vars_os", &["src/settings.rs"], "settings are resolved once"),
+    ("std::env::temp_dir", &["src/settings.rs"], "settings are resolved once"),
+    ("std::env::current_dir", &["src/settings.rs"], "settings are resolved once"),
     ("clap_mangen", &["src/cli/generate.rs"], "generated papers come from one command"),
     ("clap_complete", &["src/cli/generate.rs"], "generated papers come from one command"),
 ];

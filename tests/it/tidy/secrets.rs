@@ -8,6 +8,7 @@ use super::{Breach, none};
 /// Every file that opens `Cleartext`, how often, and why it must. A new line here needs a reviewer who asks where the bytes go.
 const EXPOSE: &[(&str, usize, &str)] = &[
     ("src/cli/init.rs", 1, "the throw-away identity goes into its file"),
+    ("src/cluster/wire_object.rs", 3, "values go into the body of the request that writes the object"),
     ("src/desired/render/check.rs", 2, "sizes and forms that the API server would refuse; the bytes go nowhere"),
     ("src/desired/render/values.rs", 1, "a decrypted string becomes a value of the manifest, again as Cleartext"),
     ("src/desired/sops.rs", 1, "the length of a data key"),
@@ -15,6 +16,9 @@ const EXPOSE: &[(&str, usize, &str)] = &[
     ("src/desired/sops/open.rs", 2, "opened leaves go into the hash of the MAC, which is compared"),
     ("src/desired/value.rs", 1, "a leaf becomes JSON for the request that writes it"),
     ("src/desired/variables.rs", 1, "variables are looked for in opened strings"),
+    ("src/planning/diff/compare.rs", 3, "two values are compared; only a word comes out"),
+    ("src/planning/diff/show.rs", 1, "values of ConfigMaps that are cleartext in git are shown"),
+    ("src/planning/fingerprint.rs", 2, "values and the type of a Secret go into the keyed digest"),
     ("src/model/wire.rs", 1, "the key of fingerprints and seals goes into HMAC"),
 ];
 

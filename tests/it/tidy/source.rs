@@ -80,7 +80,20 @@ pub fn all() -> Vec<Source> {
 
 fn rust(directory: &str) -> Vec<Source> {
     let paths = files(directory).into_iter().filter(|path| path.ends_with(".rs"));
-    paths.map(|path| Source::parse(&path, &read(&path))).collect()
+    let mut all: Vec<Source> = paths.map(|path| Source::parse(&path, &read(&path))).collect();
+    let only_tests: Vec<String> = all.iter().flat_map(test_modules).collect();
+    for source in all.iter_mut().filter(|source| only_tests.contains(&source.path)) {
+        source.lines.iter_mut().for_each(|line| line.tests = true);
+    }
+    all
+}
+
+/// Files of the modules that a file declares for tests only, such as fixtures.
+fn test_modules(source: &Source) -> Vec<String> {
+    let directory = source.path.trim_end_matches(".rs");
+    let pairs = source.lines.windows(2).filter(|pair| pair[0].code.trim() == "#[cfg(test)]");
+    let names = pairs.filter_map(|pair| pair[1].code.trim().split("mod ").nth(1)?.strip_suffix(';'));
+    names.map(|name| format!("{directory}/{name}.rs")).collect()
 }
 
 /// `crate::{a, b::{c, d}}` becomes `crate::a`, `crate::b::c`, `crate::b::d`.

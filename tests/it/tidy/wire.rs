@@ -45,6 +45,7 @@ fn constants_never_change() {
         API_VERSION = osier.dev/v1alpha1
         MANAGER = osier
         ENVIRONMENT = osier.dev/environment
+        ENVIRONMENT_NAME = osier.dev/environment-name
         INPUTS = osier.dev/inputs
         FINGERPRINT = osier.dev/fingerprint
         FIELDS = osier.dev/fields

@@ -1,0 +1,125 @@
+//! Runs a script: each command as it stands, its output beside the one that the script has.
+
+use std::path::Path;
+use std::process::Output;
+use std::sync::LazyLock;
+
+use osier::sandbox::faults::{Action, Fault, Match};
+use regex::Regex;
+
+use crate::scenarios::script::{self, Command, Item};
+use crate::scenarios::show;
+use crate::scenarios::world::World;
+use crate::support::server::Server;
+
+static LOG: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z\s+(TRACE|DEBUG|INFO|WARN|ERROR)\s").unwrap()
+});
+
+/// Runs it to its end; gives the bytes that were searched for secrets.
+///
+/// # Errors
+/// The first commands whose output differs, if `UPDATE_EXPECT` is not set.
+pub async fn script(server: Server, path: &Path, items: Vec<Item>) -> Result<u64, String> {
+    let name = server.name();
+    let mut world = World::new(server).await;
+    let mut done = Vec::new();
+    for item in &items {
+        match item {
+            Item::Prose(_) => done.push(item.clone()),
+            Item::File(file) => {
+                world.write(file);
+                done.push(item.clone());
+            }
+            Item::Command(command) => {
+                let output = command_output(&mut world, &command.line).await;
+                done.push(Item::Command(Command { output, ..command.clone() }));
+            }
+        }
+    }
+    world.scan().await;
+    if done == items {
+        return Ok(world.canary.scanned);
+    }
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        std::fs::write(path, script::text(&done)).unwrap();
+        return Ok(world.canary.scanned);
+    }
+    Err(differences(name, path, &items, &done))
+}
+
+async fn command_output(world: &mut World, line: &str) -> String {
+    let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+    match word {
+        "push" => {
+            world.push(rest).await;
+            String::new()
+        }
+        "show" => {
+            let text = show::show(world, rest).await;
+            lines("|", &world.names.shown(&text, false))
+        }
+        "fault" => {
+            fault(world, rest);
+            String::new()
+        }
+        _ => program(world, line).await,
+    }
+}
+
+async fn program(world: &mut World, line: &str) -> String {
+    let line = world.names.real(line);
+    let Output { status, stdout, stderr } = world.run(&line).await;
+    world.canary.scan(&format!("stdout of `{line}`"), &stdout);
+    world.canary.scan(&format!("stderr of `{line}`"), &stderr);
+    let ages = ["osier history", "osier get", "osier why"].iter().any(|command| line.starts_with(command));
+    let stdout = world.names.shown(&String::from_utf8_lossy(&stdout), ages);
+    let stderr = world.names.shown(&without_logs(&String::from_utf8_lossy(&stderr)), ages);
+    let code = match status.code() {
+        Some(0) => String::new(),
+        Some(code) => format!("= {code}\n"),
+        None => "= killed\n".to_owned(),
+    };
+    format!("{}{}{code}", lines("|", &stdout), lines("!", &stderr))
+}
+
+/// `VERB RESOURCE CODE` answers every such call with the code, `VERB RESOURCE break` breaks the connection; `none` ends it.
+fn fault(world: &World, text: &str) {
+    let Server::Sandbox(sandbox) = &world.server else { panic!("only the sandbox has faults: mark the script `# sandbox only: …`") };
+    let words: Vec<&str> = text.split(' ').collect();
+    let faults = match words.as_slice() {
+        ["none"] => Vec::new(),
+        [verb, resource, what] => {
+            let verb = ["get", "list", "create", "update", "patch", "delete"].into_iter().find(|known| known == verb);
+            let on = Match::Call { verb: verb.expect("a verb of the API"), resource: (*resource).to_owned(), name: None };
+            let action = match *what {
+                "break" => Action::Break,
+                code => Action::Refuse(code.parse().expect("a status code")),
+            };
+            vec![Fault { on, action }]
+        }
+        _ => panic!("a fault is `VERB RESOURCE CODE`: {text}"),
+    };
+    sandbox.sandbox.set_faults(faults);
+}
+
+fn lines(mark: &str, text: &str) -> String {
+    text.lines().map(|line| format!("{}\n", format!("{mark} {line}").trim_end())).collect()
+}
+
+fn without_logs(text: &str) -> String {
+    text.lines().filter(|line| !LOG.is_match(line)).map(|line| format!("{line}\n")).collect()
+}
+
+fn differences(server: &str, path: &Path, expected: &[Item], actual: &[Item]) -> String {
+    let differing = expected.iter().zip(actual).filter(|(expected, actual)| expected != actual);
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let text = differing.take(3).filter_map(|pair| match pair {
+        (Item::Command(expected), Item::Command(actual)) => Some(format!(
+            "{name}:{}, server: {server}\n$ {}\n--- expected\n{}--- actual\n{}",
+            expected.number, expected.line, expected.output, actual.output
+        )),
+        _ => None,
+    });
+    text.collect::<Vec<_>>().join("\n")
+}
