@@ -3,6 +3,7 @@
 mod apply;
 mod opening;
 mod plan;
+mod suite;
 
 use crate::table::Row;
 
@@ -23,8 +24,10 @@ pub const SECTIONS: [(&str, Cases); 1] = [("pipeline", pipeline)];
 
 fn pipeline(size: Size) -> Vec<String> {
     let cases: &[&str] = match size {
-        Size::Small => &["apply 40", "plan 40 2", "opening 5"],
-        Size::Full => &["apply 100", "apply 1000", "apply 10000", "plan 100000 20", "plan 100000 1", "opening 5000"],
+        Size::Small => &["apply 40", "plan 40 2", "opening 5", "suite"],
+        Size::Full => {
+            &["apply 100", "apply 1000", "apply 10000", "plan 100000 20", "plan 100000 1", "opening 5000", "suite"]
+        }
     };
     cases.iter().map(|case| (*case).to_owned()).collect()
 }
@@ -41,6 +44,7 @@ pub fn run(case: &str, size: Size) -> Vec<Row> {
         ["apply", objects] => runtime.block_on(apply::rows(number(objects), size)),
         ["plan", files, directories] => runtime.block_on(plan::rows(number(files), number(directories))),
         ["opening", files] => opening::rows(number(files), size),
+        ["suite"] => suite::rows(),
         _ => panic!("there is no case `{case}`"),
     }
 }

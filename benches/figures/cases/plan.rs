@@ -177,6 +177,7 @@ fn applied(desired: &Desired) -> Live {
     Live {
         uid: "1c2d3e4f-0000-0000-0000-000000000000".to_owned(),
         resource_version: "1".to_owned(),
+        created: "2026-01-01T00:00:00Z".to_owned(),
         generation: None,
         terminating: false,
         ownership: Ownership { label: id.clone(), annotation: id, entry: true },

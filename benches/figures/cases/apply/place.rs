@@ -6,13 +6,9 @@ use std::path::PathBuf;
 
 use http::Method;
 use jiff::Timestamp;
-use kube::CustomResourceExt;
-use osier::cluster::Cluster;
+use osier::cluster::{Cluster, admission, crds};
 use osier::git::mirror::Mirror;
 use osier::keys::{self, Keyring};
-use osier::model::environment::Environment;
-use osier::model::record::Record;
-use osier::model::repository::Repository as Grant;
 use osier::reconcile::desire::Outlines;
 use osier::reconcile::world::World;
 use serde_json::{Value, json};
@@ -110,9 +106,14 @@ impl Place {
                     .await;
             assert_eq!(answer.status, 201, "{path}: {:?}", answer.body);
         };
-        for definition in [Grant::crd(), Environment::crd(), Record::crd()] {
-            let body = serde_json::to_value(definition).expect("a definition is JSON");
-            post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", body).await;
+        for definition in crds::crds() {
+            post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition).await;
+        }
+        // the sandbox evaluates no policies
+        for policy in admission::admission().into_iter().filter(|_| self.server.is_real()) {
+            let kind = policy["kind"].as_str().unwrap_or_default().to_lowercase();
+            let plural = kind.strip_suffix('y').map_or(format!("{kind}s"), |stem| format!("{stem}ies"));
+            post(&format!("/apis/admissionregistration.k8s.io/v1/{plural}"), policy).await;
         }
         for plural in ["repositories", "environments", "records"] {
             served(&client, plural).await;
