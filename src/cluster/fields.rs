@@ -57,6 +57,7 @@ impl Owners {
                 other.leaves.extend(found);
             }
         }
+        owners.own = without_maps(&owners.own);
         owners
     }
 
@@ -100,7 +101,7 @@ pub fn stamp(own: &str, others: &str) -> String {
     format!("{own}.{others}")
 }
 
-/// The digest of nothing: the second half for an object that nobody else owns anything of.
+/// The digest of a set of leaves.
 pub fn digest(leaves: &Leaves) -> String {
     b32(13, leaves)
 }
@@ -123,6 +124,15 @@ fn collect(fields: &Value, path: &str, found: &mut Leaves) {
     if is_leaf && !path.is_empty() {
         found.insert(path.to_owned());
     }
+}
+
+/// Without the maps that have a leaf below them: an entry whose last leaf of a map was taken over by another entry of ours keeps the map
+/// as if that were a leaf.
+fn without_maps(leaves: &Leaves) -> Leaves {
+    // a line feed sorts before everything that names have, so that what is below a map comes right after it
+    let next = leaves.iter().skip(1).map(Some).chain([None]);
+    let is_map = |leaf: &str, next: Option<&String>| next.is_some_and(|next| is_below(next, leaf));
+    leaves.iter().zip(next).filter(|(leaf, next)| !is_map(leaf, *next)).map(|(leaf, _)| leaf.clone()).collect()
 }
 
 /// FieldsV1 of a ConfigMap or Secret as osier writes it: exactly what the API server notes for its POST.
@@ -323,5 +333,12 @@ mod tests {
         let managers: Vec<_> = entries.iter().map(|entry| entry["manager"].as_str().unwrap()).collect();
         assert_eq!(managers, ["y", "osier"]);
         assert_eq!(entries[0]["fieldsV1"], json!({"f:immutable": {}}));
+    }
+
+    #[test]
+    fn a_map_that_one_entry_owns_empty_and_another_filled_is_filled() {
+        let of = |leaves: &[&str]| without_maps(&leaves.iter().map(|leaf| (*leaf).to_owned()).collect());
+        assert_eq!(of(&["f:a\nf:b", "f:a"]), of(&["f:a\nf:b"]));
+        assert_ne!(of(&["f:a\nf:b", "f:ab"]), of(&["f:a\nf:b"]));
     }
 }

@@ -90,7 +90,8 @@ pub struct Start {
 /// The remote is not to be trusted, or `osier.yaml` has problems or lacks the environment.
 pub async fn begin(world: &mut World, ask: &Ask) -> Result<Start, Error> {
     let subject = subject::read(world, &ask.environment).await?;
-    let tip = target::accept(world, &subject).await?;
+    let held = ask.hold.is_some() || world.memory[&subject.name].environment.spec.hold.is_some();
+    let tip = target::accept(world, &subject, held).await?;
     let today = target::config(&Source::Mirror(world.mirror.clone(), tip)).await?;
     let config = target::entry(&today, &subject.name)?.clone();
     Ok(Start { subject, tip, config, issues: today.issues })

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::{Response, StatusCode};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::sandbox::discovery::{self, Answer};
 use crate::sandbox::kinds::Kind;
@@ -102,7 +102,9 @@ fn change(operation: &mut Operation) -> Result<Written, Refusal> {
     let subresource = operation.place.subresource.as_deref();
     match (operation.call.verb(), subresource) {
         ("create", None) if operation.kind.is_review() => {
-            let body = write::read_body(operation)?;
+            // kubectl asks in protobuf; the answer does not depend on the question.
+            let is_protobuf = operation.call.content_type == write::PROTOBUF;
+            let body = if is_protobuf { Value::Object(Map::new()) } else { write::read_body(operation)? };
             let object = Arc::new(review::answer(&operation.kind, &body));
             Ok(Written { code: StatusCode::CREATED, object, warnings: Vec::new() })
         }

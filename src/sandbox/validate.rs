@@ -22,7 +22,7 @@ pub fn object(kind: &Kind, new: &Value) -> Vec<Cause> {
         ("", "Secret") => config::secret(new, &mut causes),
         ("", "Service") => config::service(&new["spec"], &mut causes),
         ("apps", _) => workload::workload(kind, &new["spec"], &mut causes),
-        ("", "Pod") => workload::pod_spec(&new["spec"], &Value::Null, "spec", &mut causes),
+        ("", "Pod") => workload::pod_spec(&new["spec"], "spec", &mut causes),
         ("batch", "Job") => workload::job(&new["spec"], "spec", &mut causes),
         ("batch", "CronJob") => workload::cron_job(&new["spec"], &mut causes),
         ("autoscaling", _) => workload::autoscaler(&new["spec"], &mut causes),

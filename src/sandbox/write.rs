@@ -14,7 +14,8 @@ use crate::sandbox::request::{Call, Place};
 use crate::sandbox::store::{Key, State};
 use crate::sandbox::{defaults, delete, events, lifecycle, patch, prepare, quota, validate};
 
-const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+/// The media type that the sandbox does not read.
+pub const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
 /// A request for objects of one kind, with what it works on.
 pub struct Operation<'a> {
@@ -148,17 +149,21 @@ pub fn patch(operation: &mut Operation) -> Result<Written, Refusal> {
     }
     let old = operation.existing()?;
     let patched = patch::apply(&operation.kind, Some(operation.kind.schema()), operation.call, &old)?;
-    let Decoded { mut object, unknown } = decode::decode(&operation.kind, &patched).map_err(|why| {
-        let shown = Value::String(patched.to_string());
-        let nothing = Named { group: String::new(), kind: String::new(), name: String::new() };
-        Refusal::invalid(&nothing, vec![Cause::invalid("patch", &shown, &why)])
-    })?;
-    let warnings = checked_unknown(operation, &unknown)?;
+    let decoded = decode::decode(&operation.kind, &patched).map_err(|why| unfit(&patched, &why))?;
+    let Decoded { mut object, unknown } = decoded;
+    let warnings = unknown_fields(operation, &unknown).map_err(|why| unfit(&patched, &why))?;
     scope(operation, &mut object)?;
     checked_name(operation, &object)?;
     defaults::fill(&operation.kind, &mut object);
     let object = replace(operation, &old, object, None)?;
     Ok(Written { code: StatusCode::OK, object, warnings })
+}
+
+/// The refusal of a patch that makes something else of the object.
+fn unfit(patched: &Value, why: &str) -> Refusal {
+    let shown = Value::String(patched.to_string());
+    let nothing = Named { group: String::new(), kind: String::new(), name: String::new() };
+    Refusal::invalid(&nothing, vec![Cause::invalid("patch", &shown, why)])
 }
 
 /// Server-side apply.
@@ -369,18 +374,18 @@ fn decode_body(operation: &Operation, body: &Value) -> Result<Decoded, Refusal> 
 }
 
 fn checked_unknown(operation: &Operation, unknown: &[String]) -> Result<Vec<String>, Refusal> {
+    let kind = &operation.kind;
+    unknown_fields(operation, unknown).map_err(|why| {
+        Refusal::bad_request(format!("{0} in version {1:?} cannot be handled as a {0}: {why}", kind.kind, kind.version))
+    })
+}
+
+/// The warnings about unknown fields, or what refuses them.
+fn unknown_fields(operation: &Operation, unknown: &[String]) -> Result<Vec<String>, String> {
     let faults: Vec<String> = unknown.iter().map(|path| format!("unknown field {path:?}")).collect();
     match operation.call.query.get("fieldValidation") {
         Some("Ignore") => Ok(Vec::new()),
-        Some("Strict") if !faults.is_empty() => {
-            let kind = &operation.kind;
-            Err(Refusal::bad_request(format!(
-                "{0} in version {1:?} cannot be handled as a {0}: strict decoding error: {2}",
-                kind.kind,
-                kind.version,
-                faults.join(", ")
-            )))
-        }
+        Some("Strict") if !faults.is_empty() => Err(format!("strict decoding error: {}", faults.join(", "))),
         _ => Ok(faults),
     }
 }

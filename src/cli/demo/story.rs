@@ -99,7 +99,7 @@ async fn change(stage: &Stage) -> Result<(), Failure> {
         STAGING,
         &["patch configmaps/checkout", "patch deployments/checkout", "patch secrets/payments"],
     )?;
-    let books = ["create records/staging-2", "patch environments/status/staging", "patch records/status/staging-2"];
+    let books = ["create records/", "patch environments/status/staging", "patch records/status/staging-2"];
     written(stage, &said, HOME, &books)?;
     stage
         .say("Six writes: the two objects, the workload that uses them, so that it restarts, and three for the books:");
@@ -140,7 +140,7 @@ async fn bad_commits(stage: &Stage) -> Result<(), Failure> {
     );
     stage.commit(
         "Cem",
-        "Merge branch 'tokens'",
+        "Merge branch tokens",
         &[Edit::Whole(PAYMENTS, BROKEN_MAC, "the line of WEBHOOK_SECRET is gone")],
     )?;
     stage.say("");
@@ -189,7 +189,7 @@ async fn rollback(stage: &Stage) -> Result<(), Failure> {
     stage.say("");
     let said = stage.osier(APPLY, Show::Ends(0, 3)).await?;
     succeeded(stage, &said)?;
-    stage.say("Record #4 was good. Going back needs no commit and no git server.\n");
+    stage.say("Record #4 was good. Going back needs no commit, and it holds.\n");
     let line = "rollback staging --to '#4' --reason 'the disks fill up' --yes --keys keys";
     let said = stage.osier(line, Show::All).await?;
     succeeded(stage, &said)?;

@@ -28,17 +28,15 @@ pub fn workload(kind: &Kind, spec: &Value, causes: &mut Vec<Cause>) {
         let why = "must be greater than or equal to 0";
         causes.push(Cause::invalid("spec.replicas", &spec["replicas"], why));
     }
-    pod_spec(&spec["template"]["spec"], &spec["volumeClaimTemplates"], "spec.template.spec", causes);
+    pod_spec(&spec["template"]["spec"], "spec.template.spec", causes);
     let policy = &spec["template"]["spec"]["restartPolicy"];
     if *policy != "Always" {
         causes.push(Cause::unsupported("spec.template.spec.restartPolicy", policy, &["Always"]));
     }
 }
 
-/// `claims` are the claim templates of a StatefulSet, which are volumes as well.
-pub fn pod_spec(spec: &Value, claims: &Value, path: &str, causes: &mut Vec<Cause>) {
-    let mut volumes = volume_names(spec, path, causes);
-    volumes.extend(claims.as_array().into_iter().flatten().filter_map(|claim| claim["metadata"]["name"].as_str()));
+pub fn pod_spec(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let volumes = volume_names(spec, path, causes);
     require(spec, "containers", path, causes);
     let mut names = BTreeSet::new();
     for list in ["initContainers", "containers"] {
@@ -93,7 +91,13 @@ fn container_parts(container: &Value, path: &str, volumes: &BTreeSet<&str>, caus
 }
 
 pub fn job(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
-    pod_spec(&spec["template"]["spec"], &Value::Null, &format!("{path}.template.spec"), causes);
+    if path == "spec" && spec["selector"].is_null() {
+        causes.push(Cause::required("spec.selector", ""));
+        let labels = &spec["template"]["metadata"]["labels"];
+        let why = "`selector` does not match template `labels`";
+        causes.push(Cause::invalid("spec.template.metadata.labels", labels, why));
+    }
+    pod_spec(&spec["template"]["spec"], &format!("{path}.template.spec"), causes);
     let policy = &spec["template"]["spec"]["restartPolicy"];
     if *policy == "Always" {
         let field = format!("{path}.template.spec.restartPolicy");

@@ -1,7 +1,7 @@
 //! One word for one thing: the glossary's never-say list against public names, and a shorter one against prose.
 
 use super::source::{Source, shipped};
-use super::{Breach, files, none, read};
+use super::{Breach, files, has_ending, none, read};
 
 /// A word that no public name has, and what to say.
 const NEVER: &[(&str, &str)] = &[
@@ -128,7 +128,7 @@ fn prose_uses_the_glossary() {
     let papers =
         ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "example-repo/README.md"];
     let papers =
-        papers.map(str::to_owned).into_iter().chain(files("docs").into_iter().filter(|path| path.ends_with(".md")));
+        papers.map(str::to_owned).into_iter().chain(files("docs").into_iter().filter(|path| has_ending(path, "md")));
     for paper in papers {
         for (index, line) in read(&paper).lines().enumerate() {
             said_in(line, &paper, index + 1, &mut breaches);
