@@ -16,6 +16,7 @@ mod form;
 mod kinds;
 mod lifecycle;
 mod managed;
+mod migrate;
 mod openapi;
 mod patch;
 mod prepare;

@@ -298,7 +298,7 @@ fn pause(attempt: u32) -> Duration {
         Ok(()) => f64::from(random[0]) / 255.0,
         Err(_) => 0.5,
     };
-    PAUSE.saturating_mul(1 << attempt.min(10)).mul_f64(0.5 + share / 2.0)
+    PAUSE.saturating_mul(1 << (attempt - 1).min(10)).mul_f64(0.5 + share / 2.0)
 }
 
 /// Percent-encodes a name or value for a path or query.

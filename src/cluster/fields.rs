@@ -25,6 +25,8 @@ pub struct Owners {
     pub entry: bool,
     /// True if an `Update` entry of osier owns more than marks (a patch of stamps leaves such an entry beside the `Apply` one).
     pub created_by_post: bool,
+    /// True if another manager wrote through the `scale` subresource.
+    pub scaled: bool,
     /// The others, by manager.
     pub others: BTreeMap<String, Other>,
 }
@@ -51,6 +53,7 @@ impl Owners {
                 owners.own.extend(found);
                 owners.own_time = time.max(&owners.own_time).to_owned();
             } else {
+                owners.scaled |= entry["subresource"] == "scale";
                 let name = entry["manager"].as_str().unwrap_or_default().to_owned();
                 let other = owners.others.entry(name).or_default();
                 other.time = time.max(&other.time).to_owned();

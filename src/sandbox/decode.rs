@@ -200,6 +200,12 @@ impl Reader {
 
 fn is_left_out(name: &str, schema: Schema, value: &Value) -> bool {
     match value {
+        Value::Number(number) => {
+            name.ends_with("Replicas")
+                && name != "minReplicas"
+                && number.as_i64() == Some(0)
+                && name != "terminatingReplicas"
+        }
         Value::Array(list) => list.is_empty(),
         Value::Object(map) => map.is_empty() && schema.attribute("additionalProperties").is_some(),
         Value::String(text) => text.is_empty() && !EMPTY_COUNTS.contains(&name),

@@ -60,13 +60,17 @@ pub fn update(writer: &Writer, live: Option<&Value>, new: &Value) -> Value {
             if is_reset(given) {
                 return Value::Null;
             }
-            let entries = decode(given);
+            let entries = if is_readable(given) { decode(given) } else { Vec::new() };
             if entries.is_empty() { decode(&live["metadata"]["managedFields"]) } else { entries }
         }
         Some(live) => decode(&live["metadata"]["managedFields"]),
     };
     if entries.is_empty() && live.is_some() {
         return Value::Null;
+    }
+    // A Scale knows only the entries that own the count, and what has no entries is not tracked.
+    if writer.subresource == "scale" && !entries.iter().any(|entry| entry.fields.has(&["f:spec", "f:replicas"])) {
+        return encode(entries);
     }
     encode(record_update(writer, entries, live.unwrap_or(&writer.zero), new))
 }
@@ -109,10 +113,8 @@ pub fn apply(writer: &Writer, live: Option<&Value>, config: &Value, force: bool)
         refuse_conflicts(&entries, &changed, writer)?;
     }
     let mut kept = yielded(entries, &changed, &comparison.removed);
-    let time = match last {
-        Some(last) if bare == object && last.fields == set => last.time,
-        _ => writer.now.clone(),
-    };
+    let unchanged = bare == object;
+    let time = if unchanged { last.map(|last| last.time).unwrap_or_default() } else { writer.now.clone() };
     kept.push(Entry { applied: true, time, fields: set, ..entry_of(writer) });
     Ok(Applied { object, managed: encode(kept) })
 }
@@ -225,6 +227,12 @@ fn is_reset(managed: &Value) -> bool {
     managed.as_array().is_some_and(|list| list.len() == 1 && list[0].as_object().is_some_and(serde_json::Map::is_empty))
 }
 
+/// One entry that cannot be read makes the server go back to what it has.
+fn is_readable(managed: &Value) -> bool {
+    let mut list = managed.as_array().into_iter().flatten();
+    list.all(|entry| matches!(entry["operation"].as_str(), Some(APPLY | UPDATE)) && entry["fieldsType"] == "FieldsV1")
+}
+
 fn decode(managed: &Value) -> Vec<Entry> {
     let text = |entry: &Value, name: &str| entry[name].as_str().unwrap_or_default().to_owned();
     let list = managed.as_array().into_iter().flatten();
@@ -241,7 +249,7 @@ fn decode(managed: &Value) -> Vec<Entry> {
 }
 
 fn encode(mut entries: Vec<Entry>) -> Value {
-    entries.retain(|entry| entry.applied || !entry.fields.is_empty());
+    entries.retain(|entry| !entry.fields.is_empty());
     entries.sort_by(|a, b| {
         let key = |e: &Entry| (!e.applied, e.time.clone(), e.manager.clone(), e.api_version.clone());
         key(a).cmp(&key(b)).then_with(|| a.subresource.cmp(&b.subresource))

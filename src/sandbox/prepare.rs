@@ -85,6 +85,11 @@ fn allocate(state: &mut State, spec: &mut Value) {
         spec["clusterIP"] = json!(state.new_cluster_ip());
     }
     spec["clusterIPs"] = json!([spec["clusterIP"]]);
+    if spec["type"] == "NodePort" || spec["type"] == "LoadBalancer" {
+        for port in spec["ports"].as_array_mut().into_iter().flatten().filter(|port| port.get("nodePort").is_none()) {
+            port["nodePort"] = json!(state.new_node_port());
+        }
+    }
     spec["ipFamilies"] = json!(["IPv4"]);
     if spec.get("ipFamilyPolicy").is_none() {
         spec["ipFamilyPolicy"] = json!("SingleStack");
@@ -165,6 +170,10 @@ fn count_templates(old: &Value, new: &mut Value) {
 }
 
 fn keep_address(old: &Value, new: &mut Value) {
+    if new["type"] == "ClusterIP" && old["type"] != "ClusterIP" {
+        set_or_remove(new, "externalTrafficPolicy", None);
+        set_or_remove(new, "allocateLoadBalancerNodePorts", None);
+    }
     if new["type"] == "ExternalName" {
         return;
     }

@@ -147,6 +147,12 @@ impl State {
         digest.iter().take(5).map(|byte| char::from(LETTERS[usize::from(*byte) % LETTERS.len()])).collect()
     }
 
+    /// The next port of the range that the real server has.
+    pub fn new_node_port(&mut self) -> u64 {
+        self.issued += 1;
+        30_000 + self.issued % 2768
+    }
+
     /// The next address for a Service, from 10.0.0.0/16 as the real server's flag has it.
     pub fn new_cluster_ip(&mut self) -> String {
         self.issued += 1;

@@ -12,8 +12,10 @@ use crate::sandbox::managed::{self, Writer};
 use crate::sandbox::refusal::{Cause, Named, Refusal};
 use crate::sandbox::request::{Call, Place};
 use crate::sandbox::store::{Key, State};
-use crate::sandbox::{defaults, delete, events, lifecycle, patch, prepare, quota, validate};
+use crate::sandbox::{defaults, delete, events, lifecycle, migrate, patch, prepare, quota, validate};
 
+/// The longest name of a field manager.
+const MAX_MANAGER: usize = 128;
 /// The media type that the sandbox does not read.
 pub const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
@@ -152,6 +154,10 @@ pub fn patch(operation: &mut Operation) -> Result<Written, Refusal> {
     let decoded = decode::decode(&operation.kind, &patched).map_err(|why| unfit(&patched, &why))?;
     let Decoded { mut object, unknown } = decoded;
     let warnings = unknown_fields(operation, &unknown).map_err(|why| unfit(&patched, &why))?;
+    if object["metadata"].get("managedFields").is_none() {
+        // Unlike a PUT without them, a patch that empties managedFields resets them.
+        object["metadata"]["managedFields"] = json!([{}]);
+    }
     scope(operation, &mut object)?;
     checked_name(operation, &object)?;
     defaults::fill(&operation.kind, &mut object);
@@ -183,12 +189,15 @@ fn apply(operation: &mut Operation) -> Result<Written, Refusal> {
     if operation.subresource() == "status" && old.is_none() {
         return Err(Refusal::not_found(&operation.named()));
     }
-    let applied = managed::apply(
-        &writer,
-        old.as_deref(),
-        &config,
-        call.query.flag("force") && call.query.get("force").is_some(),
-    )?;
+    let force = call.query.get("force").is_some() && call.query.flag("force");
+    let live = old.as_deref().unwrap_or(&Value::Null);
+    let mut applied = match managed::apply(&writer, old.as_deref(), &config, force) {
+        Err(refusal) if migrate::owns_conflicts(&writer.manager, kind.schema(), live, &refusal) => {
+            managed::apply(&writer, old.as_deref(), &config, true)?
+        }
+        other => other?,
+    };
+    migrate::record(&writer.manager, live, &config, &mut applied.object);
     let Decoded { mut object, unknown } =
         decode::decode(&kind, &applied.object).map_err(|why| untyped(operation, &kind, &why))?;
     let warnings = checked_unknown(operation, &unknown)?;
@@ -421,6 +430,9 @@ fn checked_name(operation: &Operation, object: &Value) -> Result<(), Refusal> {
 }
 
 fn checked_query(call: &Call, kind: &str) -> Result<(), Refusal> {
+    if call.query.get("fieldManager").is_some_and(|manager| manager.len() > MAX_MANAGER) {
+        return Err(Refusal::invalid(&options(kind), vec![Cause::too_long("fieldManager", MAX_MANAGER)]));
+    }
     match call.query.get("dryRun") {
         None | Some("All") => Ok(()),
         Some(other) => {

@@ -6,6 +6,7 @@
 #![expect(dead_code, reason = "the harness comes before the tests that use all of it")]
 
 mod commands;
+mod cluster;
 mod contract;
 mod harness;
 mod kubectl;

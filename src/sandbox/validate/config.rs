@@ -25,8 +25,8 @@ pub fn config_map(new: &Value, causes: &mut Vec<Cause>) {
     for name in ["data", "binaryData"] {
         for (key, value) in entries(new, name) {
             key_fault(name, key, causes);
-            if name == "binaryData" && new["data"].get(key).is_some() {
-                let why = "duplicate of key present in data";
+            if name == "data" && new["binaryData"].get(key).is_some() {
+                let why = "duplicate of key present in binaryData";
                 causes.push(Cause::invalid(format!("{name}[{key}]"), &text(key), why));
             }
             bytes += if name == "data" { value.len() } else { decoded(value).len() };

@@ -1,0 +1,9 @@
+//! `osier::cluster` against the sandbox and a real API server: each write with its error answers, adoption, drift, Records.
+
+mod adoption;
+mod drift;
+mod faults;
+mod own;
+mod policies;
+mod world;
+mod writes;

@@ -1,0 +1,111 @@
+//! The admission policies, which only a real API server evaluates: who writes what, in whose name.
+
+use http::Method;
+use osier::cluster::Cluster;
+use osier::cluster::admission::admission;
+use osier::model::environment::EnvironmentStatus;
+use osier::model::reason::Reason;
+use serde_json::{Value, json};
+
+use crate::cluster::own::{install, record};
+use crate::cluster::world::World;
+use crate::support::control_plane::User;
+use crate::support::server::{PATIENCE, Server};
+
+/// Grants `person` everything that RBAC can split, and the made-up verbs that are named.
+async fn grant(world: &World, person: &str, verbs: &[&str]) {
+    let namespace = &world.namespace;
+    let rules = json!([
+        {"apiGroups": ["osier.dev"], "resources": ["*"], "verbs": ["get", "list", "create", "update", "patch"]},
+        {"apiGroups": ["osier.dev"], "resources": ["environments"], "verbs": verbs},
+    ]);
+    let root = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}");
+    let meta = json!({"name": person});
+    world.send(Method::POST, &format!("{root}/roles"), "application/json", json!({"metadata": meta, "rules": rules})).await;
+    let binding = json!({"metadata": meta, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": person},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": person}]});
+    world.send(Method::POST, &format!("{root}/rolebindings"), "application/json", binding).await;
+}
+
+/// A world with definitions and policies in force.
+async fn world() -> World {
+    let world = World::new(Server::real()).await;
+    install(&world).await;
+    for mut object in admission() {
+        if object["kind"] == "ValidatingAdmissionPolicyBinding" {
+            let here = json!({"matchLabels": {"kubernetes.io/metadata.name": world.namespace}}); // other tests run beside this one
+            object["spec"]["matchResources"] = json!({"namespaceSelector": here});
+        }
+        let plural = format!("{}s", object["kind"].as_str().unwrap().to_lowercase()).replace("policys", "policies");
+        let name = object["metadata"]["name"].as_str().unwrap().to_owned();
+        let path = format!("/apis/admissionregistration.k8s.io/v1/{plural}/{name}?fieldManager=test&force=true");
+        world.send(Method::PATCH, &path, "application/apply-patch+yaml", object).await;
+    }
+    world
+}
+
+async fn as_person(world: &World, name: &str) -> Cluster {
+    Cluster::new(world.server.client(&User::person(name)).await)
+}
+
+#[tokio::test]
+async fn people_speak_in_their_own_name_and_only_osier_writes_the_rest() {
+    let world = world().await;
+    let home = world.namespace.clone();
+    for (person, verbs) in [("policies-ann", &["hold", "approve"][..]), ("policies-bob", &["suspend"]), ("policies-osier", &["record-protected"])] {
+        grant(&world, person, verbs).await;
+    }
+    let [ann, bob, osier] = [as_person(&world, "policies-ann").await, as_person(&world, "policies-bob").await, as_person(&world, "policies-osier").await];
+    in_force(&ann, &home).await;
+
+    let environment = osier.create_environment(&home, "shop", "staging", "protected").await.unwrap();
+    let refused = osier.create_environment(&home, "shop", "feature", "branches").await.unwrap_err();
+    assert_eq!(refused.reason(), Reason::Forbidden, "the verb of another lane");
+    let claimed = osier.claim_record(&home, "shop", record(1)).await.unwrap();
+    assert_eq!(ann.claim_record(&home, "shop", record(2)).await.unwrap_err().reason(), Reason::Forbidden);
+    assert_eq!(ann.complete_record(&claimed, &osier::model::record::RecordStatus::default()).await.unwrap_err().reason(), Reason::Forbidden);
+    let status = EnvironmentStatus { commit: "c".to_owned(), ..EnvironmentStatus::default() };
+    assert_eq!(ann.write_environment_status(&environment, &status).await.unwrap_err().reason(), Reason::Forbidden);
+    osier.write_environment_status(&environment, &status).await.unwrap();
+
+    let hold = |by: &str| json!({"spec": {"hold": {"to": "#1", "by": by, "reason": "r"}}});
+    let suspend = |by: &str| json!({"spec": {"suspend": {"by": by, "reason": "r"}}});
+    let allow = |by: &[&str]| {
+        let entries: Vec<Value> = by.iter().map(|by| json!({"digest": "d", "by": by, "reason": "r"})).collect();
+        json!({"spec": {"allow": entries}})
+    };
+    let mut seen = Vec::new();
+    for (who, patch) in [
+        (&ann, hold("policies-bob")),
+        (&ann, hold("policies-ann")),
+        (&bob, hold("policies-bob")),
+        (&bob, json!({"spec": {"hold": null}})),
+        (&ann, suspend("policies-ann")),
+        (&bob, suspend("policies-bob")),
+        (&ann, allow(&["policies-bob"])),
+        (&ann, allow(&["policies-ann"])),
+        (&bob, allow(&[])),
+        (&bob, json!({"metadata": {"labels": {"osier.dev/lane": "branches"}}})),
+        (&ann, json!({"spec": {"hold": null}})),
+        (&bob, json!({"metadata": {"labels": {"team": "x"}}})),
+    ] {
+        seen.push(who.patch_environment(&home, "staging", &patch).await.map_or_else(|error| error.reason() != Reason::Forbidden, |_| true));
+    }
+    assert_eq!(seen, [false, true, false, false, false, true, false, true, false, false, true, true]);
+}
+
+/// Policies take a moment until they are in force.
+async fn in_force(person: &Cluster, home: &str) {
+    let refused = async {
+        let mut number = 0;
+        loop {
+            number += 1;
+            let name = format!("probe-{number}");
+            match person.create_environment(home, "shop", &name, "protected").await {
+                Err(error) if error.reason() == Reason::Forbidden => return,
+                _ => tokio::task::yield_now().await,
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, refused).await.expect("the policies are in force in time");
+}
