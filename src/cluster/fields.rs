@@ -57,6 +57,7 @@ impl Owners {
                 other.leaves.extend(found);
             }
         }
+        drop_maps(&mut owners.own);
         owners
     }
 
@@ -112,16 +113,29 @@ pub fn leaves(fields: &Value) -> Leaves {
     found
 }
 
+/// A field with nothing but `.` is no leaf: it remains where somebody else took everything below.
 fn collect(fields: &Value, path: &str, found: &mut Leaves) {
-    let below = fields.as_object().into_iter().flatten().filter(|(name, _)| *name != ".");
-    let mut is_leaf = true;
-    for (name, value) in below {
-        is_leaf = false;
+    for (name, value) in fields.as_object().into_iter().flatten().filter(|(name, _)| *name != ".") {
         let child = if path.is_empty() { name.clone() } else { format!("{path}\n{name}") };
-        collect(value, &child, found);
+        if value.as_object().is_none_or(Map::is_empty) {
+            found.insert(child);
+        } else {
+            collect(value, &child, found);
+        }
     }
-    if is_leaf && !path.is_empty() {
-        found.insert(path.to_owned());
+}
+
+/// Drops what is no leaf seen as a whole: a map whose values another entry of the same manager owns.
+fn drop_maps(leaves: &mut Leaves) {
+    // what is below a path follows it, because no name has a character before the line feed
+    let maps: Vec<String> = leaves
+        .iter()
+        .zip(leaves.iter().skip(1))
+        .filter(|(map, next)| is_below(next, map))
+        .map(|(map, _)| map.clone())
+        .collect();
+    for map in maps {
+        leaves.remove(&map);
     }
 }
 
@@ -310,6 +324,14 @@ mod tests {
         assert!(!Owners::read(&object(json!([applied, stamps]))).created_by_post);
         let post = entry_of("osier", "Update", json!({"f:spec": {"f:paused": {}}}));
         assert!(Owners::read(&object(json!([post]))).created_by_post);
+    }
+
+    #[test]
+    fn a_map_that_an_apply_took_the_values_of_is_no_leaf() {
+        let post = entry_of("osier", "Update", json!({"f:metadata": {"f:annotations": {}}}));
+        let applied = entry_of("osier", "Apply", json!({"f:metadata": {"f:annotations": {"f:a": {}}}}));
+        let own = Owners::read(&object(json!([post, applied]))).own;
+        assert_eq!(own, ["f:metadata\nf:annotations\nf:a".to_owned()].into());
     }
 
     #[test]
