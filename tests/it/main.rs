@@ -5,8 +5,8 @@
 #![allow(clippy::disallowed_methods, reason = "the tests are their own home: they choose environment and clock")]
 #![expect(dead_code, reason = "the harness comes before the tests that use all of it")]
 
-mod commands;
 mod cluster;
+mod commands;
 mod contract;
 mod harness;
 mod kubectl;

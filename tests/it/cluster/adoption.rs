@@ -39,7 +39,8 @@ async fn config_maps_of_every_tool() {
     for tool in TOOLS {
         for world in World::both().await {
             let object = made_by(&world, tool, "ConfigMap", json!({"data": {"k": "v", "extra": "x"}})).await;
-            let manifest = world.manifest("ConfigMap", "adopted", json!({"metadata": {"labels": {"a": "b"}}}), &[("k", "v")]);
+            let manifest =
+                world.manifest("ConfigMap", "adopted", json!({"metadata": {"labels": {"a": "b"}}}), &[("k", "v")]);
             assert_eq!(world.write(Verb::Adopt, manifest, "v1.a").await, 2, "{tool} on {}", world.server.name());
             let live = world.settled(&object).await;
             assert_eq!(live.managers, [""; 0], "{tool}");

@@ -33,7 +33,12 @@ async fn each_edit_of_a_config_map_shows_and_is_repaired() {
         ("a value", json!({"data": {"A": "hand"}}), |drift| drift.contains(&Drift::Fields), 1),
         ("a key more", json!({"data": {"C": "hand"}}), |drift| drift.contains(&Drift::Fields), 1),
         ("a key less", json!({"data": {"A": null}}), |drift| drift == [Drift::Fields], 1),
-        ("our label", json!({"metadata": {"labels": {"osier.dev/environment": "x"}}}), |drift| drift.contains(&Drift::Label), 1),
+        (
+            "our label",
+            json!({"metadata": {"labels": {"osier.dev/environment": "x"}}}),
+            |drift| drift.contains(&Drift::Label),
+            1,
+        ),
         (
             "our annotation",
             json!({"metadata": {"annotations": {"osier.dev/environment": null}}}),
@@ -69,7 +74,8 @@ async fn string_data_shows_and_is_repaired() {
         let object = world.object("Secret", "db");
         let manifest = || world.manifest("Secret", "db", json!({"type": "Opaque"}), &[("k", "v")]);
         world.write(Verb::Create, manifest(), "v1.a").await;
-        let body = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db"}, "stringData": {"k": "theirs"}});
+        let body =
+            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db"}, "stringData": {"k": "theirs"}});
         let path = format!("{}?fieldManager=other&force=true", world.path(&object));
         world.send(Method::PATCH, &path, "application/apply-patch+yaml", body).await;
         assert_eq!(world.get(&object).await["data"], json!({"k": "dGhlaXJz"}));

@@ -29,7 +29,13 @@ async fn every_write_survives_a_lost_answer() {
     let mut runs = Vec::new(); // side by side, because each waits a moment before it tries again
     for kind in ["ConfigMap", "Deployment"] {
         for verb in [Verb::Create, Verb::Update, Verb::Adopt, Verb::Recreate, Verb::Delete] {
-            for action in [Action::CommitThenBreak, Action::CommitThen(504), Action::Break, Action::Refuse(503), Action::Refuse(429)] {
+            for action in [
+                Action::CommitThenBreak,
+                Action::CommitThen(504),
+                Action::Break,
+                Action::Refuse(503),
+                Action::Refuse(429),
+            ] {
                 for request in 1..=4 {
                     runs.push(lost(kind, verb, request, action.clone()));
                 }
@@ -126,7 +132,9 @@ async fn a_list_goes_through_all_pages() {
 #[tokio::test]
 async fn namespaces_are_checked() {
     for world in World::both().await {
-        let check = async |repository| world.cluster.check_namespace(&world.namespace, repository).await.map_err(|error| error.reason());
+        let check = async |repository| {
+            world.cluster.check_namespace(&world.namespace, repository).await.map_err(|error| error.reason())
+        };
         assert_eq!(check("shop").await, Err(Reason::Forbidden));
         let label = json!({"metadata": {"labels": {"osier.dev/repository": "shop"}}});
         let path = format!("/api/v1/namespaces/{}", world.namespace);

@@ -4,8 +4,8 @@ use http::Method;
 use osier::cluster::crds::crds;
 use osier::cluster::error::Error;
 use osier::model::environment::{EnvironmentStatus, Head};
-use osier::model::record::{RecordKind, RecordResult, RecordSpec, RecordStatus};
 use osier::model::reason::Reason;
+use osier::model::record::{RecordKind, RecordResult, RecordSpec, RecordStatus};
 use osier::sandbox::faults::{Action, Fault, Match};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -26,7 +26,8 @@ pub async fn install(world: &World) {
 async fn install_now(world: &World) {
     for crd in crds() {
         let name = crd["metadata"]["name"].as_str().unwrap();
-        let path = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}?fieldManager=test&force=true");
+        let path =
+            format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}?fieldManager=test&force=true");
         world.send(Method::PATCH, &path, "application/apply-patch+yaml", crd.clone()).await;
     }
     for plural in ["environments", "records", "repositories"] {
@@ -99,9 +100,19 @@ async fn a_record_is_claimed_once_and_completed_once() {
             assert_eq!(rewritten.reason(), Reason::ProblemsFound, "the definition keeps an outcome");
         }
         world.cluster.claim_record(&world.namespace, "shop", record(2)).await.unwrap();
-        world.cluster.claim_record(&world.namespace, "shop", RecordSpec { environment: "other".to_owned(), ..record(9) }).await.unwrap();
-        let numbers: Vec<u64> =
-            world.cluster.records(&world.namespace, "staging").await.unwrap().iter().map(|record| record.spec.number).collect();
+        world
+            .cluster
+            .claim_record(&world.namespace, "shop", RecordSpec { environment: "other".to_owned(), ..record(9) })
+            .await
+            .unwrap();
+        let numbers: Vec<u64> = world
+            .cluster
+            .records(&world.namespace, "staging")
+            .await
+            .unwrap()
+            .iter()
+            .map(|record| record.spec.number)
+            .collect();
         assert_eq!(numbers, [1, 2]);
     }
 }
@@ -111,7 +122,8 @@ async fn lost_answers_of_records_and_environments_change_nothing() {
     let world = World::new(Server::sandbox().await).await;
     install(&world).await;
     let Server::Sandbox(loopback) = &world.server else { panic!() };
-    let lose = || loopback.sandbox.set_faults(vec![Fault { on: Match::NthMutating(1), action: Action::CommitThenBreak }]);
+    let lose =
+        || loopback.sandbox.set_faults(vec![Fault { on: Match::NthMutating(1), action: Action::CommitThenBreak }]);
     lose();
     let claimed = world.cluster.claim_record(&world.namespace, "shop", record(1)).await.unwrap();
     lose();
@@ -178,7 +190,9 @@ async fn missing_definitions_and_repositories_are_said() {
         world.send(Method::POST, "/apis/osier.dev/v1alpha1/repositories", "application/json", body).await;
         let repository = world.cluster.repository(&name).await.unwrap();
         assert_eq!((repository.spec.url.as_str(), repository.spec.protected_branch.as_str()), ("/git/shop", "main"));
-        assert!(world.cluster.repositories().await.unwrap().iter().any(|it| it.metadata.name.as_deref() == Some(&name)));
+        assert!(
+            world.cluster.repositories().await.unwrap().iter().any(|it| it.metadata.name.as_deref() == Some(&name))
+        );
         assert!(!world.cluster.who_am_i().await.unwrap().is_empty());
     }
 }

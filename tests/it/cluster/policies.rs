@@ -21,7 +21,9 @@ async fn grant(world: &World, person: &str, verbs: &[&str]) {
     ]);
     let root = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}");
     let meta = json!({"name": person});
-    world.send(Method::POST, &format!("{root}/roles"), "application/json", json!({"metadata": meta, "rules": rules})).await;
+    world
+        .send(Method::POST, &format!("{root}/roles"), "application/json", json!({"metadata": meta, "rules": rules}))
+        .await;
     let binding = json!({"metadata": meta, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": person},
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": person}]});
     world.send(Method::POST, &format!("{root}/rolebindings"), "application/json", binding).await;
@@ -52,10 +54,18 @@ async fn as_person(world: &World, name: &str) -> Cluster {
 async fn people_speak_in_their_own_name_and_only_osier_writes_the_rest() {
     let world = world().await;
     let home = world.namespace.clone();
-    for (person, verbs) in [("policies-ann", &["hold", "approve"][..]), ("policies-bob", &["suspend"]), ("policies-osier", &["record-protected"])] {
+    for (person, verbs) in [
+        ("policies-ann", &["hold", "approve"][..]),
+        ("policies-bob", &["suspend"]),
+        ("policies-osier", &["record-protected"]),
+    ] {
         grant(&world, person, verbs).await;
     }
-    let [ann, bob, osier] = [as_person(&world, "policies-ann").await, as_person(&world, "policies-bob").await, as_person(&world, "policies-osier").await];
+    let [ann, bob, osier] = [
+        as_person(&world, "policies-ann").await,
+        as_person(&world, "policies-bob").await,
+        as_person(&world, "policies-osier").await,
+    ];
     in_force(&ann, &home).await;
 
     let environment = osier.create_environment(&home, "shop", "staging", "protected").await.unwrap();
@@ -63,7 +73,10 @@ async fn people_speak_in_their_own_name_and_only_osier_writes_the_rest() {
     assert_eq!(refused.reason(), Reason::Forbidden, "the verb of another lane");
     let claimed = osier.claim_record(&home, "shop", record(1)).await.unwrap();
     assert_eq!(ann.claim_record(&home, "shop", record(2)).await.unwrap_err().reason(), Reason::Forbidden);
-    assert_eq!(ann.complete_record(&claimed, &osier::model::record::RecordStatus::default()).await.unwrap_err().reason(), Reason::Forbidden);
+    assert_eq!(
+        ann.complete_record(&claimed, &osier::model::record::RecordStatus::default()).await.unwrap_err().reason(),
+        Reason::Forbidden
+    );
     let status = EnvironmentStatus { commit: "c".to_owned(), ..EnvironmentStatus::default() };
     assert_eq!(ann.write_environment_status(&environment, &status).await.unwrap_err().reason(), Reason::Forbidden);
     osier.write_environment_status(&environment, &status).await.unwrap();
@@ -89,7 +102,11 @@ async fn people_speak_in_their_own_name_and_only_osier_writes_the_rest() {
         (&ann, json!({"spec": {"hold": null}})),
         (&bob, json!({"metadata": {"labels": {"team": "x"}}})),
     ] {
-        seen.push(who.patch_environment(&home, "staging", &patch).await.map_or_else(|error| error.reason() != Reason::Forbidden, |_| true));
+        seen.push(
+            who.patch_environment(&home, "staging", &patch)
+                .await
+                .map_or_else(|error| error.reason() != Reason::Forbidden, |_| true),
+        );
     }
     assert_eq!(seen, [false, true, false, false, false, true, false, true, false, false, true, true]);
 }

@@ -133,7 +133,8 @@ impl World {
     /// Path of an object.
     pub fn path(&self, object: &ObjectId) -> String {
         let plural = format!("{}s", object.kind.kind.to_lowercase());
-        let root = if object.kind.group.is_empty() { "/api".to_owned() } else { format!("/apis/{}", object.kind.group) };
+        let root =
+            if object.kind.group.is_empty() { "/api".to_owned() } else { format!("/apis/{}", object.kind.group) };
         format!("{root}/v1/namespaces/{}/{plural}/{}", self.namespace, object.name)
     }
 

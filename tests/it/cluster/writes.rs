@@ -185,7 +185,10 @@ async fn what_depends_on_a_failed_step_is_not_tried_and_the_rest_goes_on() {
         let outcome = world.execute(steps, manifests).await;
         let words: Vec<&str> = outcome.steps.iter().map(|step| word(&step.result)).collect();
         assert_eq!(words, ["failed", "done", "not tried", "done", "not tried"]);
-        assert_eq!(outcome.first_failure().map(|(object, reason, _)| (object, reason)), Some((bad, Reason::ProblemsFound)));
+        assert_eq!(
+            outcome.first_failure().map(|(object, reason, _)| (object, reason)),
+            Some((bad, Reason::ProblemsFound))
+        );
         assert_eq!(outcome.counts(), [("create".to_owned(), 2)].into());
     }
 }
@@ -194,7 +197,8 @@ async fn what_depends_on_a_failed_step_is_not_tried_and_the_rest_goes_on() {
 async fn an_object_that_is_not_ours_is_not_written() {
     for world in World::both().await {
         let object = world.object("ConfigMap", "app");
-        let body = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "app"}, "data": {"k": "theirs"}});
+        let body =
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "app"}, "data": {"k": "theirs"}});
         let before = world.post("kubectl-create", &object, body).await;
         let step = world.step(Verb::Create, &object, "v1.a").await;
         let (outcome, _) = world.run(step, Some(world.manifest("ConfigMap", "app", json!({}), &[("k", "v")]))).await;
@@ -231,13 +235,15 @@ async fn status_churn_is_no_conflict() {
         let manifest = |env: &[(&str, &str)]| world.manifest("Deployment", "d", deployment(1, env), &[]);
         world.write(Verb::Create, manifest(&[]), "v1.a").await;
         let step = world.step(Verb::Update, &object, "v1.b").await;
-        let status = json!({"status": {"conditions": [{"type": "Test", "status": "True", "reason": "x", "message": "y"}]}});
+        let status =
+            json!({"status": {"conditions": [{"type": "Test", "status": "True", "reason": "x", "message": "y"}]}});
         let path = format!("{}/status?fieldManager=test", world.path(&object));
         world.send(Method::PATCH, &path, "application/merge-patch+json", status).await;
         let (outcome, _) = world.run(step, Some(manifest(&[("A", "1")]))).await;
         assert!(matches!(outcome, StepOutcome::Done { .. }), "{outcome:?}");
         let delete = world.step(Verb::Delete, &object, "").await;
-        let status = json!({"status": {"conditions": [{"type": "Test", "status": "False", "reason": "x", "message": "y"}]}});
+        let status =
+            json!({"status": {"conditions": [{"type": "Test", "status": "False", "reason": "x", "message": "y"}]}});
         world.send(Method::PATCH, &path, "application/merge-patch+json", status).await;
         let (outcome, _) = world.run(delete, None).await;
         assert!(matches!(outcome, StepOutcome::Done { .. }), "{outcome:?}");
