@@ -56,6 +56,10 @@ async fn command_output(world: &mut World, line: &str) -> String {
             world.push(rest).await;
             String::new()
         }
+        "undo" => {
+            world.undo().await;
+            String::new()
+        }
         "show" => {
             let text = show::show(world, rest).await;
             lines("|", &world.names.shown(&text, false))

@@ -80,6 +80,13 @@ impl World {
         self.commits += 1;
     }
 
+    /// Takes the last commit back, as `$ undo` says.
+    pub async fn undo(&mut self) {
+        let output = self.run("git revert --no-edit HEAD").await;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        self.commits += 1;
+    }
+
     /// Runs a line in the clone with a shell.
     pub async fn run(&mut self, line: &str) -> Output {
         let mut command = self.shell(line);
