@@ -14,13 +14,14 @@ test:
 	tests/control-plane/build.sh >/dev/null
 	cargo fmt --check
 	cargo clippy --locked --all-targets --quiet -- -D warnings
-	cargo test --locked
+	{ cargo test --locked 2>&1; echo $$? >target/test.status; } | tee target/test.log; exit $$(cat target/test.status)
 
-# `make figures ONLY=pipeline` prints one section of the table.
+# One table of all figures; `make figures ONLY=pipeline` prints one section, `SIZE=small` shows in seconds that they can still be computed.
+# Built as `cargo bench` builds, without the link-time optimisation of what ships: minutes less to wait, and a few per cent slower.
 figures:
 	tests/control-plane/check.sh test
 	tests/control-plane/build.sh >/dev/null
-	cargo bench --locked --profile dist --bench figures -- $(ONLY)
+	cargo bench --locked --bench figures -- $(ONLY) $(SIZE)
 
 lint:
 	cargo fmt --check

@@ -26,8 +26,9 @@ use crate::desired::config::Mode;
 use crate::model::environment::{EnvironmentStatus, Hold};
 use crate::model::reason::Reason;
 use crate::model::record::{Record, RecordResult};
-use crate::planning::plan::Plan;
+use crate::planning::plan::{Plan, Step, Verb};
 use crate::reconcile::error::Error;
+use crate::reconcile::history::Chain;
 use crate::reconcile::prepare::Prepared;
 use crate::reconcile::settle::Verdict;
 use crate::reconcile::world::World;
@@ -104,7 +105,7 @@ async fn carry_out(world: &mut World, ask: &Ask, mut prepared: Prepared) -> Resu
     let (allow, head) = (memory.environment.spec.allow.as_slice(), memory.chain.head.as_ref());
     let given = consent::Given { allow, head, inputs: &inputs, live: &prepared.live };
     let allowed_by = consent::check(&prepared.plan, &given, &ask.environment)?;
-    if !needs_record(&prepared) {
+    if !needs_record(&memory.chain, &prepared) {
         return without_record(world, ask, prepared).await;
     }
     prepare::open_the_rest(world, &mut prepared).await?;
@@ -119,9 +120,12 @@ async fn carry_out(world: &mut World, ask: &Ask, mut prepared: Prepared) -> Resu
     Ok(Settled { verdict, plan: prepared.plan, outcome: Some(outcome), record: Some(number) })
 }
 
-/// A new revision, rollback or release gets a Record; a repair re-asserts the current one.
-fn needs_record(prepared: &Prepared) -> bool {
-    prepared.plan.steps.iter().any(|step| !step.repair) || prepared.begins_hold
+/// A new revision, rollback or release gets a Record; drift put right re-asserts the current one.
+fn needs_record(chain: &Chain, prepared: &Prepared) -> bool {
+    let applied = chain.head.as_ref().filter(|head| history::result(head) == Some(RecordResult::Applied));
+    let same = applied.is_some_and(|head| head.spec.inputs == history::inputs(prepared.desired()));
+    let asserts = |step: &Step| step.repair || same && matches!(step.verb, Verb::Create | Verb::Update);
+    prepared.begins_hold || !prepared.plan.steps.iter().all(asserts)
 }
 
 async fn without_record(world: &mut World, ask: &Ask, mut prepared: Prepared) -> Result<Settled, Error> {

@@ -47,5 +47,5 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
     let (home, environment) = (world.home().to_owned(), &world.memory[&args.environment].environment);
     approve::allow(&world.cluster, &home, environment, &prepared.plan.digest, &args.reason).await?;
     world.memory.clear();
-    apply::now(settings, world, &args.environment).await
+    apply::shown(settings, world, &args.environment).await
 }

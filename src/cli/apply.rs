@@ -38,7 +38,7 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
     let mut ask = Ask::by_person(&args.environment);
     ask.revision = args.revision.clone();
     ask.take_over = args.take_over;
-    carry_out(settings, world, &ask).await
+    carry_out(settings, world, &ask, Show::Plan).await
 }
 
 /// Runs the pipeline after a person changed what an environment shall be; a service does it where one is at work.
@@ -46,21 +46,41 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
 /// # Errors
 /// As `run`.
 pub async fn now(settings: &Settings, world: World, environment: &str) -> Result<Finding, Failure> {
+    after(settings, world, environment, Show::Plan).await
+}
+
+/// The same for a plan that the person has just seen.
+///
+/// # Errors
+/// As `run`.
+pub async fn shown(settings: &Settings, world: World, environment: &str) -> Result<Finding, Failure> {
+    after(settings, world, environment, Show::Result).await
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Show {
+    Plan,
+    Result,
+}
+
+async fn after(settings: &Settings, world: World, environment: &str, show: Show) -> Result<Finding, Failure> {
     if serving(&world) {
         anstream::eprintln!("osier's service carries it out: osier get {environment}");
         return Ok(Finding::Nothing);
     }
-    carry_out(settings, world, &Ask::by_person(environment)).await
+    carry_out(settings, world, &Ask::by_person(environment), show).await
 }
 
-async fn carry_out(settings: &Settings, mut world: World, ask: &Ask) -> Result<Finding, Failure> {
+async fn carry_out(settings: &Settings, mut world: World, ask: &Ask, show: Show) -> Result<Finding, Failure> {
     refuse_beside_a_service(&mut world, ask).await?;
     let (begin, before) = (Instant::now(), requests(&world));
     let settled = reconcile(&mut world, ask).await?;
     let requests = requests(&world) - before;
     match settings.common.output {
         Output::Text => {
-            anstream::print!("{}", plan::text(&settled.plan, Detail::Changes));
+            if show == Show::Plan {
+                anstream::print!("{}", plan::text(&settled.plan, Detail::Changes));
+            }
             anstream::println!(
                 "{}  ({requests} requests, {:.1} s)",
                 line(ask, &settled),

@@ -6,16 +6,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{CommandFactory, Subcommand};
 use clap_complete::Shell;
-use kube::CustomResourceExt;
-use serde_json::{Value, json};
 
 use crate::cli::Cli;
 use crate::cli::failure::{Failure, Finding};
+use crate::cluster::crds;
 use crate::desired::config::Config;
-use crate::desired::yaml;
-use crate::model::environment::Environment;
-use crate::model::record::Record;
-use crate::model::repository::Repository;
 use crate::settings::Settings;
 
 /// Arguments of `osier generate`.
@@ -56,27 +51,12 @@ enum What {
 /// The directory of the man pages cannot be written.
 pub fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
     match &args.what {
-        What::Crds => anstream::print!("{}", stream(&definitions())),
+        What::Crds => anstream::print!("{}", crds::stream()),
         What::Completions { shell } => anstream::print!("{}", completions(*shell)),
         What::Man { dir } => man(&settings.directory.join(dir))?,
         What::Schema => anstream::println!("{:#}", Config::schema()),
     }
     Ok(Finding::Nothing)
-}
-
-/// The custom resource definitions, as they are installed.
-pub fn definitions() -> Vec<Value> {
-    [Repository::crd(), Environment::crd(), Record::crd()].iter().map(|definition| json!(definition)).collect()
-}
-
-/// A YAML stream, as `kubectl apply -f` reads it.
-fn stream(documents: &[Value]) -> String {
-    let mut text = String::new();
-    for document in documents {
-        text.push_str("---\n");
-        text.push_str(&yaml::to_string(document).expect("what is JSON is YAML"));
-    }
-    text
 }
 
 /// clap_complete panics when it writes to a pipe that has closed, so it writes to memory.

@@ -42,10 +42,12 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
     let environment = context::environment(&world.cluster, &home, &args.environment).await?;
     let records = world.cluster.records(&home, &args.environment).await?;
     let by = world.cluster.who_am_i().await?;
-    let mut ask = Ask::by_person(&args.environment);
+    let hold = |to: &str| Some(Hold { to: to.to_owned(), until: None, by: by.clone(), reason: args.reason.clone() });
+    let mut ask = Ask { hold: hold(&args.to), ..Ask::by_person(&args.environment) };
+    // commits are looked up after the mirror has seen the remote
     let start = prepare::begin(&mut world, &ask).await?;
     let to = target(&world, &records, &args.to).await?;
-    ask.hold = Some(Hold { to: to.clone(), until: None, by: by.clone(), reason: args.reason.clone() });
+    ask.hold = hold(&to);
     let prepared = prepare::prepare(&mut world, &ask, start).await?;
     anstream::print!("{}", plan::text(&prepared.plan, Detail::Changes));
     taken_back(&world, &records, &prepared.target.commit.to_string()).await?;
@@ -62,7 +64,7 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
     let hold = json!({"to": to, "until": null, "by": by, "reason": args.reason});
     world.cluster.patch_environment(&home, &args.environment, &json!({"spec": {"hold": hold, "allow": allow}})).await?;
     world.memory.clear();
-    apply::now(settings, world, &args.environment).await
+    apply::shown(settings, world, &args.environment).await
 }
 
 /// `#n` for a record or a time, the full id for a commit.

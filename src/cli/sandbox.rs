@@ -14,7 +14,8 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::failure::{Failure, Finding};
-use crate::cli::{generate, output};
+use crate::cli::output;
+use crate::cluster::crds;
 use crate::sandbox::Sandbox;
 use crate::settings::{Output, Settings};
 
@@ -65,7 +66,7 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
 /// The sandbox refuses one of them, which is a mistake of ours.
 pub async fn with_definitions() -> Result<Sandbox, Failure> {
     let sandbox = Sandbox::new();
-    for definition in generate::definitions() {
+    for definition in crds::crds() {
         let request = http::Request::post(DEFINITIONS)
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::from(definition.to_string())))

@@ -25,6 +25,8 @@ pub struct Owners {
     pub entry: bool,
     /// True if an `Update` entry of osier owns more than marks (a patch of stamps leaves such an entry beside the `Apply` one).
     pub created_by_post: bool,
+    /// True if another manager wrote through the `scale` subresource.
+    pub scaled: bool,
     /// The others, by manager.
     pub others: BTreeMap<String, Other>,
 }
@@ -51,13 +53,14 @@ impl Owners {
                 owners.own.extend(found);
                 owners.own_time = time.max(&owners.own_time).to_owned();
             } else {
+                owners.scaled |= entry["subresource"] == "scale";
                 let name = entry["manager"].as_str().unwrap_or_default().to_owned();
                 let other = owners.others.entry(name).or_default();
                 other.time = time.max(&other.time).to_owned();
                 other.leaves.extend(found);
             }
         }
-        drop_maps(&mut owners.own);
+        owners.own = without_maps(&owners.own);
         owners
     }
 
@@ -101,7 +104,7 @@ pub fn stamp(own: &str, others: &str) -> String {
     format!("{own}.{others}")
 }
 
-/// The digest of nothing: the second half for an object that nobody else owns anything of.
+/// The digest of a set of leaves.
 pub fn digest(leaves: &Leaves) -> String {
     b32(13, leaves)
 }
@@ -125,18 +128,13 @@ fn collect(fields: &Value, path: &str, found: &mut Leaves) {
     }
 }
 
-/// Drops what is no leaf seen as a whole: a map whose values another entry of the same manager owns.
-fn drop_maps(leaves: &mut Leaves) {
-    // what is below a path follows it, because no name has a character before the line feed
-    let maps: Vec<String> = leaves
-        .iter()
-        .zip(leaves.iter().skip(1))
-        .filter(|(map, next)| is_below(next, map))
-        .map(|(map, _)| map.clone())
-        .collect();
-    for map in maps {
-        leaves.remove(&map);
-    }
+/// Without the maps that have a leaf below them: an entry whose last leaf of a map was taken over by another entry of ours keeps the map
+/// as if that were a leaf.
+fn without_maps(leaves: &Leaves) -> Leaves {
+    // a line feed sorts before everything that names have, so that what is below a map comes right after it
+    let next = leaves.iter().skip(1).map(Some).chain([None]);
+    let is_map = |leaf: &str, next: Option<&String>| next.is_some_and(|next| is_below(next, leaf));
+    leaves.iter().zip(next).filter(|(leaf, next)| !is_map(leaf, *next)).map(|(leaf, _)| leaf.clone()).collect()
 }
 
 /// FieldsV1 of a ConfigMap or Secret as osier writes it: exactly what the API server notes for its POST.
@@ -345,5 +343,12 @@ mod tests {
         let managers: Vec<_> = entries.iter().map(|entry| entry["manager"].as_str().unwrap()).collect();
         assert_eq!(managers, ["y", "osier"]);
         assert_eq!(entries[0]["fieldsV1"], json!({"f:immutable": {}}));
+    }
+
+    #[test]
+    fn a_map_that_one_entry_owns_empty_and_another_filled_is_filled() {
+        let of = |leaves: &[&str]| without_maps(&leaves.iter().map(|leaf| (*leaf).to_owned()).collect());
+        assert_eq!(of(&["f:a\nf:b", "f:a"]), of(&["f:a\nf:b"]));
+        assert_ne!(of(&["f:a\nf:b", "f:ab"]), of(&["f:a\nf:b"]));
     }
 }

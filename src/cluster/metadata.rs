@@ -43,7 +43,8 @@ pub fn read(object: &Value, kind: &Kind, environment_id: &str) -> Result<(Object
         terminating: !metadata["deletionTimestamp"].is_null(),
         drift: drift(environment_id, &ownership, &stamps, &owners, &before),
         managers: owners.others.keys().cloned().collect(),
-        scaled_by_others: owners.others_own(REPLICAS),
+        // whoever made an object that is not ours owns its replicas: that is no autoscaler's doing
+        scaled_by_others: owners.scaled || owners.entry && owners.others_own(REPLICAS),
         created_by_post: owners.created_by_post,
         prune_keep: annotation(wire::PRUNE).as_deref() == Some("keep"),
         last_applied: !metadata["annotations"][LAST_APPLIED].is_null(),

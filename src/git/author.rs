@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use git2::{IndexAddOption, Repository, RepositoryInitOptions, Signature, Time};
+use git2::{ErrorCode, IndexAddOption, Repository, RepositoryInitOptions, Signature, Time};
 
 use crate::git::error::{Cause, Error};
 use crate::git::objects::git_id;
@@ -47,8 +47,11 @@ fn write(directory: &Path, author: Author<'_>, message: &str) -> Result<GitId, g
     index.write()?;
     let tree = repository.find_tree(index.write_tree()?)?;
     let who = Signature::new(author.name, author.email, &Time::new(author.time, 0))?;
-    // before the first commit there is no head to stand on
-    let parent = if repository.is_empty()? { None } else { Some(repository.head()?.peel_to_commit()?) };
+    let parent = match repository.head() {
+        Ok(head) => Some(head.peel_to_commit()?),
+        Err(error) if error.code() == ErrorCode::UnbornBranch => None,
+        Err(error) => return Err(error),
+    };
     let parents: Vec<&git2::Commit<'_>> = parent.iter().collect();
     repository.commit(Some("HEAD"), &who, &who, message, &tree, &parents).map(git_id)
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::desired::compose::{self, Caps, Composition, Scope};
+use crate::desired::config::EnvironmentConfig;
 use crate::desired::outline::{Entry, Leaf, Outline};
 use crate::desired::set::{Desired, DesiredSet, Parameters, Source as Origin};
 use crate::desired::unit;
@@ -37,8 +38,9 @@ pub struct Composed {
 }
 
 /// The desired objects that a move to another revision touched, as they were before.
-#[derive(Default)]
 pub struct Before {
+    /// The commit that they were of.
+    pub commit: GitId,
     /// `None` for objects that were not there.
     touched: BTreeMap<ObjectId, Option<Desired>>,
 }
@@ -128,17 +130,19 @@ pub async fn advance(
             composition.replace(&layer, &file.path, Some((file.blob_id, outline)));
         }
     }
-    let before = Before { touched: composition.touched() };
+    let before = Before { commit: old, touched: composition.touched() };
     Ok((finish(Composed { commit, composition }, problems)?, before))
 }
 
 impl Before {
     /// Everything counts as touched: for a move between different layers.
-    pub fn all(old: &DesiredSet, new: &DesiredSet) -> Self {
+    pub fn all(old: &Composed, new: &Composed) -> Self {
+        let commit = old.commit;
+        let (old, new) = (old.composition.current(), new.composition.current());
         let added =
             new.objects.keys().filter(|object| !old.objects.contains_key(*object)).map(|object| (object.clone(), None));
         let known = old.objects.iter().map(|(object, desired)| (object.clone(), Some(desired.clone())));
-        Self { touched: known.chain(added).collect() }
+        Self { commit, touched: known.chain(added).collect() }
     }
 
     /// One object as it was before, given what is desired now.
@@ -153,35 +157,25 @@ impl Before {
     }
 }
 
-/// What an environment is, apart from its files.
+/// What an environment is, apart from its files; without a Repository with the default kinds and caps.
+///
+/// `layers` are `entry`'s own, or those of a record that is gone back to.
 pub fn scope(
-    repository: &Repository,
+    repository: Option<&Repository>,
     name: &str,
-    namespace: &str,
+    entry: &EnvironmentConfig,
     layers: &[String],
     parameters: &Parameters,
 ) -> Scope {
+    let spec = repository.map(|repository| &repository.spec);
     Scope {
         environment: name.to_owned(),
-        line: 0,
-        namespace: namespace.to_owned(),
+        line: entry.line,
+        namespace: entry.namespace.clone(),
         layers: layers.to_vec(),
         parameters: parameters.clone(),
-        kinds: compose::allowed_kinds(&repository.spec.kinds),
-        caps: Caps::granted(&repository.spec.caps),
-    }
-}
-
-/// The same without a Repository: default kinds and caps.
-pub fn offline_scope(name: &str, namespace: &str, layers: &[String], parameters: &Parameters) -> Scope {
-    Scope {
-        environment: name.to_owned(),
-        line: 0,
-        namespace: namespace.to_owned(),
-        layers: layers.to_vec(),
-        parameters: parameters.clone(),
-        kinds: compose::allowed_kinds(&[]),
-        caps: Caps::default(),
+        kinds: compose::allowed_kinds(spec.map(|spec| spec.kinds.as_slice()).unwrap_or_default()),
+        caps: spec.map(|spec| Caps::granted(&spec.caps)).unwrap_or_default(),
     }
 }
 

@@ -90,7 +90,8 @@ pub struct Start {
 /// The remote is not to be trusted, or `osier.yaml` has problems or lacks the environment.
 pub async fn begin(world: &mut World, ask: &Ask) -> Result<Start, Error> {
     let subject = subject::read(world, &ask.environment).await?;
-    let tip = target::accept(world, &subject).await?;
+    let held = ask.hold.is_some() || world.memory[&subject.name].environment.spec.hold.is_some();
+    let tip = target::accept(world, &subject, held).await?;
     let today = target::config(&Source::Mirror(world.mirror.clone(), tip)).await?;
     let config = target::entry(&today, &subject.name)?.clone();
     Ok(Start { subject, tip, config, issues: today.issues })
@@ -149,7 +150,7 @@ pub async fn preview(world: &mut World, name: &str, source: &Source, commit: Git
     subject::permit(&world.repository, name, &config)?;
     let branch = &world.repository.spec.protected_branch;
     let parameters = target::parameters(name, branch, &config.namespace, commit);
-    let scope = desire::scope(&world.repository, name, &config.namespace, &config.layers, &parameters);
+    let scope = desire::scope(Some(&world.repository), name, &config, &config.layers, &parameters);
     let composed = desire::whole(&mut world.outlines, source, commit, scope).await?;
     let before = predecessor(world, &subject, source, &config, &composed).await;
     let live = look(world, &subject, &config, &composed, before.as_ref()).await?;
@@ -175,9 +176,9 @@ async fn predecessor(
     let record = world.memory.get(&subject.name)?.chain.applied.clone()?;
     let commit = GitId::parse(&record.spec.commit)?;
     let spec = record.spec;
-    let scope = desire::scope(&world.repository, &subject.name, &config.namespace, &spec.layers, &spec.parameters);
+    let scope = desire::scope(Some(&world.repository), &subject.name, config, &spec.layers, &spec.parameters);
     let then = desire::whole(&mut world.outlines, &source.at(commit), commit, scope).await.ok()?;
-    Some(Before::all(then.composition.current(), now.composition.current()))
+    Some(Before::all(&then, now))
 }
 
 /// Opens what the steps need and `prepare` did not have to open: workloads that restart, and what is repaired.
@@ -204,9 +205,8 @@ async fn desired(
     target: &Target,
     config: &EnvironmentConfig,
 ) -> Result<(Composed, Option<Before>), Error> {
-    let scope = |layers: &[String]| {
-        desire::scope(&world.repository, &subject.name, &config.namespace, layers, &target.parameters)
-    };
+    let scope =
+        |layers: &[String]| desire::scope(Some(&world.repository), &subject.name, config, layers, &target.parameters);
     let memory = world.memory.get_mut(&subject.name);
     let (known, applied) = memory.map_or((None, None), |memory| (memory.composed.take(), memory.chain.applied.clone()));
     let new = scope(&target.layers);
@@ -234,7 +234,7 @@ async fn desired(
         }
         known => {
             let composed = desire::whole(&mut world.outlines, &source(target.commit), target.commit, new).await?;
-            let before = known.map(|known| Before::all(known.composition.current(), composed.composition.current()));
+            let before = known.map(|known| Before::all(&known, &composed));
             Ok((composed, before))
         }
     }
@@ -333,8 +333,12 @@ async fn changes(
     manifests: &BTreeMap<ObjectId, Manifest>,
 ) -> Result<Changes, Error> {
     let predecessors = view.predecessors(wanted);
-    // a predecessor that no key opens any more is shown as if it were not there
-    let mut before = open::open(view.source, &world.keyring, view.class, &predecessors, wanted).await?.manifests;
+    let mut before = BTreeMap::new();
+    if let Some(commit) = view.before.map(|before| before.commit) {
+        // a predecessor that no key opens any more is shown as if it were not there
+        before =
+            open::open(&view.source.at(commit), &world.keyring, view.class, &predecessors, wanted).await?.manifests;
+    }
     for object in wanted.iter().filter(|object| view.foreign(object)) {
         if let Some(live) = world.cluster.get(object).await? {
             before.insert(object.clone(), adoption::manifest(object, live));

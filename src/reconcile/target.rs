@@ -53,9 +53,11 @@ pub struct Choice {
 
 /// Looks at the remote and takes the tip of the protected branch, if it continues what was accepted before.
 ///
+/// For an environment that is `held` the mirror's own tip will do while the remote is unreachable: going back must work then.
+///
 /// # Errors
 /// `RepositoryUnreachable`, `RepositorySuspicious`: everything stays as it is.
-pub async fn accept(world: &World, subject: &Subject) -> Result<GitId, Error> {
+pub async fn accept(world: &World, subject: &Subject, held: bool) -> Result<GitId, Error> {
     let spec = &world.repository.spec;
     let lanes = world.repository.status.iter().flat_map(|status| &status.lanes);
     let noted = lanes.filter(|lane| lane.lane == "protected").find_map(|lane| lane.tip.as_deref());
@@ -64,6 +66,13 @@ pub async fn accept(world: &World, subject: &Subject) -> Result<GitId, Error> {
     let accepted = Accepted { last: noted.or(head).and_then(GitId::parse), allowed: allowed.and_then(GitId::parse) };
     match world.mirror.fetch(&spec.protected_branch, accepted).await? {
         Fetch::Known(known) => Ok(known.tip()),
+        Fetch::Unknown(unknown) if held && unknown.reason() == Reason::RepositoryUnreachable => {
+            tracing::warn!(
+                "the remote cannot be reached: going on from the mirror's tip, for an environment that is held"
+            );
+            let branch = spec.protected_branch.clone();
+            Ok(world.mirror.read(move |objects| objects.resolve(&branch)).await?)
+        }
         Fetch::Unknown(unknown) => Err(unknown.into()),
     }
 }
@@ -86,10 +95,12 @@ pub async fn choose(world: &mut World, ask: &Ask, start: &Start) -> Result<Choic
         }
         return Ok(Choice { target, begins: false });
     };
-    let begins = before.as_ref().is_none_or(|before| before.to != hold.to);
     let mut target = held(world, subject, config, &hold, tip).await?;
     let commit = target.commit;
-    let status = hold_status(&hold, before.as_ref(), commit, world.memory[&subject.name].chain.applied.as_ref());
+    let applied = world.memory[&subject.name].chain.applied.as_ref();
+    let elsewhere = applied.is_none_or(|applied| applied.spec.commit != commit.to_string());
+    let begins = elsewhere && before.as_ref().is_none_or(|before| before.to != hold.to);
+    let status = hold_status(&hold, before.as_ref(), commit, applied);
     let ended = !status.rejected.is_empty() && {
         target.held_back = still_held(world, &subject.name, config, &target, &status, tip).await?;
         target.held_back.is_none()

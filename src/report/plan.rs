@@ -10,6 +10,9 @@ use crate::planning::changes::{LeafChange, Word};
 use crate::planning::plan::{Consent, Keep, Kept, Plan, Step, Verb};
 use crate::report::style::{self, DOTS, FAINT, RESET, YELLOW, count};
 
+/// Leaves half of 80 columns for values.
+const WIDEST: usize = 40;
+
 /// How much of a plan is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
@@ -22,7 +25,7 @@ pub enum Detail {
 /// The steps with their leaves, then a summary in one line.
 pub fn text(plan: &Plan, detail: Detail) -> String {
     let mut text = String::new();
-    let width = plan.steps.iter().map(|step| step.object.short().chars().count() + 2).max().unwrap_or(0).clamp(16, 34);
+    let width = width(plan);
     for step in &plan.steps {
         step_text(&mut text, step, width, detail);
     }
@@ -125,13 +128,25 @@ pub fn leaves_text(text: &mut String, leaves: &[LeafChange], width: usize, detai
     }
 }
 
+/// Wide enough for the names and most of the paths; longer paths push their values out.
+fn width(plan: &Plan) -> usize {
+    let names = plan.steps.iter().map(|step| step.object.short());
+    let changed = plan.steps.iter().flat_map(|step| &step.leaves).filter(|leaf| leaf.word != Word::Unchanged);
+    let paths = changed.map(|leaf| leaf.path.clone());
+    names.chain(paths).map(|text| text.chars().count() + 2).filter(|width| *width <= WIDEST).max().unwrap_or(0).max(16)
+}
+
 fn step_text(text: &mut String, step: &Step, width: usize, detail: Detail) {
     let (mark, colour) = style::verb(step.verb);
-    let about = if step.verb == Verb::Delete { format!("{}     will be deleted", step.why) } else { place(step) };
+    let about = if step.repair {
+        format!("{YELLOW}repair{RESET}  {}", step.why)
+    } else if step.verb == Verb::Delete {
+        format!("{}     will be deleted", step.why)
+    } else {
+        place(step)
+    };
     line(text, format!("{colour}{mark} {:width$}{RESET} {about}", step.object.short()).trim_end());
-    if step.repair {
-        line(text, &format!("    {YELLOW}repair{RESET} {}", step.why));
-    } else if step.stamps_only {
+    if step.stamps_only {
         line(text, &format!("    {FAINT}no value is written: {}{RESET}", step.why));
     }
     let long = step.verb == Verb::Create && !step.object.kind.is_config() && detail == Detail::Changes;

@@ -12,17 +12,13 @@ use crate::sandbox::store::{Key, State};
 pub fn establish(state: &mut State, key: &Key, definition: &Value, time: &str) {
     let mut established = definition.clone();
     let condition = |kind: &str, reason: &str, message: &str| json!({"type": kind, "status": "True", "lastTransitionTime": time, "reason": reason, "message": message});
-    let stored: Vec<Value> = versions(definition)
-        .filter(|version| version["storage"] == true)
-        .map(|version| version["name"].clone())
-        .collect();
     established["status"] = json!({
         "conditions": [
             condition("NamesAccepted", "NoConflicts", "no conflicts found"),
             condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),
         ],
         "acceptedNames": definition["spec"]["names"],
-        "storedVersions": stored,
+        "storedVersions": stored_versions(definition),
     });
     established["metadata"]["finalizers"] = json!(["customresourcecleanup.apiextensions.k8s.io"]);
     let stored = state.put(key.clone(), established);
@@ -55,6 +51,12 @@ pub fn retire(state: &mut State, key: &Key, definition: &Value, time: &str) {
     }
     forget(state, &group, &plural);
     state.remove(key);
+}
+
+/// The names of the versions in which objects are stored: one.
+pub fn stored_versions(definition: &Value) -> Vec<Value> {
+    let stored = versions(definition).filter(|version| version["storage"] == true);
+    stored.map(|version| version["name"].clone()).collect()
 }
 
 fn forget(state: &mut State, group: &str, plural: &str) {

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
 use crate::sandbox::kinds::Kind;
+use crate::sandbox::quantity;
 use crate::sandbox::schema::Schema;
 
 /// Optional strings that are pointers in Go: empty is a value of its own.
@@ -23,7 +24,8 @@ pub struct Decoded {
 ///
 /// What the Go decoder says, without the words around it.
 pub fn decode(kind: &Kind, value: &Value) -> Result<Decoded, String> {
-    let mut reader = Reader { kind: &kind.kind, custom: kind.is_custom(), unknown: Vec::new(), path: Vec::new() };
+    let mut reader =
+        Reader { custom: kind.is_custom(), unknown: Vec::new(), path: Vec::new(), types: vec![kind.kind.clone()] };
     let mut object = reader.object(kind.schema(), value)?;
     let map = object.as_object_mut().ok_or_else(|| reader.mismatch(value, "map"))?;
     map.insert("kind".into(), Value::String(kind.kind.clone()));
@@ -35,6 +37,26 @@ pub fn decode(kind: &Kind, value: &Value) -> Result<Decoded, String> {
     Ok(Decoded { object, unknown: reader.unknown })
 }
 
+/// The object of a kind before anything is set: what Go writes for its zero value.
+pub fn zero(kind: &Kind) -> Value {
+    let mut zero = if kind.is_custom() { Value::Object(Map::new()) } else { zero_of(kind.schema()) };
+    zero["metadata"] = Value::Object(Map::new());
+    zero
+}
+
+fn zero_of(schema: Schema) -> Value {
+    let mut zero = Map::new();
+    for (name, field) in schema.fields() {
+        match field.attribute("default") {
+            Some(Value::Object(_)) => drop(zero.insert(name.to_owned(), zero_of(field))),
+            Some(default) if schema.requires(name) => drop(zero.insert(name.to_owned(), default.clone())),
+            None if schema.requires(name) => drop(zero.insert(name.to_owned(), Value::Null)),
+            _ => {}
+        }
+    }
+    Value::Object(zero)
+}
+
 /// `stringData` is for writing only: its values go into `data`.
 fn fold_string_data(secret: &mut Map<String, Value>) {
     let Some(Value::Object(cleartext)) = secret.remove("stringData") else { return };
@@ -44,16 +66,19 @@ fn fold_string_data(secret: &mut Map<String, Value>) {
     }
 }
 
-struct Reader<'a> {
-    kind: &'a str,
+struct Reader {
     custom: bool,
     unknown: Vec<String>,
     path: Vec<String>,
+    /// The Go types on the way to here.
+    types: Vec<String>,
 }
 
-impl Reader<'_> {
+impl Reader {
     fn object(&mut self, schema: Schema, value: &Value) -> Result<Value, String> {
         let Value::Object(map) = value else { return Err(self.mismatch(value, "map")) };
+        let depth = self.types.len();
+        self.types.extend(schema.definition_name().map(str::to_owned));
         let mut read = Map::new();
         for (name, below) in map {
             if below.is_null() && !(self.custom && self.path.is_empty() && name != "metadata") {
@@ -81,6 +106,7 @@ impl Reader<'_> {
         if !self.custom {
             self.fill(schema, &mut read)?;
         }
+        self.types.truncate(depth);
         Ok(Value::Object(read))
     }
 
@@ -141,7 +167,7 @@ impl Reader<'_> {
                 Some(items) => Some(Value::Array(list.iter().filter_map(|item| self.pruned(items, item)).collect())),
                 None => Some(value.clone()),
             },
-            Value::Null if schema.attribute("default").is_some() && !schema.flag("nullable") => None,
+            Value::Null if !schema.flag("nullable") => None,
             other => Some(other.clone()),
         }
     }
@@ -155,7 +181,10 @@ impl Reader<'_> {
             Value::Array(_) => "array",
             Value::Object(_) => "object",
         };
-        let field = self.path.iter().fold(self.kind.to_owned(), |path, name| format!("{path}.{name}"));
+        let field = self
+            .path
+            .iter()
+            .fold(self.types.last().cloned().unwrap_or_default(), |path, name| format!("{path}.{name}"));
         let field = if self.free_map_value() { field.rsplit_once('.').map_or("", |f| f.0).to_owned() } else { field };
         format!("json: cannot unmarshal {got} into Go struct field {field} of type {wanted}")
     }
@@ -171,6 +200,12 @@ impl Reader<'_> {
 
 fn is_left_out(name: &str, schema: Schema, value: &Value) -> bool {
     match value {
+        Value::Number(number) => {
+            name.ends_with("Replicas")
+                && name != "minReplicas"
+                && number.as_i64() == Some(0)
+                && name != "terminatingReplicas"
+        }
         Value::Array(list) => list.is_empty(),
         Value::Object(map) => map.is_empty() && schema.attribute("additionalProperties").is_some(),
         Value::String(text) => text.is_empty() && !EMPTY_COUNTS.contains(&name),
@@ -182,7 +217,8 @@ fn is_left_out(name: &str, schema: Schema, value: &Value) -> bool {
 fn quantity_text(schema: Schema, value: &Value) -> Value {
     let is_quantity = schema.attribute("oneOf").is_some() && schema.text("format") != Some("int-or-string");
     match value {
-        Value::Number(number) if is_quantity => Value::String(number.to_string()),
+        Value::Number(number) if is_quantity => Value::String(quantity::canonical(&number.to_string())),
+        Value::String(text) if is_quantity => Value::String(quantity::canonical(text)),
         other => other.clone(),
     }
 }

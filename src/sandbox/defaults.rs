@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::sandbox::kinds::Kind;
+use crate::sandbox::prepare::TEMPLATE_GENERATION;
 use crate::sandbox::schema::Schema;
 
 /// Fills in the defaults of a decoded object.
@@ -16,10 +17,16 @@ pub fn fill(kind: &Kind, object: &mut Value) {
         ("", "Namespace") => namespace(object),
         ("", "Pod") => {
             pod_spec(&mut object["spec"]);
+            default(&mut object["spec"], "enableServiceLinks", json!(true));
             default(&mut object["status"], "phase", json!("Pending"));
         }
         ("", "Service") => service(&mut object["spec"]),
         ("", "PersistentVolumeClaim") => claim(object),
+        ("", "LimitRange") => limits(&mut object["spec"]),
+        ("apps", "DaemonSet") => {
+            default(&mut object["metadata"]["annotations"], TEMPLATE_GENERATION, json!("1"));
+            workload(kind, &mut object["spec"]);
+        }
         ("apps", _) => workload(kind, &mut object["spec"]),
         ("batch", "Job") => job(&mut object["spec"]),
         ("batch", "CronJob") => cron_job(&mut object["spec"]),
@@ -101,6 +108,16 @@ fn service(spec: &mut Value) {
         default(port, "protocol", json!("TCP"));
         let number = port["port"].clone();
         default(port, "targetPort", number);
+    }
+}
+
+fn limits(spec: &mut Value) {
+    for limit in items(spec, "limits").filter(|limit| limit["type"] == "Container") {
+        for (name, source) in [("default", "max"), ("defaultRequest", "default"), ("defaultRequest", "min")] {
+            for (counter, value) in limit[source].as_object().cloned().unwrap_or_default() {
+                default(&mut limit[name], &counter, value);
+            }
+        }
     }
 }
 
@@ -238,8 +255,10 @@ fn pod_spec(spec: &mut Value) {
     default(spec, "schedulerName", json!("default-scheduler"));
     default(spec, "securityContext", json!({}));
     default(spec, "terminationGracePeriodSeconds", json!(30));
-    if let Some(account) = spec.get("serviceAccountName").cloned() {
-        default(spec, "serviceAccount", account);
+    // Two names of one field; the old one stays when only the new one is taken back.
+    if let Some(account) = spec.get("serviceAccountName").or(spec.get("serviceAccount")).cloned() {
+        spec["serviceAccountName"] = account.clone();
+        spec["serviceAccount"] = account;
     }
     for list in ["initContainers", "containers"] {
         for item in items(spec, list) {

@@ -22,13 +22,14 @@ pub struct Options {
     uid: Option<String>,
     resource_version: Option<String>,
     orphan: bool,
+    foreground: bool,
     dry_run: bool,
 }
 
 impl Options {
     /// No conditions; dependents go too.
     pub fn plain() -> Options {
-        Options { uid: None, resource_version: None, orphan: false, dry_run: false }
+        Options { uid: None, resource_version: None, orphan: false, foreground: false, dry_run: false }
     }
 
     /// Reads body and query.
@@ -50,6 +51,7 @@ impl Options {
             uid: text(&body["preconditions"]["uid"]),
             resource_version: text(&body["preconditions"]["resourceVersion"]),
             orphan: policy.as_deref() == Some("Orphan") || body["orphanDependents"] == true,
+            foreground: policy.as_deref() == Some("Foreground"),
             dry_run: call.is_dry_run() || body["dryRun"].as_array().is_some_and(|list| !list.is_empty()),
         })
     }
@@ -65,7 +67,7 @@ pub fn delete(operation: &mut Operation) -> Result<Written, Refusal> {
     }
     let (key, time) = (operation.key(), operation.time());
     let kind = Arc::clone(&operation.kind);
-    let remains = is_held(&kind, &object);
+    let remains = options.foreground || is_held(&kind, &object);
     let object = if options.dry_run { object } else { remove(operation.state, &kind, &key, &object, &options, &time) };
     let shown = if remains || returns_object(&kind) { object } else { Arc::new(success(&kind, &key, &object)) };
     Ok(Written { code: StatusCode::OK, object: shown, warnings: Vec::new() })
@@ -80,7 +82,7 @@ pub fn remove(
     options: &Options,
     time: &str,
 ) -> Arc<Value> {
-    if !is_held(kind, object) {
+    if !is_held(kind, object) && !options.foreground {
         let uid = object["metadata"]["uid"].clone();
         state.remove(key);
         dependents(state, &uid, options.orphan, time);
@@ -90,7 +92,12 @@ pub fn remove(
     if object["metadata"].get("deletionTimestamp").is_some() {
         return Arc::clone(object);
     }
-    let marked = state.put(key.clone(), terminating(kind, object, time));
+    let mut terminating = terminating(kind, object, time);
+    if options.foreground && !kind.is("", "Namespace") {
+        let held = terminating["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
+        terminating["metadata"]["finalizers"] = held.into_iter().chain([json!("foregroundDeletion")]).collect();
+    }
+    let marked = state.put(key.clone(), terminating);
     if kind.is("", "Namespace") {
         empty_namespace(state, &key.name, time);
         finish_namespace(state, &key.name);
@@ -129,7 +136,8 @@ fn terminating(kind: &Kind, object: &Value, time: &str) -> Value {
         return object;
     }
     object["metadata"]["deletionGracePeriodSeconds"] = json!(0);
-    if let Some(generation) = object["metadata"]["generation"].as_i64() {
+    let counts = !kind.is("apiextensions.k8s.io", "CustomResourceDefinition");
+    if let Some(generation) = object["metadata"]["generation"].as_i64().filter(|_| counts) {
         object["metadata"]["generation"] = json!(generation + 1);
     }
     object

@@ -43,6 +43,13 @@ impl FieldSet {
         !self.member && self.children.values().all(FieldSet::is_empty)
     }
 
+    pub fn has(&self, path: &[&str]) -> bool {
+        match path.split_first() {
+            Some((element, rest)) => self.children.get(*element).is_some_and(|child| child.has(rest)),
+            None => self.member,
+        }
+    }
+
     pub fn insert(&mut self, path: &[String]) {
         let mut set = self;
         for element in path {

@@ -12,7 +12,7 @@ const META: &str = "meta.k8s.io/v1";
 /// One object.
 pub fn object(kind: &Kind, form: Form, object: &Value, now: jiff::Timestamp) -> Value {
     match form {
-        Form::Json | Form::Discovery => object.clone(),
+        Form::Json | Form::Discovery | Form::Unacceptable => object.clone(),
         Form::Metadata => metadata_only(object),
         Form::Table => {
             let metadata = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
@@ -35,19 +35,11 @@ pub fn watched(kind: &Kind, form: Form, object: &Value, now: jiff::Timestamp, fi
 /// A list.
 pub fn list(kind: &Kind, form: Form, list: &List, now: jiff::Timestamp) -> Value {
     match form {
-        Form::Json | Form::Discovery => read::to_json(kind, list),
+        Form::Json | Form::Discovery | Form::Unacceptable => read::to_json(kind, list),
         Form::Metadata => {
-            let bare = |item: &std::sync::Arc<Value>| {
-                let mut item = metadata_only(item);
-                if let Some(map) = item.as_object_mut() {
-                    map.remove("kind");
-                    map.remove("apiVersion");
-                }
-                item
-            };
             json!({
                 "kind": "PartialObjectMetadataList", "apiVersion": META, "metadata": list.metadata,
-                "items": list.items.iter().map(bare).collect::<Vec<_>>(),
+                "items": list.items.iter().map(|item| metadata_only(item)).collect::<Vec<_>>(),
             })
         }
         Form::Table => {

@@ -43,6 +43,8 @@ pub struct Writer<'a> {
     pub subresource: String,
     pub now: String,
     pub schema: Option<Schema<'a>>,
+    /// The object before anything was set.
+    pub zero: Value,
     /// Fields that this request cannot set and so never owns (`status` outside of `/status`, and the reverse).
     pub foreign: Vec<&'static str>,
 }
@@ -58,7 +60,7 @@ pub fn update(writer: &Writer, live: Option<&Value>, new: &Value) -> Value {
             if is_reset(given) {
                 return Value::Null;
             }
-            let entries = decode(given);
+            let entries = if is_readable(given) { decode(given) } else { Vec::new() };
             if entries.is_empty() { decode(&live["metadata"]["managedFields"]) } else { entries }
         }
         Some(live) => decode(&live["metadata"]["managedFields"]),
@@ -66,8 +68,11 @@ pub fn update(writer: &Writer, live: Option<&Value>, new: &Value) -> Value {
     if entries.is_empty() && live.is_some() {
         return Value::Null;
     }
-    let empty = json!({});
-    encode(record_update(writer, entries, live.unwrap_or(&empty), new))
+    // A Scale knows only the entries that own the count, and what has no entries is not tracked.
+    if writer.subresource == "scale" && !entries.iter().any(|entry| entry.fields.has(&["f:spec", "f:replicas"])) {
+        return encode(entries);
+    }
+    encode(record_update(writer, entries, live.unwrap_or(&writer.zero), new))
 }
 
 /// An applied configuration, merged.
@@ -91,14 +96,15 @@ pub fn apply(writer: &Writer, live: Option<&Value>, config: &Value, force: bool)
     let bare = without_managed(&base);
     if entries.is_empty() && live.is_some() {
         let first = Writer { manager: "before-first-apply".to_owned(), ..writer.clone() };
-        entries = record_update(&first, entries, &json!({}), &bare);
+        entries = record_update(&first, entries, &writer.zero, &bare);
     }
     let position = entries.iter().position(|e| e.applied && is_writer(e, writer));
     let last = position.map(|at| entries.remove(at));
-    let set = owned(writer, &typed::field_set(writer.schema, config));
+    let configured = typed::field_set(writer.schema, config);
+    let set = owned(writer, &configured);
     let merged = typed::merge(writer.schema, Some(&bare), Some(config));
     let object = match &last {
-        Some(last) if !last.fields.is_empty() => prune(writer.schema, &merged, &entries, &set, &last.fields),
+        Some(last) if !last.fields.is_empty() => prune(writer.schema, &merged, &entries, &configured, &last.fields),
         _ => merged,
     };
     let comparison = typed::compare(writer.schema, &bare, &object);
@@ -107,10 +113,8 @@ pub fn apply(writer: &Writer, live: Option<&Value>, config: &Value, force: bool)
         refuse_conflicts(&entries, &changed, writer)?;
     }
     let mut kept = yielded(entries, &changed, &comparison.removed);
-    let time = match last {
-        Some(last) if bare == object && last.fields == set => last.time,
-        _ => writer.now.clone(),
-    };
+    let unchanged = bare == object;
+    let time = if unchanged { last.map(|last| last.time).unwrap_or_default() } else { writer.now.clone() };
     kept.push(Entry { applied: true, time, fields: set, ..entry_of(writer) });
     Ok(Applied { object, managed: encode(kept) })
 }
@@ -157,6 +161,8 @@ fn yielded(entries: Vec<Entry>, changed: &FieldSet, removed: &FieldSet) -> Vec<E
 
 fn refuse_conflicts(entries: &[Entry], changed: &FieldSet, writer: &Writer) -> Result<(), Refusal> {
     let mut causes = Vec::new();
+    let mut entries: Vec<&Entry> = entries.iter().collect();
+    entries.sort_by(|a, b| a.manager.cmp(&b.manager));
     for entry in entries {
         let conflicts = entry.fields.intersection(changed);
         for path in conflicts.paths() {
@@ -221,6 +227,12 @@ fn is_reset(managed: &Value) -> bool {
     managed.as_array().is_some_and(|list| list.len() == 1 && list[0].as_object().is_some_and(serde_json::Map::is_empty))
 }
 
+/// One entry that cannot be read makes the server go back to what it has.
+fn is_readable(managed: &Value) -> bool {
+    let mut list = managed.as_array().into_iter().flatten();
+    list.all(|entry| matches!(entry["operation"].as_str(), Some(APPLY | UPDATE)) && entry["fieldsType"] == "FieldsV1")
+}
+
 fn decode(managed: &Value) -> Vec<Entry> {
     let text = |entry: &Value, name: &str| entry[name].as_str().unwrap_or_default().to_owned();
     let list = managed.as_array().into_iter().flatten();
@@ -237,7 +249,7 @@ fn decode(managed: &Value) -> Vec<Entry> {
 }
 
 fn encode(mut entries: Vec<Entry>) -> Value {
-    entries.retain(|entry| entry.applied || !entry.fields.is_empty());
+    entries.retain(|entry| !entry.fields.is_empty());
     entries.sort_by(|a, b| {
         let key = |e: &Entry| (!e.applied, e.time.clone(), e.manager.clone(), e.api_version.clone());
         key(a).cmp(&key(b)).then_with(|| a.subresource.cmp(&b.subresource))
@@ -253,10 +265,12 @@ fn written(entry: &Entry) -> Value {
         "manager": entry.manager,
         "operation": if entry.applied { APPLY } else { UPDATE },
         "apiVersion": entry.api_version,
-        "time": entry.time,
         "fieldsType": "FieldsV1",
         "fieldsV1": entry.fields.to_json(),
     });
+    if !entry.time.is_empty() {
+        value["time"] = json!(entry.time);
+    }
     if !entry.subresource.is_empty() {
         value["subresource"] = json!(entry.subresource);
     }

@@ -28,6 +28,10 @@ pub fn apply(kind: &Kind, schema: Option<Schema>, call: &Call, object: &Value) -
         "application/strategic-merge-patch+json" if !kind.is_custom() => {
             strategic::merge(schema, object, &read_map(call)?).map_err(Refusal::bad_request)
         }
+        _ if kind.is_custom() => Err(Refusal::media_type(
+            "the body of the request was in an unknown format - accepted media types include: \
+             application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
+        )),
         _ => Err(unsupported()),
     }
 }

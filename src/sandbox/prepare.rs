@@ -2,8 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::sandbox::crd;
 use crate::sandbox::kinds::Kind;
 use crate::sandbox::store::State;
+
+/// Counts the templates that a DaemonSet has had.
+pub const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
 
 /// Kinds that take a PUT without resourceVersion.
 pub fn takes_unconditional_updates(kind: &Kind) -> bool {
@@ -20,15 +24,32 @@ pub fn create(state: &mut State, kind: &Kind, object: &mut Value) {
             object["spec"] = json!({"finalizers": ["kubernetes"]});
             object["status"] = json!({"phase": "Active"});
         }
+        ("apiextensions.k8s.io", _) => {
+            let stored: Vec<Value> = crd::stored_versions(object);
+            object["status"] =
+                json!({"conditions": null, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": stored});
+        }
         ("", "PersistentVolumeClaim") => {
             object["metadata"]["finalizers"] = json!(["kubernetes.io/pvc-protection"]);
             object["status"]["phase"] = json!("Pending");
         }
-        ("", "Pod") => object["status"]["phase"] = json!("Pending"),
+        ("", "Pod") => admit_pod(object),
         ("", "Service") => allocate(state, &mut object["spec"]),
         ("batch", "Job") => select_by_uid(object),
         _ => {}
     }
+}
+
+/// What admission adds to a pod.
+fn admit_pod(object: &mut Value) {
+    object["status"]["phase"] = json!("Pending");
+    let spec = &mut object["spec"];
+    if spec.get("serviceAccountName").is_none() {
+        spec["serviceAccountName"] = json!("default");
+        spec["serviceAccount"] = json!("default");
+    }
+    spec["priority"] = json!(0);
+    spec["preemptionPolicy"] = json!("PreemptLowerPriority");
 }
 
 fn reset_status(kind: &Kind, object: &mut Value) {
@@ -64,6 +85,11 @@ fn allocate(state: &mut State, spec: &mut Value) {
         spec["clusterIP"] = json!(state.new_cluster_ip());
     }
     spec["clusterIPs"] = json!([spec["clusterIP"]]);
+    if spec["type"] == "NodePort" || spec["type"] == "LoadBalancer" {
+        for port in spec["ports"].as_array_mut().into_iter().flatten().filter(|port| port.get("nodePort").is_none()) {
+            port["nodePort"] = json!(state.new_node_port());
+        }
+    }
     spec["ipFamilies"] = json!(["IPv4"]);
     if spec.get("ipFamilyPolicy").is_none() {
         spec["ipFamilyPolicy"] = json!("SingleStack");
@@ -88,6 +114,9 @@ fn select_by_uid(object: &mut Value) {
         ("job-name", &name),
     ] {
         labels[label] = value.clone();
+    }
+    if object["metadata"].get("labels").is_none() {
+        object["metadata"]["labels"] = object["spec"]["template"]["metadata"]["labels"].clone();
     }
 }
 
@@ -118,6 +147,7 @@ pub fn update(kind: &Kind, subresource: &str, old: &Value, new: &mut Value) {
     }
     match (kind.group.as_str(), kind.kind.as_str()) {
         ("", "Namespace") => new["spec"] = old["spec"].clone(),
+        ("apps", "DaemonSet") => count_templates(old, new),
         ("", "Service") => keep_address(&old["spec"], &mut new["spec"]),
         _ => {}
     }
@@ -131,7 +161,19 @@ fn set_or_remove(object: &mut Value, name: &str, value: Option<Value>) {
     }
 }
 
+/// Keeps the annotation that counts the changes of a DaemonSet's template.
+fn count_templates(old: &Value, new: &mut Value) {
+    let count = old["metadata"]["annotations"][TEMPLATE_GENERATION].as_str().and_then(|text| text.parse::<u64>().ok());
+    let changed = old["spec"]["template"] != new["spec"]["template"];
+    let count = count.unwrap_or(1) + u64::from(changed);
+    new["metadata"]["annotations"][TEMPLATE_GENERATION] = json!(count.to_string());
+}
+
 fn keep_address(old: &Value, new: &mut Value) {
+    if new["type"] == "ClusterIP" && old["type"] != "ClusterIP" {
+        set_or_remove(new, "externalTrafficPolicy", None);
+        set_or_remove(new, "allocateLoadBalancerNodePorts", None);
+    }
     if new["type"] == "ExternalName" {
         return;
     }
@@ -152,7 +194,8 @@ pub fn count_generation(kind: &Kind, old: &Value, new: &mut Value) {
         }
         asked
     };
-    if (kind.generation || kind.is_custom()) && asked(old) != asked(new) {
+    let annotated = kind.is("apps", "Deployment") && old["metadata"]["annotations"] != new["metadata"]["annotations"];
+    if (kind.generation || kind.is_custom()) && (annotated || asked(old) != asked(new)) {
         let generation = old["metadata"]["generation"].as_i64().unwrap_or_default();
         new["metadata"]["generation"] = json!(generation + 1);
     }

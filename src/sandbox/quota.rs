@@ -28,18 +28,15 @@ pub fn admit(state: &mut State, kind: &Kind, key: &Key, object: &Value) -> Resul
             }
         }
         if !asked.is_empty() {
-            let list = |show: &dyn Fn(&(u64, u64)) -> u64| {
-                asked
-                    .iter()
-                    .map(|(counter, counts)| format!("{counter}={}", show(counts)))
-                    .collect::<Vec<_>>()
-                    .join(",")
+            let list = |show: fn(&(u64, u64)) -> u64| {
+                let parts = asked.iter().map(|(counter, counts)| format!("{counter}={}", show(counts)));
+                parts.collect::<Vec<_>>().join(",")
             };
             let why = format!(
                 "exceeded quota: {name}, requested: {}, used: {}, limited: {}",
-                list(&|_| 1),
-                list(&|(used, _)| *used),
-                list(&|(_, limit)| *limit)
+                list(|_| 1),
+                list(|(used, _)| *used),
+                list(|(_, limit)| *limit)
             );
             return Err(Refusal::forbidden(&kind.named(&key.name), &why));
         }

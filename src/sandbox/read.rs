@@ -8,6 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use crate::sandbox::events;
 use crate::sandbox::kinds::Kind;
 use crate::sandbox::quota;
 use crate::sandbox::refusal::{Cause, Refusal};
@@ -32,12 +33,15 @@ pub fn shown(state: &State, kind: &Kind, object: &Arc<Value>) -> Arc<Value> {
 ///
 /// 400 for what cannot be read, 410 for a page of a list that is forgotten, 504 for a resourceVersion yet to come.
 pub fn list(state: &State, kind: &Kind, namespace: Option<&str>, call: &Call) -> Result<List, Refusal> {
-    let selector = Selector::read(kind, call, None)?;
+    let selector = Selector::read(kind, call)?;
     let limit = call.query.number("limit")?.filter(|limit| *limit > 0);
     let (revision, start) = position(state, call)?;
     let objects = objects_at(state, kind, namespace, revision)?;
     let rest = objects.into_iter().filter(|(key, _)| start.as_ref().is_none_or(|start| key > start));
-    let mut selected: Vec<(Key, Arc<Value>)> = rest.filter(|(_, object)| selector.matches(object)).collect();
+    let mut selected: Vec<(Key, Arc<Value>)> = rest
+        .map(|(key, object)| (key, events::read(kind, &object)))
+        .filter(|(_, object)| selector.matches(object))
+        .collect();
     let mut metadata = json!({"resourceVersion": revision.to_string()});
     if let Some(limit) = limit.and_then(|limit| usize::try_from(limit).ok())
         && selected.len() > limit
@@ -124,9 +128,10 @@ fn objects_at(
     }
     let mut objects: BTreeMap<Key, Arc<Value>> = now.collect();
     let changes: Vec<_> = state.changes_after(revision).collect();
+    let root = Key::new(kind, "", "");
     let here = |key: &Key| {
-        key.group == kind.group
-            && key.plural == kind.plural
+        key.group == root.group
+            && key.plural == root.plural
             && namespace.is_none_or(|namespace| key.namespace == namespace)
     };
     for change in changes.into_iter().rev().filter(|change| here(&change.key)) {

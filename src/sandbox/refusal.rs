@@ -80,6 +80,11 @@ impl Refusal {
         }
     }
 
+    /// What an unknown group answers: no Status at all.
+    pub fn no_such_page() -> Refusal {
+        Refusal::new(StatusCode::NOT_FOUND, "", "404 page not found")
+    }
+
     pub fn method_not_allowed() -> Refusal {
         let message = "the server does not allow this method on the requested resource";
         Refusal {
@@ -115,7 +120,12 @@ impl Refusal {
 
     /// `kind` is the Kind here, not the plural.
     pub fn invalid(kind: &Named, causes: Vec<Cause>) -> Refusal {
-        let texts: Vec<String> = causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
+        let mut texts: Vec<String> = Vec::new();
+        for text in causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)) {
+            if !texts.contains(&text) {
+                texts.push(text);
+            }
+        }
         let text = if texts.len() == 1 { texts.concat() } else { format!("[{}]", texts.join(", ")) };
         let message = format!("{} {:?} is invalid: {text}", kind.qualified(), kind.name);
         let refusal = kind.refuse(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message);
@@ -126,6 +136,11 @@ impl Refusal {
     pub fn patch_rejected() -> Refusal {
         let message = "the server rejected our request due to an error in our request";
         Refusal { details: Some(json!({})), ..Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message) }
+    }
+
+    pub fn not_acceptable() -> Refusal {
+        let message = "406: Not Acceptable\n\nAvailable representations: application/json";
+        Refusal { details: Some(json!({})), ..Refusal::new(StatusCode::NOT_ACCEPTABLE, "NotAcceptable", message) }
     }
 
     pub fn media_type(message: &str) -> Refusal {
@@ -199,7 +214,10 @@ impl Named {
     }
 
     fn refuse(&self, code: StatusCode, reason: &'static str, message: String) -> Refusal {
-        let mut details = json!({"kind": self.kind});
+        let mut details = json!({});
+        if !self.kind.is_empty() {
+            details["kind"] = json!(self.kind);
+        }
         if !self.name.is_empty() {
             details["name"] = json!(self.name);
         }

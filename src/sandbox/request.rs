@@ -32,6 +32,8 @@ pub enum Form {
     Table,
     Metadata,
     Discovery,
+    /// None that the sandbox can write.
+    Unacceptable,
 }
 
 /// One request.
@@ -106,7 +108,7 @@ impl Call {
     pub fn verb(&self) -> &'static str {
         let Target::Objects(place) = &self.target else { return "discovery" };
         match (self.method.as_str(), place.name.is_some()) {
-            ("GET" | "HEAD", _) if self.is_watch() => "watch",
+            ("GET" | "HEAD", false) if self.is_watch() => "watch",
             ("GET" | "HEAD", true) => "get",
             ("GET" | "HEAD", false) => "list",
             ("POST", _) => "create",
@@ -174,11 +176,13 @@ fn form_of(accept: &str) -> Form {
                 return Form::Metadata;
             }
             "application/json" if is("as=APIGroupDiscoveryList") && is("v=v2") => return Form::Discovery,
-            "application/json" if parts.iter().all(|part| !part.starts_with("as=")) => return Form::Json,
+            "application/json" | "application/*" | "*/*" | "" if parts.iter().all(|part| !part.starts_with("as=")) => {
+                return Form::Json;
+            }
             _ => {}
         }
     }
-    Form::Json
+    Form::Unacceptable
 }
 
 fn decoded(text: &str) -> String {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::{Response, StatusCode};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::sandbox::discovery::{self, Answer};
 use crate::sandbox::kinds::Kind;
@@ -60,6 +60,9 @@ fn discover(state: &State, segments: &[String], call: &Call) -> Result<Response<
 }
 
 fn objects(shared: &Arc<Shared>, place: &Place, call: &Call) -> Result<Response<Body>, Refusal> {
+    if call.form == Form::Unacceptable {
+        return Err(Refusal::not_acceptable());
+    }
     let mut state = shared.state();
     let kind = served(&state, place)?;
     let now = shared.now();
@@ -70,8 +73,7 @@ fn objects(shared: &Arc<Shared>, place: &Place, call: &Call) -> Result<Response<
             return Ok(serve::json(StatusCode::OK, &form::list(&kind, call.form, &list, now), &[]));
         }
         "watch" => {
-            let at = (namespace, place.name.as_deref());
-            return Ok(serve::stream(Watch::open(shared, &state, &kind, at, call)?.into_stream()));
+            return Ok(serve::stream(Watch::open(shared, &state, &kind, namespace, call)?.into_stream()));
         }
         "get" => {
             let operation = Operation { state: &mut state, kind: Arc::clone(&kind), place, call, now };
@@ -100,7 +102,9 @@ fn change(operation: &mut Operation) -> Result<Written, Refusal> {
     let subresource = operation.place.subresource.as_deref();
     match (operation.call.verb(), subresource) {
         ("create", None) if operation.kind.is_review() => {
-            let body = write::read_body(operation)?;
+            // kubectl asks in protobuf; the answer does not depend on the question.
+            let is_protobuf = operation.call.content_type == write::PROTOBUF;
+            let body = if is_protobuf { Value::Object(Map::new()) } else { write::read_body(operation)? };
             let object = Arc::new(review::answer(&operation.kind, &body));
             Ok(Written { code: StatusCode::CREATED, object, warnings: Vec::new() })
         }
@@ -118,7 +122,12 @@ fn served(state: &State, place: &Place) -> Result<Arc<Kind>, Refusal> {
     let Some(kind) = state.kind_at(place) else {
         let known = real_groups().contains(&place.group.as_str());
         let what = format!("`{}` of `{}/{}`", place.resource, place.group, place.version);
-        return Err(if known { Refusal::unserved(&what) } else { Refusal::no_such_resource() });
+        let served = state.kinds.iter().any(|kind| kind.group == place.group && kind.version == place.version);
+        return Err(match (known, served) {
+            (true, _) => Refusal::unserved(&what),
+            (false, true) => Refusal::no_such_resource(),
+            (false, false) => Refusal::no_such_page(),
+        });
     };
     if let Some(name) = place.subresource.as_deref()
         && !kind.subresources().contains(&name)
@@ -169,7 +178,7 @@ fn delete_all(
         return Err(Refusal::method_not_allowed());
     }
     let options = delete::Options::read(call)?;
-    let selector = Selector::read(kind, call, None)?;
+    let selector = Selector::read(kind, call)?;
     let listed = read::list(state, kind, place.namespace.as_deref(), call)?;
     let chosen: Vec<_> = state
         .list(kind, place.namespace.as_deref())

@@ -1,7 +1,7 @@
 //! The shapes of objects: a cursor over OpenAPI definitions, the built-in ones or those of a CustomResourceDefinition.
 //!
 //! `schemas.json` holds the definitions of kube-apiserver 1.35.4 (`/openapi/v3`) that the closed table reaches,
-//! without their descriptions.
+//! without their descriptions; three fields that Go writes even when they are zero are marked as required.
 
 use std::sync::LazyLock;
 
@@ -67,6 +67,12 @@ impl<'a> Schema<'a> {
 
     pub fn text(self, name: &str) -> Option<&'a str> {
         self.attribute(name).and_then(Value::as_str)
+    }
+
+    /// The name of the definition that the place refers to, without its package.
+    pub fn definition_name(self) -> Option<&'a str> {
+        let reference = self.0.get("$ref").or_else(|| self.0.get("allOf")?.get(0)?.get("$ref"))?;
+        reference.as_str()?.rsplit('.').next()
     }
 
     pub fn flag(self, name: &str) -> bool {

@@ -27,12 +27,9 @@ impl Selector {
     /// # Errors
     ///
     /// 400 for a selector that cannot be read, or one on a field that the kind does not offer.
-    pub fn read(kind: &Kind, call: &Call, name: Option<&str>) -> Result<Selector, Refusal> {
+    pub fn read(kind: &Kind, call: &Call) -> Result<Selector, Refusal> {
         let labels = call.query.get("labelSelector").map_or(Ok(Vec::new()), parse_labels)?;
-        let mut fields = call.query.get("fieldSelector").map_or(Ok(Vec::new()), |text| parse_fields(kind, text))?;
-        if let Some(name) = name {
-            fields.push(("metadata.name".to_owned(), true, name.to_owned()));
-        }
+        let fields = call.query.get("fieldSelector").map_or(Ok(Vec::new()), |text| parse_fields(kind, text))?;
         Ok(Selector { labels, fields })
     }
 

@@ -32,8 +32,10 @@ impl Sandbox {
             let sandbox = self.clone();
             connections.spawn(async move {
                 let service = service_fn(|request| sandbox.answer(request));
-                // A connection that breaks concerns only its client.
-                http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.ok();
+                let served = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                if let Err(error) = served {
+                    tracing::debug!(%error, "a connection to the sandbox broke");
+                }
             });
             while connections.try_join_next().is_some() {}
         }
@@ -71,6 +73,12 @@ fn whole(bytes: Bytes, media_type: &'static str) -> Response<Body> {
 }
 
 pub fn refused(refusal: &Refusal) -> Response<Body> {
+    let is_page = refusal.code == StatusCode::NOT_FOUND && refusal.reason.is_empty();
+    if is_page {
+        let mut response = whole(Bytes::from(refusal.message.clone()), "text/plain; charset=utf-8");
+        *response.status_mut() = refusal.code;
+        return response;
+    }
     let mut response = json(refusal.code, &refusal.status(), &[]);
     if refusal.code == StatusCode::TOO_MANY_REQUESTS {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));

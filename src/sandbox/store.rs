@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::sandbox::events;
 use crate::sandbox::kinds::{self, Kind};
 use crate::sandbox::request::Place;
 
@@ -23,12 +24,8 @@ pub struct Key {
 
 impl Key {
     pub fn new(kind: &Kind, namespace: &str, name: &str) -> Key {
-        Key {
-            group: kind.group.clone(),
-            plural: kind.plural.clone(),
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-        }
+        let group = if kind.group == events::GROUP { String::new() } else { kind.group.clone() };
+        Key { group, plural: kind.plural.clone(), namespace: namespace.to_owned(), name: name.to_owned() }
     }
 }
 
@@ -148,6 +145,12 @@ impl State {
         self.issued += 1;
         let digest = Sha256::digest(format!("sandbox name {}", self.issued));
         digest.iter().take(5).map(|byte| char::from(LETTERS[usize::from(*byte) % LETTERS.len()])).collect()
+    }
+
+    /// The next port of the range that the real server has.
+    pub fn new_node_port(&mut self) -> u64 {
+        self.issued += 1;
+        30_000 + self.issued % 2768
     }
 
     /// The next address for a Service, from 10.0.0.0/16 as the real server's flag has it.

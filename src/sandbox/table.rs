@@ -9,11 +9,45 @@ use serde_json::{Value, json};
 use crate::sandbox::form;
 use crate::sandbox::kinds::{Definition, Kind};
 
-/// A column: name, type, format, priority (0: always shown).
-pub type Column = (&'static str, &'static str, &'static str, u8);
-
-const NAME: Column = ("Name", "string", "name", 0);
-const AGE: Column = ("Age", "string", "", 0);
+/// The columns of the built-in kinds, as kube-apiserver 1.35 has them; the others have Name and Age.
+///
+/// Columns are separated by `|`; `*` marks those that only `-o wide` shows, `#` a number, `?` a boolean, `@` a date.
+const COLUMNS: [(&str, &str); 27] = [
+    ("ConfigMap", "Name|Data|Age"),
+    ("Secret", "Name|Type|Data|Age"),
+    ("Namespace", "Name|Status|Age"),
+    ("Service", "Name|Type|Cluster-IP|External-IP|Port(s)|Age|*Selector"),
+    (
+        "PersistentVolumeClaim",
+        "Name|Status|Volume|Capacity|Access Modes|StorageClass|VolumeAttributesClass|Age|*VolumeMode",
+    ),
+    ("ResourceQuota", "Name|Request|Limit|Age"),
+    ("LimitRange", "Name|@Created At"),
+    ("Event", "Last Seen|Type|Reason|Object|*Subobject|*Source|Message|*First Seen|*Count|*Name"),
+    ("Pod", "Name|Ready|Status|Restarts|Age|*IP|*Node|*Nominated Node|*Readiness Gates"),
+    ("Deployment", "Name|Ready|Up-to-date|Available|Age|*Containers|*Images|*Selector"),
+    ("StatefulSet", "Name|Ready|Age|*Containers|*Images"),
+    (
+        "DaemonSet",
+        "Name|#Desired|#Current|#Ready|#Up-to-date|#Available|Node Selector|Age|*Containers|*Images|*Selector",
+    ),
+    ("ReplicaSet", "Name|#Desired|#Current|#Ready|Age|*Containers|*Images|*Selector"),
+    ("Job", "Name|Status|Completions|Duration|Age|*Containers|*Images|*Selector"),
+    ("CronJob", "Name|Schedule|Timezone|?Suspend|#Active|Last Schedule|Age|*Containers|*Images|*Selector"),
+    ("HorizontalPodAutoscaler", "Name|Reference|Targets|MinPods|MaxPods|Replicas|Age"),
+    ("PodDisruptionBudget", "Name|Min Available|Max Unavailable|#Allowed Disruptions|Age"),
+    ("Ingress", "Name|Class|Hosts|Address|Ports|Age"),
+    ("NetworkPolicy", "Name|Pod-Selector|Age"),
+    ("Role", "Name|@Created At"),
+    ("ClusterRole", "Name|@Created At"),
+    ("RoleBinding", "Name|Role|Age|*Users|*Groups|*ServiceAccounts"),
+    ("ClusterRoleBinding", "Name|Role|Age|*Users|*Groups|*ServiceAccounts"),
+    ("CustomResourceDefinition", "Name|@Created At"),
+    ("ValidatingAdmissionPolicy", "Name|#Validations|ParamKind|Age"),
+    ("ValidatingAdmissionPolicyBinding", "Name|PolicyName|ParamRef|Age"),
+    ("Lease", "Name|Holder|Age"),
+];
+const PLAIN: &str = "Name|Age";
 
 /// A Table of objects.
 pub fn table(kind: &Kind, objects: &[&Value], metadata: &Value, now: Timestamp, with_columns: bool) -> Value {
@@ -39,143 +73,20 @@ fn definitions(kind: &Kind) -> Vec<Value> {
     if let Definition::Custom { columns, .. } = &kind.definition {
         return custom::definitions(columns);
     }
-    columns(kind)
-        .iter()
-        .map(|(name, kind, format, priority)| {
-            json!({"name": name, "type": kind, "format": format, "description": "", "priority": priority})
-        })
-        .collect()
+    let known = COLUMNS.iter().find(|(name, _)| *name == kind.kind).map(|(_, columns)| *columns);
+    known.unwrap_or(PLAIN).split('|').map(column).collect()
 }
 
-const fn text(name: &'static str) -> Column {
-    (name, "string", "", 0)
-}
-
-const fn wide(name: &'static str) -> Column {
-    (name, "string", "", 1)
-}
-
-const fn count(name: &'static str) -> Column {
-    (name, "integer", "", 0)
-}
-
-const CREATED: Column = ("Created At", "date", "", 0);
-
-/// The columns of the built-in kinds, as kube-apiserver 1.35 has them.
-fn columns(kind: &Kind) -> Vec<Column> {
-    match (kind.group.as_str(), kind.kind.as_str()) {
-        ("", "ConfigMap") => vec![NAME, text("Data"), AGE],
-        ("", "Secret") => vec![NAME, text("Type"), text("Data"), AGE],
-        ("", "Namespace") => vec![NAME, text("Status"), AGE],
-        ("", "Service") => {
-            vec![NAME, text("Type"), text("Cluster-IP"), text("External-IP"), text("Port(s)"), AGE, wide("Selector")]
-        }
-        ("", "PersistentVolumeClaim") => vec![
-            NAME,
-            text("Status"),
-            text("Volume"),
-            text("Capacity"),
-            text("Access Modes"),
-            text("StorageClass"),
-            text("VolumeAttributesClass"),
-            AGE,
-            wide("VolumeMode"),
-        ],
-        ("", "ResourceQuota") => vec![NAME, text("Request"), text("Limit"), AGE],
-        (_, "Event") => vec![
-            text("Last Seen"),
-            text("Type"),
-            text("Reason"),
-            text("Object"),
-            wide("Subobject"),
-            wide("Source"),
-            text("Message"),
-            wide("First Seen"),
-            wide("Count"),
-            ("Name", "string", "name", 1),
-        ],
-        ("", "Pod") => vec![
-            NAME,
-            text("Ready"),
-            text("Status"),
-            text("Restarts"),
-            AGE,
-            wide("IP"),
-            wide("Node"),
-            wide("Nominated Node"),
-            wide("Readiness Gates"),
-        ],
-        ("apps", "Deployment") => vec![
-            NAME,
-            text("Ready"),
-            text("Up-to-date"),
-            text("Available"),
-            AGE,
-            wide("Containers"),
-            wide("Images"),
-            wide("Selector"),
-        ],
-        ("apps", "StatefulSet") => vec![NAME, text("Ready"), AGE, wide("Containers"), wide("Images")],
-        ("apps", "DaemonSet") => vec![
-            NAME,
-            count("Desired"),
-            count("Current"),
-            count("Ready"),
-            count("Up-to-date"),
-            count("Available"),
-            text("Node Selector"),
-            AGE,
-            wide("Containers"),
-            wide("Images"),
-            wide("Selector"),
-        ],
-        ("apps", "ReplicaSet") => vec![
-            NAME,
-            count("Desired"),
-            count("Current"),
-            count("Ready"),
-            AGE,
-            wide("Containers"),
-            wide("Images"),
-            wide("Selector"),
-        ],
-        ("batch", "Job") => vec![
-            NAME,
-            text("Status"),
-            text("Completions"),
-            text("Duration"),
-            AGE,
-            wide("Containers"),
-            wide("Images"),
-            wide("Selector"),
-        ],
-        ("batch", "CronJob") => vec![
-            NAME,
-            text("Schedule"),
-            text("Timezone"),
-            ("Suspend", "boolean", "", 0),
-            count("Active"),
-            text("Last Schedule"),
-            AGE,
-            wide("Containers"),
-            wide("Images"),
-            wide("Selector"),
-        ],
-        ("autoscaling", _) => {
-            vec![NAME, text("Reference"), text("Targets"), text("MinPods"), text("MaxPods"), text("Replicas"), AGE]
-        }
-        ("policy", _) => vec![NAME, text("Min Available"), text("Max Unavailable"), count("Allowed Disruptions"), AGE],
-        ("networking.k8s.io", "Ingress") => {
-            vec![NAME, text("Class"), text("Hosts"), text("Address"), text("Ports"), AGE]
-        }
-        ("networking.k8s.io", _) => vec![NAME, text("Pod-Selector"), AGE],
-        (_, "RoleBinding" | "ClusterRoleBinding") => {
-            vec![NAME, text("Role"), AGE, wide("Users"), wide("Groups"), wide("ServiceAccounts")]
-        }
-        (_, "ValidatingAdmissionPolicy") => vec![NAME, count("Validations"), text("ParamKind"), AGE],
-        (_, "ValidatingAdmissionPolicyBinding") => vec![NAME, text("PolicyName"), text("ParamRef"), AGE],
-        ("coordination.k8s.io", _) => vec![NAME, text("Holder"), AGE],
-        ("", "LimitRange") | (_, "Role" | "ClusterRole" | "CustomResourceDefinition") => vec![NAME, CREATED],
-        _ => vec![NAME, AGE],
-    }
+fn column(text: &str) -> Value {
+    let name = text.trim_start_matches(['*', '#', '?', '@']);
+    let kind = match text.chars().next() {
+        Some('#') => "integer",
+        Some('?') => "boolean",
+        Some('@') => "date",
+        _ => "string",
+    };
+    json!({
+        "name": name, "type": kind, "format": if name == "Name" { "name" } else { "" }, "description": "",
+        "priority": u8::from(text.starts_with('*')),
+    })
 }

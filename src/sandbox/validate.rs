@@ -22,7 +22,7 @@ pub fn object(kind: &Kind, new: &Value) -> Vec<Cause> {
         ("", "Secret") => config::secret(new, &mut causes),
         ("", "Service") => config::service(&new["spec"], &mut causes),
         ("apps", _) => workload::workload(kind, &new["spec"], &mut causes),
-        ("", "Pod") => workload::pod_spec(&new["spec"], "spec", &mut causes),
+        ("", "Pod") => workload::pod_spec(&new["spec"], &Value::Null, "spec", &mut causes),
         ("batch", "Job") => workload::job(&new["spec"], "spec", &mut causes),
         ("batch", "CronJob") => workload::cron_job(&new["spec"], &mut causes),
         ("autoscaling", _) => workload::autoscaler(&new["spec"], &mut causes),
@@ -32,24 +32,32 @@ pub fn object(kind: &Kind, new: &Value) -> Vec<Cause> {
     causes
 }
 
-/// The causes for which kube-apiserver refuses to change `old` to `new`.
-pub fn change(kind: &Kind, old: &Value, new: &Value) -> Vec<Cause> {
-    let mut causes = Vec::new();
+/// The causes for which kube-apiserver refuses an update, in its order.
+pub fn update(kind: &Kind, old: &Value, new: &Value) -> Vec<Cause> {
     if new["metadata"]["uid"] != old["metadata"]["uid"] {
         let cause = Cause::invalid("metadata.uid", &new["metadata"]["uid"], "field is immutable");
-        causes.extend([cause.clone(), cause]);
-        return causes;
+        return vec![cause.clone(), cause];
     }
+    let (mut object, mut change) = (object(kind, new), change(kind, old, new));
+    if kind.group.is_empty() {
+        change.append(&mut object);
+        return change;
+    }
+    object.append(&mut change);
+    object
+}
+
+/// The causes for which kube-apiserver refuses to change `old` to `new`.
+fn change(kind: &Kind, old: &Value, new: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
     match (kind.group.as_str(), kind.kind.as_str()) {
         ("", "ConfigMap" | "Secret") => config::change(kind, old, new, &mut causes),
         ("", "Service") => config::service_change(&old["spec"], &new["spec"], &mut causes),
         ("", "PersistentVolumeClaim") => workload::claim_change(&old["spec"], &new["spec"], &mut causes),
         ("apps", _) => workload::workload_change(kind, &old["spec"], &new["spec"], &mut causes),
         ("batch", "Job") => workload::job_change(&old["spec"], &new["spec"], &mut causes),
-        ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
-            if old["roleRef"] != new["roleRef"] {
-                causes.push(Cause::invalid("roleRef", &new["roleRef"], "cannot change roleRef"));
-            }
+        ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") if old["roleRef"] != new["roleRef"] => {
+            causes.push(Cause::invalid("roleRef", &new["roleRef"], "cannot change roleRef"));
         }
         _ => {}
     }

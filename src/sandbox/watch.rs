@@ -9,13 +9,15 @@ use hyper::body::{Bytes, Frame};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::sandbox::Broken;
+use crate::sandbox::events;
 use crate::sandbox::form;
 use crate::sandbox::kinds::Kind;
 use crate::sandbox::refusal::Refusal;
 use crate::sandbox::request::{Call, Form};
 use crate::sandbox::selector::Selector;
 use crate::sandbox::shared::{BoxError, Shared};
-use crate::sandbox::store::{Change, State};
+use crate::sandbox::store::{Change, Key, State};
 
 /// The server's own choice is half an hour to an hour.
 const LONGEST: Duration = Duration::from_secs(45 * 60);
@@ -36,6 +38,8 @@ pub struct Watch {
     next_bookmark: Instant,
     waiting: VecDeque<Value>,
     has_columns: bool,
+    /// Told its reader that the connection broke.
+    is_broken: bool,
 }
 
 impl Watch {
@@ -48,10 +52,9 @@ impl Watch {
         shared: &Arc<Shared>,
         state: &State,
         kind: &Arc<Kind>,
-        place: (Option<&str>, Option<&str>),
+        namespace: Option<&str>,
         call: &Call,
     ) -> Result<Watch, Refusal> {
-        let (namespace, name) = place;
         let asked = call.query.number("resourceVersion")?.unwrap_or_default();
         let timeout = call.query.number("timeoutSeconds")?.map_or(LONGEST, Duration::from_secs);
         let opened = Instant::now();
@@ -60,7 +63,7 @@ impl Watch {
             changed: shared.subscribe(),
             kind: Arc::clone(kind),
             namespace: namespace.map(str::to_owned),
-            selector: Selector::read(kind, call, name)?,
+            selector: Selector::read(kind, call)?,
             form: call.form,
             bookmarks: call.query.flag("allowWatchBookmarks") && call.query.get("allowWatchBookmarks").is_some(),
             revision: if asked == 0 { state.revision() } else { asked },
@@ -69,6 +72,7 @@ impl Watch {
                 + BOOKMARK_EVERY.min(timeout.saturating_sub(Duration::from_secs(2)).max(Duration::from_secs(1))),
             waiting: VecDeque::new(),
             has_columns: false,
+            is_broken: false,
         };
         let wants_initial = call.query.get("sendInitialEvents") == Some("true");
         if asked == 0 || wants_initial {
@@ -81,10 +85,12 @@ impl Watch {
     /// The body of the answer: one line of JSON an event.
     pub fn into_stream(self) -> BoxStream<'static, Result<Frame<Bytes>, BoxError>> {
         stream::unfold(self, |mut watch| async move {
-            let event = watch.next().await?;
-            let mut line = event.to_string();
-            line.push('\n');
-            Some((Ok(Frame::data(Bytes::from(line))), watch))
+            let frame = watch.next().await?.map(|event| {
+                let mut line = event.to_string();
+                line.push('\n');
+                Frame::data(Bytes::from(line))
+            });
+            Some((frame.map_err(Into::into), watch))
         })
         .boxed()
     }
@@ -93,8 +99,9 @@ impl Watch {
         let kind = Arc::clone(&self.kind);
         let namespace = self.namespace.clone();
         for (_, object) in state.list(&kind, namespace.as_deref()) {
-            if self.selector.matches(object) {
-                let event = self.event("ADDED", object);
+            let object = events::read(&kind, object);
+            if self.selector.matches(&object) {
+                let event = self.event("ADDED", &object);
                 self.waiting.push_back(event);
             }
         }
@@ -105,13 +112,17 @@ impl Watch {
         }
     }
 
-    async fn next(&mut self) -> Option<Value> {
+    async fn next(&mut self) -> Option<Result<Value, Broken>> {
         loop {
-            if let Some(event) = self.waiting.pop_front() {
-                return Some(event);
+            if self.is_broken {
+                return None;
             }
             if self.shared.is_stopped() {
-                return None;
+                self.is_broken = true;
+                return Some(Err(Broken));
+            }
+            if let Some(event) = self.waiting.pop_front() {
+                return Some(Ok(event));
             }
             if !self.collect() {
                 continue;
@@ -123,7 +134,7 @@ impl Watch {
                 Err(_) if Instant::now() >= self.deadline => return None,
                 Err(_) => {
                     self.next_bookmark = Instant::now() + BOOKMARK_EVERY;
-                    return Some(self.bookmark());
+                    return Some(Ok(self.bookmark()));
                 }
             }
         }
@@ -150,19 +161,22 @@ impl Watch {
     }
 
     fn event_of(&mut self, change: &Change) -> Option<Value> {
-        let here = change.key.group == self.kind.group
-            && change.key.plural == self.kind.plural
+        let root = Key::new(&self.kind, "", "");
+        let here = change.key.group == root.group
+            && change.key.plural == root.plural
             && self.namespace.as_ref().is_none_or(|namespace| *namespace == change.key.namespace);
         if !here {
             return None;
         }
-        let was = change.before.as_ref().filter(|object| self.selector.matches(object));
-        let is = change.after.as_ref().filter(|object| self.selector.matches(object));
-        match (was, is) {
-            (None, Some(object)) => Some(self.event("ADDED", object)),
-            (Some(_), Some(object)) => Some(self.event("MODIFIED", object)),
+        let seen = |object: &Option<Arc<Value>>| {
+            let object = object.as_ref().map(|object| events::read(&self.kind, object));
+            object.filter(|object| self.selector.matches(object))
+        };
+        match (seen(&change.before), seen(&change.after)) {
+            (None, Some(object)) => Some(self.event("ADDED", &object)),
+            (Some(_), Some(object)) => Some(self.event("MODIFIED", &object)),
             (Some(object), None) => {
-                let mut last = Value::clone(object);
+                let mut last = Value::clone(&object);
                 last["metadata"]["resourceVersion"] = json!(change.revision.to_string());
                 Some(self.event("DELETED", &last))
             }

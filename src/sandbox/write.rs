@@ -12,9 +12,12 @@ use crate::sandbox::managed::{self, Writer};
 use crate::sandbox::refusal::{Cause, Named, Refusal};
 use crate::sandbox::request::{Call, Place};
 use crate::sandbox::store::{Key, State};
-use crate::sandbox::{defaults, delete, lifecycle, patch, prepare, quota, validate};
+use crate::sandbox::{defaults, delete, events, lifecycle, migrate, patch, prepare, quota, validate};
 
-const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+/// The longest name of a field manager.
+const MAX_MANAGER: usize = 128;
+/// The media type that the sandbox does not read.
+pub const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
 /// A request for objects of one kind, with what it works on.
 pub struct Operation<'a> {
@@ -55,7 +58,8 @@ impl Operation<'_> {
     ///
     /// 404.
     pub fn existing(&self) -> Result<Arc<Value>, Refusal> {
-        self.state.get(&self.key()).ok_or_else(|| Refusal::not_found(&self.named()))
+        let found = self.state.get(&self.key()).map(|object| events::read(&self.kind, &object));
+        found.ok_or_else(|| Refusal::not_found(&self.named()))
     }
 
     /// The time as `metav1.Time` writes it.
@@ -72,8 +76,10 @@ impl Operation<'_> {
             manager: self.call.manager(),
             api_version: kind.api_version(),
             subresource: self.subresource().to_owned(),
-            now: self.time(),
+            // The real server writes no time for `scale`.
+            now: if self.subresource() == "scale" { String::new() } else { self.time() },
             schema: Some(kind.schema()),
+            zero: decode::zero(kind),
             foreign: match self.subresource() {
                 "status" => vec!["spec", "metadata.labels"],
                 _ if kind.status => vec!["status"],
@@ -126,7 +132,7 @@ pub fn update(operation: &mut Operation) -> Result<Written, Refusal> {
     if version.is_empty() && !prepare::takes_unconditional_updates(&operation.kind) {
         let zero = json!(0);
         let cause = Cause::invalid("metadata.resourceVersion", &zero, "must be specified for an update");
-        return Err(Refusal::invalid(&operation.kind.kind_named(operation.name()), vec![cause]));
+        return Err(Refusal::invalid(&operation.named(), vec![cause]));
     }
     defaults::fill(&operation.kind, &mut object);
     let object = replace(operation, &old, object, None)?;
@@ -145,17 +151,25 @@ pub fn patch(operation: &mut Operation) -> Result<Written, Refusal> {
     }
     let old = operation.existing()?;
     let patched = patch::apply(&operation.kind, Some(operation.kind.schema()), operation.call, &old)?;
-    let Decoded { mut object, unknown } = decode::decode(&operation.kind, &patched).map_err(|why| {
-        let shown = Value::String(patched.to_string());
-        let nothing = Named { group: String::new(), kind: String::new(), name: String::new() };
-        Refusal::invalid(&nothing, vec![Cause::invalid("patch", &shown, &why)])
-    })?;
-    let warnings = checked_unknown(operation, &unknown)?;
+    let decoded = decode::decode(&operation.kind, &patched).map_err(|why| unfit(&patched, &why))?;
+    let Decoded { mut object, unknown } = decoded;
+    let warnings = unknown_fields(operation, &unknown).map_err(|why| unfit(&patched, &why))?;
+    if object["metadata"].get("managedFields").is_none() {
+        // Unlike a PUT without them, a patch that empties managedFields resets them.
+        object["metadata"]["managedFields"] = json!([{}]);
+    }
     scope(operation, &mut object)?;
     checked_name(operation, &object)?;
     defaults::fill(&operation.kind, &mut object);
     let object = replace(operation, &old, object, None)?;
     Ok(Written { code: StatusCode::OK, object, warnings })
+}
+
+/// The refusal of a patch that makes something else of the object.
+fn unfit(patched: &Value, why: &str) -> Refusal {
+    let shown = Value::String(patched.to_string());
+    let nothing = Named { group: String::new(), kind: String::new(), name: String::new() };
+    Refusal::invalid(&nothing, vec![Cause::invalid("patch", &shown, why)])
 }
 
 /// Server-side apply.
@@ -169,18 +183,21 @@ fn apply(operation: &mut Operation) -> Result<Written, Refusal> {
         Refusal::bad_request("error decoding YAML: the sandbox reads apply configurations as JSON only")
     })?;
     checked_config(operation, &config)?;
-    let old = operation.state.get(&operation.key());
+    let old = operation.state.get(&operation.key()).map(|object| events::read(&operation.kind, &object));
     let kind = Arc::clone(&operation.kind);
     let writer = operation.writer(&kind);
     if operation.subresource() == "status" && old.is_none() {
         return Err(Refusal::not_found(&operation.named()));
     }
-    let applied = managed::apply(
-        &writer,
-        old.as_deref(),
-        &config,
-        call.query.flag("force") && call.query.get("force").is_some(),
-    )?;
+    let force = call.query.get("force").is_some() && call.query.flag("force");
+    let live = old.as_deref().unwrap_or(&Value::Null);
+    let mut applied = match managed::apply(&writer, old.as_deref(), &config, force) {
+        Err(refusal) if migrate::owns_conflicts(&writer.manager, kind.schema(), live, &refusal) => {
+            managed::apply(&writer, old.as_deref(), &config, true)?
+        }
+        other => other?,
+    };
+    migrate::record(&writer.manager, live, &config, &mut applied.object);
     let Decoded { mut object, unknown } =
         decode::decode(&kind, &applied.object).map_err(|why| untyped(operation, &kind, &why))?;
     let warnings = checked_unknown(operation, &unknown)?;
@@ -253,9 +270,9 @@ fn store_new(operation: &mut Operation, mut object: Value, managed: Value) -> Re
     if operation.call.is_dry_run() {
         return Ok(Arc::new(object));
     }
-    let stored = operation.state.put(key.clone(), object);
+    let stored = operation.state.put(key.clone(), events::stored(&kind, object));
     lifecycle::after_create(operation.state, &kind, &key, &stored, &operation.time());
-    Ok(operation.state.get(&key).unwrap_or(stored))
+    Ok(events::read(&kind, &stored))
 }
 
 /// Stores `new` in place of `old`, unless nothing changes.
@@ -276,8 +293,7 @@ pub fn replace(
     let managed = managed.unwrap_or_else(|| managed::update(&operation.writer(&kind), Some(old), &new));
     set_managed(metadata_of(&mut new), managed);
     prepare::count_generation(&kind, old, &mut new);
-    let mut causes = validate::change(&kind, old, &new);
-    causes.extend(validate::object(&kind, &new));
+    let causes = validate::update(&kind, old, &new);
     refuse_invalid(&kind, operation.name(), causes)?;
     if new == **old {
         return Ok(Arc::clone(old));
@@ -286,10 +302,10 @@ pub fn replace(
         return Ok(Arc::new(new));
     }
     let key = operation.key();
-    let stored = operation.state.put(key.clone(), new);
+    let stored = operation.state.put(key.clone(), events::stored(&kind, new));
     lifecycle::after_update(operation.state, &kind, &key, &stored);
     delete::finish_if_released(operation.state, &kind, &key, &operation.time());
-    Ok(operation.state.get(&key).unwrap_or(stored))
+    Ok(events::read(&kind, &operation.state.get(&key).unwrap_or(stored)))
 }
 
 fn refuse_invalid(kind: &Kind, name: &str, causes: Vec<Cause>) -> Result<(), Refusal> {
@@ -337,10 +353,16 @@ pub fn read_body(operation: &Operation) -> Result<Value, Refusal> {
 fn decode_body(operation: &Operation, body: &Value) -> Result<Decoded, Refusal> {
     let kind = &operation.kind;
     let given = (body["apiVersion"].as_str(), body["kind"].as_str());
+    for (field, name) in [("kind", "Kind"), ("apiVersion", "apiVersion")] {
+        if kind.is_custom() && body.get(field).is_none() {
+            return Err(Refusal::bad_request(format!(
+                "the object provided is unrecognized (must be of type {}): Object '{name}' is missing in '{body}'",
+                kind.kind
+            )));
+        }
+    }
     let refuse = |why: String| {
-        let version = &kind.version;
-        let group = if kind.group.is_empty() { version.clone() } else { kind.api_version() };
-        Refusal::bad_request(format!("{0} in version {group:?} cannot be handled as a {0}: {why}", kind.kind))
+        Refusal::bad_request(format!("{0} in version {1:?} cannot be handled as a {0}: {why}", kind.kind, kind.version))
     };
     match given {
         (Some(api_version), _) if api_version != kind.api_version() => {
@@ -349,8 +371,9 @@ fn decode_body(operation: &Operation, body: &Value) -> Result<Decoded, Refusal> 
         }
         (_, Some(name)) if name != kind.kind => {
             return Err(Refusal::bad_request(format!(
-                "{name} in version {:?} cannot be handled as a {}: unknown conversion",
+                "{name} in version {:?} cannot be handled as a {}: converting (v1.{name}) to (core.{}): unknown conversion",
                 kind.api_version(),
+                kind.kind,
                 kind.kind
             )));
         }
@@ -360,18 +383,18 @@ fn decode_body(operation: &Operation, body: &Value) -> Result<Decoded, Refusal> 
 }
 
 fn checked_unknown(operation: &Operation, unknown: &[String]) -> Result<Vec<String>, Refusal> {
+    let kind = &operation.kind;
+    unknown_fields(operation, unknown).map_err(|why| {
+        Refusal::bad_request(format!("{0} in version {1:?} cannot be handled as a {0}: {why}", kind.kind, kind.version))
+    })
+}
+
+/// The warnings about unknown fields, or what refuses them.
+fn unknown_fields(operation: &Operation, unknown: &[String]) -> Result<Vec<String>, String> {
     let faults: Vec<String> = unknown.iter().map(|path| format!("unknown field {path:?}")).collect();
     match operation.call.query.get("fieldValidation") {
         Some("Ignore") => Ok(Vec::new()),
-        Some("Strict") if !faults.is_empty() => {
-            let kind = &operation.kind;
-            Err(Refusal::bad_request(format!(
-                "{0} in version {1:?} cannot be handled as a {0}: strict decoding error: {2}",
-                kind.kind,
-                kind.api_version(),
-                faults.join(", ")
-            )))
-        }
+        Some("Strict") if !faults.is_empty() => Err(format!("strict decoding error: {}", faults.join(", "))),
         _ => Ok(faults),
     }
 }
@@ -407,6 +430,9 @@ fn checked_name(operation: &Operation, object: &Value) -> Result<(), Refusal> {
 }
 
 fn checked_query(call: &Call, kind: &str) -> Result<(), Refusal> {
+    if call.query.get("fieldManager").is_some_and(|manager| manager.len() > MAX_MANAGER) {
+        return Err(Refusal::invalid(&options(kind), vec![Cause::too_long("fieldManager", MAX_MANAGER)]));
+    }
     match call.query.get("dryRun") {
         None | Some("All") => Ok(()),
         Some(other) => {

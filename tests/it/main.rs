@@ -9,6 +9,8 @@ mod cluster;
 mod commands;
 mod contract;
 mod harness;
+mod kubectl;
+mod scenarios;
 mod sops;
 mod support;
 mod tidy;

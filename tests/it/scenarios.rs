@@ -4,7 +4,6 @@
 //! says now into the script; `SCENARIO=name` runs one.
 
 mod canary;
-mod crash;
 mod names;
 mod run;
 mod script;
@@ -63,7 +62,8 @@ fn scripts() -> Vec<(PathBuf, Vec<Item>)> {
     let mut paths: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     let is_script = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "txt");
-    let is_wanted = |path: &PathBuf| wanted.as_ref().is_none_or(|name| path.file_stem().is_some_and(|stem| stem == name.as_str()));
+    let is_wanted =
+        |path: &PathBuf| wanted.as_ref().is_none_or(|name| path.file_stem().is_some_and(|stem| stem == name.as_str()));
     let read = |path: PathBuf| {
         let items = script::parse(&path.display().to_string(), &std::fs::read_to_string(&path).unwrap());
         (path, items)

@@ -44,6 +44,11 @@ fn files(directory: &str) -> Vec<String> {
     found
 }
 
+/// True for `a/b.rs` and `rs`.
+fn has_ending(path: &str, ending: &str) -> bool {
+    Path::new(path).extension().is_some_and(|extension| extension == ending)
+}
+
 /// One breach of a rule.
 struct Breach {
     path: String,

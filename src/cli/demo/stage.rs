@@ -62,7 +62,9 @@ pub enum Edit<'a> {
 impl Stage {
     /// Sets everything up; nobody serves the listener yet.
     pub async fn new(settings: &Settings) -> Result<(Self, TcpListener), Failure> {
-        let failed = |error: std::io::Error| Failure::general(error, "the demo needs a port on loopback and a temporary directory");
+        let failed = |error: std::io::Error| {
+            Failure::general(error, "the demo needs a port on loopback and a temporary directory")
+        };
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let temporary = PathBuf::from(settings.process.get("TMPDIR").unwrap_or("/tmp"));
@@ -132,7 +134,8 @@ impl Stage {
         command.env("HOME", self.directory.join("home")).env("KUBECONFIG", path).env("CLICOLOR_FORCE", "1");
         let failed = |error: String| Failure::general(error, HINT);
         self.sandbox.forget_requests();
-        let output = tokio::task::spawn_blocking(move || command.output()).await.map_err(|error| failed(error.to_string()))?;
+        let output =
+            tokio::task::spawn_blocking(move || command.output()).await.map_err(|error| failed(error.to_string()))?;
         let output = output.map_err(|error| failed(error.to_string()))?;
         let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         print(&text, show);
@@ -152,8 +155,10 @@ impl Stage {
     /// Sends what a person's own program sends.
     pub async fn send(&self, method: &str, path: &str, content_type: &str, body: &Value) -> Result<(), Failure> {
         let defect = |why: String| Failure::general(format!("{method} {path}: {why}"), HINT);
-        let request = http::Request::builder().method(method).uri(path).header(http::header::CONTENT_TYPE, content_type);
-        let request = request.body(Full::new(Bytes::from(body.to_string()))).map_err(|error| defect(error.to_string()))?;
+        let request =
+            http::Request::builder().method(method).uri(path).header(http::header::CONTENT_TYPE, content_type);
+        let request =
+            request.body(Full::new(Bytes::from(body.to_string()))).map_err(|error| defect(error.to_string()))?;
         let response = self.sandbox.handle(request).await;
         if response.status().is_success() {
             return Ok(());
@@ -171,11 +176,13 @@ impl Stage {
     /// What the platform team does once: custom resources, namespaces, the grant.
     async fn install(&self) -> Result<(), Failure> {
         for crd in crds::crds() {
-            self.send("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", "application/json", &json!(crd)).await?;
+            self.send("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", "application/json", &crd)
+                .await?;
         }
         for name in [HOME, "shop-staging", "shop-production"] {
             let labels = json!({wire::REPOSITORY: "shop"});
-            let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
+            let namespace =
+                json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
             self.send("POST", "/api/v1/namespaces", "application/json", &namespace).await?;
         }
         let repository = self.repository();
@@ -203,7 +210,8 @@ impl Stage {
         let path = self.shop().join(path);
         let directory = path.parent().unwrap_or(Path::new("/"));
         let written = fs::create_dir_all(directory).and_then(|()| fs::write(&path, content));
-        written.map_err(|error| Failure::general(error, "the demo needs room for a few files in the temporary directory"))
+        written
+            .map_err(|error| Failure::general(error, "the demo needs room for a few files in the temporary directory"))
     }
 
     fn replace(&self, path: &str, old: &str, new: &str) -> Result<(), Failure> {
@@ -226,7 +234,8 @@ impl Said {
     /// The writes to an environment's namespace, such as `patch configmaps/shop`.
     pub fn writes(&self, namespace: &str) -> Vec<String> {
         let writes = self.requests.iter().filter(|line| line.is_mutating() && line.namespace == namespace);
-        let mut writes: Vec<String> = writes.map(|line| format!("{} {}/{}", line.verb, line.resource, line.name)).collect();
+        let mut writes: Vec<String> =
+            writes.map(|line| format!("{} {}/{}", line.verb, line.resource, line.name)).collect();
         writes.sort();
         writes
     }
@@ -269,6 +278,9 @@ mod tests {
 
     #[test]
     fn quotes_keep_words_together() {
-        assert_eq!(arguments("rollback staging --to '#2' --reason 'too loud'"), ["rollback", "staging", "--to", "#2", "--reason", "too loud"]);
+        assert_eq!(
+            arguments("rollback staging --to '#2' --reason 'too loud'"),
+            ["rollback", "staging", "--to", "#2", "--reason", "too loud"]
+        );
     }
 }

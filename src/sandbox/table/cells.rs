@@ -11,8 +11,8 @@ pub fn row(kind: &Kind, object: &Value, now: Timestamp) -> Vec<Value> {
     let age = json!(age(&object["metadata"]["creationTimestamp"], now));
     let (spec, status) = (&object["spec"], &object["status"]);
     let cells: Vec<Value> = match (kind.group.as_str(), kind.kind.as_str()) {
-        ("", "ConfigMap") => vec![json!((size(&object["data"]) + size(&object["binaryData"])).to_string()), age],
-        ("", "Secret") => vec![object["type"].clone(), json!(size(&object["data"]).to_string()), age],
+        ("", "ConfigMap") => vec![json!(size(&object["data"]) + size(&object["binaryData"])), age],
+        ("", "Secret") => vec![object["type"].clone(), json!(size(&object["data"])), age],
         ("", "Namespace") => vec![status["phase"].clone(), age],
         ("", "Service") => service(spec, age),
         ("", "PersistentVolumeClaim") => claim(object, age),
@@ -214,11 +214,7 @@ fn workload(kind: &Kind, spec: &Value, status: &Value, age: Value) -> Vec<Value>
     let selected = json!(selector(&spec["selector"]["matchLabels"]));
     let ready = json!(format!("{}/{}", number(&status["readyReplicas"]), number(&spec["replicas"])));
     let mut cells = match kind.kind.as_str() {
-        "Deployment" => vec![
-            ready,
-            json!(number(&status["updatedReplicas"]).to_string()),
-            json!(number(&status["availableReplicas"]).to_string()),
-        ],
+        "Deployment" => vec![ready, number(&status["updatedReplicas"]), number(&status["availableReplicas"])],
         "StatefulSet" => vec![ready],
         "ReplicaSet" => {
             vec![number(&spec["replicas"]), number(&status["replicas"]), number(&status["readyReplicas"])]

@@ -25,8 +25,8 @@ pub fn config_map(new: &Value, causes: &mut Vec<Cause>) {
     for name in ["data", "binaryData"] {
         for (key, value) in entries(new, name) {
             key_fault(name, key, causes);
-            if name == "binaryData" && new["data"].get(key).is_some() {
-                let why = "duplicate of key present in data";
+            if name == "data" && new["binaryData"].get(key).is_some() {
+                let why = "duplicate of key present in binaryData";
                 causes.push(Cause::invalid(format!("{name}[{key}]"), &text(key), why));
             }
             bytes += if name == "data" { value.len() } else { decoded(value).len() };
@@ -56,6 +56,14 @@ pub fn secret(new: &Value, causes: &mut Vec<Cause>) {
     };
     for key in required.iter().filter(|key| new["data"].get(**key).is_none()) {
         causes.push(Cause::required(format!("data[{key}]"), ""));
+    }
+    for key in required.iter().filter(|key| key.starts_with(".docker")) {
+        let Some(content) = new["data"].get(*key).and_then(Value::as_str) else { continue };
+        if serde_json::from_slice::<Value>(&decoded(content)).is_err() {
+            let cause =
+                Cause::invalid(format!("data[{key}]"), &text("<secret contents redacted>"), "invalid character");
+            causes.push(cause);
+        }
     }
 }
 
@@ -150,6 +158,12 @@ pub fn service_change(old: &Value, new: &Value, causes: &mut Vec<Cause>) {
 
 pub fn definition(new: &Value, causes: &mut Vec<Cause>) {
     let spec = &new["spec"];
+    let part = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let expected = format!("{}.{}", part(&spec["names"]["plural"]), part(&spec["group"]));
+    if new["metadata"]["name"] != expected.as_str() {
+        let why = "must be spec.names.plural+\".\"+spec.group";
+        causes.push(Cause::invalid("metadata.name", &new["metadata"]["name"], why));
+    }
     for name in ["plural", "kind"] {
         require(&spec["names"], name, "spec.names", causes);
     }
@@ -159,16 +173,10 @@ pub fn definition(new: &Value, causes: &mut Vec<Cause>) {
     if !SCOPES.iter().any(|scope| spec["scope"] == *scope) {
         causes.push(Cause::unsupported("spec.scope", &spec["scope"], &SCOPES));
     }
-    let part = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let expected = format!("{}.{}", part(&spec["names"]["plural"]), part(&spec["group"]));
-    if new["metadata"]["name"] != expected.as_str() {
-        let why = "must be spec.names.plural+\".\"+spec.group";
-        causes.push(Cause::invalid("metadata.name", &new["metadata"]["name"], why));
-    }
     for (index, version) in spec["versions"].as_array().into_iter().flatten().enumerate() {
         if version.pointer("/schema/openAPIV3Schema").is_none() {
             let field = format!("spec.versions[{index}].schema.openAPIV3Schema");
-            causes.push(Cause::required(field, "schemas are required"));
+            causes.push(Cause::required(field, ""));
         }
     }
 }

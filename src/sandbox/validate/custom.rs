@@ -14,18 +14,21 @@ pub fn check(schema: Schema, value: &Value, path: &str, causes: &mut Vec<Cause>)
     if value.is_null() && schema.flag("nullable") {
         return;
     }
-    if let Some(wanted) = type_fault(schema, value) {
+    let wrong = type_fault(schema, value);
+    if let Some(wanted) = wrong {
         let field = if path.is_empty() { "<nil>" } else { path };
         let shown = Value::String(type_of(value).to_owned());
         let message = format!("Invalid value: {shown}: {field} in body must be of type {wanted}: {shown}");
         causes.push(Cause::wrong_type(field, message));
-        return;
     }
     if let Some(allowed) = schema.attribute("enum").and_then(Value::as_array)
         && !allowed.contains(value)
     {
         let names: Vec<&str> = allowed.iter().filter_map(Value::as_str).collect();
         causes.push(Cause::unsupported(path, value, &names));
+    }
+    if wrong.is_some() {
+        return;
     }
     match value {
         Value::Object(map) => {
@@ -111,6 +114,7 @@ fn string(schema: Schema, text: &str, path: &str, causes: &mut Vec<Cause>) {
     {
         let message = format!("Too long: may not be more than {most} bytes");
         causes.push(Cause { reason: "FieldValueTooLong", message, field: path.to_owned() });
+        return;
     }
     if let Some(least) = schema.attribute("minLength").and_then(Value::as_u64)
         && (length as u64) < least

@@ -55,6 +55,11 @@ pub fn metadata(kind: &Kind, metadata: &Value) -> Vec<Cause> {
             causes.push(Cause::invalid("metadata.labels", &text(value), LABEL_VALUE));
         }
     }
+    for owner in metadata["ownerReferences"].as_array().into_iter().flatten() {
+        if owner["uid"].as_str().unwrap_or_default().is_empty() {
+            causes.push(Cause::invalid("metadata.ownerReferences.uid", &text(""), "must not be empty"));
+        }
+    }
     let mut bytes = 0;
     for (key, value) in metadata["annotations"].as_object().into_iter().flatten() {
         key_fault("metadata.annotations", &key.to_lowercase(), &mut causes);

@@ -20,7 +20,7 @@ pub fn workload(kind: &Kind, spec: &Value, causes: &mut Vec<Cause>) {
     }
     let labels = &spec["template"]["metadata"]["labels"];
     let selected = selector["matchLabels"].as_object().into_iter().flatten();
-    if selected.into_iter().any(|(key, value)| labels.get(key) != Some(value)) {
+    if selector.is_null() || selected.into_iter().any(|(key, value)| labels.get(key) != Some(value)) {
         let why = "`selector` does not match template `labels`";
         causes.push(Cause::invalid("spec.template.metadata.labels", labels, why));
     }
@@ -28,15 +28,17 @@ pub fn workload(kind: &Kind, spec: &Value, causes: &mut Vec<Cause>) {
         let why = "must be greater than or equal to 0";
         causes.push(Cause::invalid("spec.replicas", &spec["replicas"], why));
     }
-    pod_spec(&spec["template"]["spec"], "spec.template.spec", causes);
+    pod_spec(&spec["template"]["spec"], &spec["volumeClaimTemplates"], "spec.template.spec", causes);
     let policy = &spec["template"]["spec"]["restartPolicy"];
     if *policy != "Always" {
         causes.push(Cause::unsupported("spec.template.spec.restartPolicy", policy, &["Always"]));
     }
 }
 
-pub fn pod_spec(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
-    let volumes = volume_names(spec, path, causes);
+/// `claims` are the claim templates of a StatefulSet, which are volumes as well.
+pub fn pod_spec(spec: &Value, claims: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let mut volumes = volume_names(spec, path, causes);
+    volumes.extend(claims.as_array().into_iter().flatten().filter_map(|claim| claim["metadata"]["name"].as_str()));
     require(spec, "containers", path, causes);
     let mut names = BTreeSet::new();
     for list in ["initContainers", "containers"] {
@@ -91,7 +93,7 @@ fn container_parts(container: &Value, path: &str, volumes: &BTreeSet<&str>, caus
 }
 
 pub fn job(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
-    pod_spec(&spec["template"]["spec"], &format!("{path}.template.spec"), causes);
+    pod_spec(&spec["template"]["spec"], &Value::Null, &format!("{path}.template.spec"), causes);
     let policy = &spec["template"]["spec"]["restartPolicy"];
     if *policy == "Always" {
         let field = format!("{path}.template.spec.restartPolicy");
@@ -108,7 +110,8 @@ pub fn cron_job(spec: &Value, causes: &mut Vec<Cause>) {
 pub fn autoscaler(spec: &Value, causes: &mut Vec<Cause>) {
     if spec["maxReplicas"].as_i64().is_none_or(|most| most < 1) {
         causes.push(Cause::invalid("spec.maxReplicas", &spec["maxReplicas"], "must be greater than 0"));
-    } else if spec["maxReplicas"].as_i64() < spec["minReplicas"].as_i64() {
+    }
+    if spec["maxReplicas"].as_i64() < spec["minReplicas"].as_i64() {
         let why = "must be greater than or equal to `minReplicas`";
         causes.push(Cause::invalid("spec.maxReplicas", &spec["maxReplicas"], why));
     }

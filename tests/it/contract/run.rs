@@ -121,7 +121,11 @@ impl Run<'_> {
         if let Some(client) = self.clients.get(name) {
             return client.clone();
         }
-        let user = if name == "admin" { User::admin() } else { User::person(name) };
+        let user = match name {
+            "admin" => User::admin(),
+            "unknown" => User::unknown(),
+            name => User::person(name),
+        };
         let client = self.server.client(&user).await;
         self.clients.insert(name.to_owned(), client.clone());
         client

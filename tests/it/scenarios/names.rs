@@ -8,7 +8,9 @@ use regex::Regex;
 static COMMIT: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b[0-9a-f]{40}\b|\b[0-9a-f]{7}\b").unwrap());
 static DIGEST: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b[a-z2-7]{26}\b").unwrap());
 static NAME: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b(commit|digest)[0-9]+\b").unwrap());
-static AGE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b([0-9]{2}[smhd]|[0-9][smhd] )").unwrap());
+static AGE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b([0-9]{2}[smhd]\b|[0-9][smhd]\b ?)").unwrap());
+// times of managedFields are whole seconds: whether somebody wrote after us in the same one cannot be seen
+static AFTER_US: LazyLock<Regex> = LazyLock::new(|| Regex::new(r", [a-z-]+ wrote after us").unwrap());
 static SECONDS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b[0-9]+\.[0-9] s\b").unwrap());
 static MOMENT: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z\b").unwrap());
 
@@ -60,6 +62,7 @@ impl Names {
         };
         let text = DIGEST.replace_all(&text, digest).into_owned();
         let text = SECONDS.replace_all(&text, "0.0 s").into_owned();
+        let text = AFTER_US.replace_all(&text, "").into_owned();
         let text = MOMENT.replace_all(&text, "(time)").into_owned();
         if ages { AGE.replace_all(&text, "age").into_owned() } else { text }
     }
@@ -74,7 +77,9 @@ impl Names {
             let index = number.parse::<usize>().expect("the pattern has digits only");
             names.get(index.wrapping_sub(1)).unwrap_or_else(|| panic!("nothing is named {}", &found[0])).clone()
         });
-        self.texts.iter().fold(replaced.into_owned(), |text, (real, shown)| text.replace(shown, real))
+        // users and paths are named in outputs only
+        let typed = self.texts.iter().filter(|(_, shown)| *shown == "shop");
+        typed.fold(replaced.into_owned(), |text, (real, shown)| text.replace(shown, real))
     }
 }
 

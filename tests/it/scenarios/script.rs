@@ -54,7 +54,9 @@ pub fn parse(name: &str, text: &str) -> Vec<Item> {
             file.content.push_str(line);
             file.content.push('\n');
         } else if is_output(line) {
-            let Some(Item::Command(command)) = items.last_mut() else { panic!("{name}:{}: output of nothing", index + 1) };
+            let Some(Item::Command(command)) = items.last_mut() else {
+                panic!("{name}:{}: output of nothing", index + 1)
+            };
             command.output.push_str(line);
             command.output.push('\n');
         } else {
@@ -99,11 +101,7 @@ fn is_output(line: &str) -> bool {
 fn file(header: &str) -> File {
     let (path, encrypted) = header.split_once(" (encrypted for ").unwrap_or((header, ""));
     let classes = encrypted.trim_end_matches(')').split(", ").filter(|class| !class.is_empty());
-    File {
-        path: path.trim().to_owned(),
-        encrypted_for: classes.map(str::to_owned).collect(),
-        content: String::new(),
-    }
+    File { path: path.trim().to_owned(), encrypted_for: classes.map(str::to_owned).collect(), content: String::new() }
 }
 
 #[test]

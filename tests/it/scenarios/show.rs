@@ -23,7 +23,7 @@ const LISTS: [(&str, &str); 12] = [
     ("apis/networking.k8s.io/v1", "ingresses"),
 ];
 
-/// The objects of an environment's namespace: data of ConfigMaps and Secrets (decoded), replicas, images and generation of workloads.
+/// The objects of an environment's namespace: data of ConfigMaps and Secrets (decoded), replicas, images and config digest of workloads: another digest is a restart.
 pub async fn show(world: &World, environment: &str) -> String {
     let namespace = world.name(&format!("shop-{environment}"));
     let mut text = String::new();
@@ -53,8 +53,9 @@ fn about(plural: &str, object: &Value) -> String {
         "deployments" | "statefulsets" => {
             let images = object["spec"]["template"]["spec"]["containers"].as_array().into_iter().flatten();
             let images: Vec<&str> = images.filter_map(|container| container["image"].as_str()).collect();
-            let generation = &object["metadata"]["generation"];
-            format!("  replicas={} image={} generation={generation}", object["spec"]["replicas"], images.join(","))
+            let config = object["spec"]["template"]["metadata"]["annotations"]["osier.dev/config"].as_str();
+            let config = config.map(|config| format!(" config={config}")).unwrap_or_default();
+            format!("  replicas={} image={}{config}", object["spec"]["replicas"], images.join(","))
         }
         _ => String::new(),
     }

@@ -42,7 +42,9 @@ impl World {
         let mut names = Names::default();
         names.add_text(&id, "shop");
         names.add_text(&user.name, "ann");
+        names.add_text("system:admin", "ann"); // whom the sandbox calls everybody
         let folder = TempDir::with_prefix("osier-scenario-").unwrap();
+        names.add_text(&folder.path().display().to_string(), "/tmp/world");
         let world = World { server, names, canary: Canary::default(), user, folder, commits: 0, id };
         world.prepare_folder();
         world.prepare_server().await;
@@ -74,6 +76,13 @@ impl World {
     pub async fn push(&mut self, message: &str) {
         let message = message.replace('\'', "'\\''");
         let output = self.run(&format!("git add -A && git commit -q --allow-empty -m '{message}'")).await;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        self.commits += 1;
+    }
+
+    /// Takes the last commit back, as `$ undo` says.
+    pub async fn undo(&mut self) {
+        let output = self.run("git revert --no-edit HEAD").await;
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         self.commits += 1;
     }
@@ -118,7 +127,11 @@ impl World {
         let date = format!("{} +0000", FIRST_COMMIT + 60 * self.commits);
         let mut command = std::process::Command::new("sh");
         command.args(["-c", line]).current_dir(self.path("clone")).stdin(Stdio::null()).env_clear();
-        command.env("PATH", path).env("HOME", self.path("home")).env("TMPDIR", self.path("tmp")).env("LC_ALL", "C.UTF-8");
+        command
+            .env("PATH", path)
+            .env("HOME", self.path("home"))
+            .env("TMPDIR", self.path("tmp"))
+            .env("LC_ALL", "C.UTF-8");
         command.env("KUBECONFIG", self.path("kubeconfig")).env("OSIER_LOG", "trace").env("NO_COLOR", "1");
         command.env("SOPS_AGE_KEY_FILE", self.path("keys.txt"));
         for role in ["AUTHOR", "COMMITTER"] {

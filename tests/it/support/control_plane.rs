@@ -11,7 +11,7 @@ use std::{fs, thread};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::audit::{self, AuditLine};
 use crate::support::certificates::{Authority, Pair, account_keys};
@@ -30,19 +30,32 @@ const MASTERS: &str = "system:masters";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
     pub name: String,
-    /// At most one group.
-    pub group: Option<&'static str>,
+    rights: Rights,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rights {
+    All,
+    /// Those that are bound to the name.
+    Bound,
+    /// Not even a name: the server does not know the credentials.
+    Unknown,
 }
 
 impl User {
     /// A user with all rights.
     pub fn powerful(name: &str) -> User {
-        User { name: name.to_owned(), group: Some(MASTERS) }
+        User { name: name.to_owned(), rights: Rights::All }
     }
 
     /// A user with the rights that the test binds to this name, and no others.
     pub fn person(name: &str) -> User {
-        User { name: name.to_owned(), group: None }
+        User { name: name.to_owned(), rights: Rights::Bound }
+    }
+
+    /// Somebody whose credentials the server does not know: every request is answered 401.
+    pub fn unknown() -> User {
+        User { name: "unknown".to_owned(), rights: Rights::Unknown }
     }
 
     /// The user of tests that do not care which.
@@ -87,8 +100,12 @@ impl ControlPlane {
     pub fn kubeconfig(&self, user: &User) -> PathBuf {
         let path = self.folder.join(format!("{}.kubeconfig", user.name));
         if !path.exists() {
-            let groups: Vec<&str> = user.group.into_iter().collect();
-            write_kubeconfig(&path, self.port, &self.authority, &user.name, &groups);
+            let credentials = match user.rights {
+                Rights::All => client_credentials(&self.authority, &user.name, &[MASTERS]),
+                Rights::Bound => client_credentials(&self.authority, &user.name, &[]),
+                Rights::Unknown => json!({"token": "nobody-knows-this"}),
+            };
+            write_kubeconfig(&path, self.port, &self.authority, &credentials);
         }
         path
     }
@@ -141,7 +158,7 @@ fn spawn(programs: &Path, folder: &Path, port: u16) -> Child {
 /// On a thread of its own: the caller may be inside a runtime already.
 fn wait_until_ready(folder: &Path, port: u16, authority: &Authority) -> Result<(), Failure> {
     let probe = folder.join("probe.kubeconfig");
-    write_kubeconfig(&probe, port, authority, "probe", &[MASTERS]);
+    write_kubeconfig(&probe, port, authority, &client_credentials(authority, "probe", &[MASTERS]));
     let log = folder.join("kube-apiserver.log");
     let poll = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -193,20 +210,28 @@ fn write_keys(folder: &Path, port: u16, authority: &Authority) {
     write("accounts.key", &private);
     write("audit-policy.json", audit::POLICY);
     let controllers = folder.join("controllers.kubeconfig");
-    write_kubeconfig(&controllers, port, authority, "system:kube-controller-manager", &[]);
+    write_kubeconfig(
+        &controllers,
+        port,
+        authority,
+        &client_credentials(authority, "system:kube-controller-manager", &[]),
+    );
+}
+
+/// The user part of a kubeconfig.
+fn client_credentials(authority: &Authority, user: &str, groups: &[&str]) -> Value {
+    let Pair { certificate, key } = authority.client(user, groups);
+    json!({"client-certificate-data": STANDARD.encode(certificate), "client-key-data": STANDARD.encode(key)})
 }
 
 /// JSON is YAML. Written aside and renamed: another thread may read it at once.
-fn write_kubeconfig(path: &Path, port: u16, authority: &Authority, user: &str, groups: &[&str]) {
-    let pair = authority.client(user, groups);
-    let encode = |text: &str| STANDARD.encode(text);
+fn write_kubeconfig(path: &Path, port: u16, authority: &Authority, credentials: &Value) {
     let content = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "test",
         "clusters": [{"name": "test", "cluster": {
-            "server": url(port), "certificate-authority-data": encode(&authority.certificate)}}],
-        "users": [{"name": user, "user": {
-            "client-certificate-data": encode(&pair.certificate), "client-key-data": encode(&pair.key)}}],
-        "contexts": [{"name": "test", "context": {"cluster": "test", "user": user}}],
+            "server": url(port), "certificate-authority-data": STANDARD.encode(&authority.certificate)}}],
+        "users": [{"name": "test", "user": credentials}],
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
     });
     let aside = tempfile::NamedTempFile::new_in(path.parent().expect("a kubeconfig lies in the folder")).unwrap();
     fs::write(aside.path(), content.to_string()).unwrap();

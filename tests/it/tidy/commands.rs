@@ -8,14 +8,14 @@ const CASES: &str = "tests/it/commands";
 
 /// Names of all commands: a file in `src/cli` with arguments is one.
 pub fn names() -> Vec<String> {
-    sources().iter().map(name).collect()
+    sources().into_iter().map(name).collect()
 }
 
 #[test]
 fn every_command_has_an_example_in_its_help() {
     let mut breaches = Vec::new();
     for source in sources() {
-        let call = format!("osier {}", name(&source));
+        let call = format!("osier {}", name(source));
         let strings = || source.shipped().flat_map(|(_, line)| &line.strings);
         if !strings().any(|text| text.contains("Example") && text.contains(&call)) {
             breaches.push(Breach::new(&source.path, 1, format!("no after_help with `Example: {call} ...`")));
@@ -32,7 +32,7 @@ fn every_command_has_a_case() {
     };
     let missing = sources().into_iter().filter(|source| !has(&name(source)));
     let breaches: Vec<Breach> =
-        missing.map(|source| Breach::new(&source.path, 1, format!("no {CASES}/{}*", name(&source)))).collect();
+        missing.map(|source| Breach::new(&source.path, 1, format!("no {CASES}/{}*", name(source)))).collect();
     none("a command has a case that runs it", &breaches);
 }
 
@@ -41,17 +41,17 @@ fn every_command_is_in_the_readme() {
     let readme = read("README.md");
     let missing = sources().into_iter().filter(|source| !readme.contains(&format!("osier {}", name(source))));
     let breaches: Vec<Breach> = missing
-        .map(|source| Breach::new(&source.path, 1, format!("`osier {}` is not in README.md", name(&source))))
+        .map(|source| Breach::new(&source.path, 1, format!("`osier {}` is not in README.md", name(source))))
         .collect();
     none("README.md names every command", &breaches);
 }
 
-fn sources() -> Vec<Source> {
-    let is_command = |source: &Source| {
+fn sources() -> Vec<&'static Source> {
+    let is_command = |source: &&Source| {
         source.path.starts_with("src/cli/")
             && source.shipped().any(|(_, line)| line.code.starts_with("pub struct Args"))
     };
-    shipped().into_iter().filter(is_command).collect()
+    shipped().iter().filter(is_command).collect()
 }
 
 fn name(source: &Source) -> String {

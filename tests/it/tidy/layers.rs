@@ -100,7 +100,7 @@ fn modules_use_only_what_is_below_them() {
             breaches.push(Breach::new(&source.path, 1, format!("`{module}` has no layer; give it one in MAY_USE")));
             continue;
         };
-        for (line, used) in crate_modules(&source) {
+        for (line, used) in crate_modules(source) {
             if used != module && !allowed.contains(&used.as_str()) {
                 breaches.push(Breach::new(&source.path, line, format!("`{module}` uses `{used}`")));
             }

@@ -2,7 +2,7 @@
 
 use osier::model::reason::Reason;
 
-use super::{Breach, files, none, read};
+use super::{Breach, files, has_ending, none, read};
 
 const REASONS: &str = "docs/reasons.md";
 
@@ -46,7 +46,7 @@ fn papers_name_files_that_exist() {
 
 fn is_path(word: &str) -> bool {
     let tops = ["src/", "tests/", "docs/", "policies/", "example-repo/", "benches/", "charts/", ".ci/"];
-    let code = word.contains('/') && word.ends_with(".rs");
+    let code = word.contains('/') && has_ending(word, "rs");
     (code || tops.iter().any(|top| word.starts_with(top))) && !word.contains([' ', '*', '<', '{', '…'])
 }
 
@@ -76,7 +76,7 @@ fn commands_in_papers_exist() {
     let commands = super::commands::names();
     let papers = files("docs").into_iter().chain(["README.md".to_owned(), "ARCHITECTURE.md".to_owned()]);
     let mut breaches = Vec::new();
-    for paper in papers.filter(|path| path.ends_with(".md")) {
+    for paper in papers.filter(|path| has_ending(path, "md")) {
         for (index, line) in read(&paper).lines().enumerate() {
             for word in commands_of(line).into_iter().filter(|word| !commands.contains(word)) {
                 breaches.push(Breach::new(&paper, index + 1, format!("`osier {word}` is no command")));

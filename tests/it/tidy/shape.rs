@@ -17,7 +17,7 @@ fn functions_and_files_are_small() {
         if source.lines.len() > FILE {
             breaches.push(Breach::new(&source.path, FILE, format!("the file has {} lines", source.lines.len())));
         }
-        for (line, length) in functions(&source).into_iter().filter(|(_, length)| *length > FUNCTION) {
+        for (line, length) in functions(source).into_iter().filter(|(_, length)| *length > FUNCTION) {
             breaches.push(Breach::new(&source.path, line, format!("the function has {length} lines")));
         }
     }

@@ -1,6 +1,8 @@
 //! Rust source as lines of code without comments and strings, as far as the rules need it. Relies on rustfmt's layout.
 
-use super::{files, read};
+use std::sync::LazyLock;
+
+use super::{files, has_ending, read};
 
 /// One file.
 pub struct Source {
@@ -66,20 +68,20 @@ impl Source {
     }
 }
 
-/// Every Rust file under `src`.
-pub fn shipped() -> Vec<Source> {
-    rust("src")
+/// Every Rust file under `src`, read once.
+pub fn shipped() -> &'static [Source] {
+    static SHIPPED: LazyLock<Vec<Source>> = LazyLock::new(|| rust("src"));
+    &SHIPPED
 }
 
 /// Every Rust file under `src` and `tests`.
-pub fn all() -> Vec<Source> {
-    let mut all = rust("src");
-    all.extend(rust("tests"));
-    all
+pub fn all() -> impl Iterator<Item = &'static Source> {
+    static TESTS: LazyLock<Vec<Source>> = LazyLock::new(|| rust("tests"));
+    shipped().iter().chain(TESTS.iter())
 }
 
 fn rust(directory: &str) -> Vec<Source> {
-    let paths = files(directory).into_iter().filter(|path| path.ends_with(".rs"));
+    let paths = files(directory).into_iter().filter(|path| has_ending(path, "rs"));
     let mut all: Vec<Source> = paths.map(|path| Source::parse(&path, &read(&path))).collect();
     let only_tests: Vec<String> = all.iter().flat_map(test_modules).collect();
     for source in all.iter_mut().filter(|source| only_tests.contains(&source.path)) {
@@ -132,12 +134,10 @@ fn inline_paths(code: &str) -> Vec<String> {
 fn mark_tests(path: &str, lines: &mut [Line]) {
     let whole = path.starts_with("tests/") || path.ends_with("/tests.rs") || path.contains("/tests/");
     let mut inside = whole;
-    for index in 0..lines.len() {
-        let begins = lines[index].code.trim() == "#[cfg(test)]";
-        inside = inside || begins;
-        lines[index].tests = inside;
-        let ends =
-            lines[index].code == "}" || (lines[index].code.ends_with(';') && !lines[index].code.starts_with(' '));
+    for line in lines {
+        inside = inside || line.code.trim() == "#[cfg(test)]";
+        line.tests = inside;
+        let ends = line.code == "}" || (line.code.ends_with(';') && !line.code.starts_with(' '));
         if ends && !whole {
             inside = false;
         }
@@ -170,7 +170,7 @@ fn lex(text: &str) -> Vec<Line> {
 /// Reads one token's worth of letters and moves `at` behind it.
 fn step(state: State, letters: &[char], at: &mut usize, index: usize, lines: &mut [Line]) -> State {
     let rest = &letters[*at..];
-    let starts = |word: &str| word.chars().zip(rest).filter(|(wanted, got)| wanted == *got).count() == word.len();
+    let starts = |word: &str| rest.len() >= word.len() && word.chars().zip(rest).all(|(wanted, got)| wanted == *got);
     match state {
         State::Comment(depth) => {
             let (moved, depth) = match (starts("*/"), starts("/*")) {

@@ -1,7 +1,7 @@
 //! One word for one thing: the glossary's never-say list against public names, and a shorter one against prose.
 
 use super::source::{Source, shipped};
-use super::{Breach, files, none, read};
+use super::{Breach, files, has_ending, none, read};
 
 /// A word that no public name has, and what to say.
 const NEVER: &[(&str, &str)] = &[
@@ -96,7 +96,7 @@ const NEVER_IN_PROSE: &[(&str, &str)] = &[
 fn public_names_use_the_glossary() {
     let mut breaches = Vec::new();
     for source in shipped() {
-        for (line, name) in public_names(&source) {
+        for (line, name) in public_names(source) {
             let said = NEVER.iter().filter(|(never, _)| words(&name).iter().any(|word| is_form_of(word, never)));
             for (never, say) in said.filter(|_| !is_own_term(&name, &source.path)) {
                 breaches.push(Breach::new(&source.path, line, format!("`{name}` says `{never}`; say {say}")));
@@ -128,7 +128,7 @@ fn prose_uses_the_glossary() {
     let papers =
         ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "example-repo/README.md"];
     let papers =
-        papers.map(str::to_owned).into_iter().chain(files("docs").into_iter().filter(|path| path.ends_with(".md")));
+        papers.map(str::to_owned).into_iter().chain(files("docs").into_iter().filter(|path| has_ending(path, "md")));
     for paper in papers {
         for (index, line) in read(&paper).lines().enumerate() {
             said_in(line, &paper, index + 1, &mut breaches);
