@@ -75,7 +75,7 @@ pub enum Error {
         kind: &'static str,
     },
     /// Nobody at hand is a recipient.
-    #[error("no identity at hand opens `{path}`: it is encrypted for {}, and we are {}", list(.wanted), list(.held))]
+    #[error("no identity at hand opens it: it is encrypted for {}, and we are {}", list(.wanted), list(.held))]
     NoIdentity {
         /// The file.
         path: String,
@@ -85,7 +85,7 @@ pub enum Error {
         held: Vec<String>,
     },
     /// The wrapped data key of one of our recipients is damaged.
-    #[error("the data key for `{recipient}` in `{path}` is damaged")]
+    #[error("the data key for `{recipient}` is damaged")]
     Damaged {
         /// The file.
         path: String,
@@ -93,7 +93,7 @@ pub enum Error {
         recipient: String,
     },
     /// A data key that is wrapped with a passphrase.
-    #[error("the data key in `{path}` is wrapped with a passphrase")]
+    #[error("the data key is wrapped with a passphrase")]
     Scrypt {
         /// The file.
         path: String,

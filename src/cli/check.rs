@@ -85,7 +85,7 @@ async fn one(
     found: &mut Found,
 ) -> Result<(), Failure> {
     let parameters = target::parameters(name, BRANCH, &entry.namespace, commit);
-    let scope = desire::offline_scope(name, &entry.namespace, &entry.layers, &parameters);
+    let scope = desire::scope(None, name, entry, &entry.layers, &parameters);
     let composed = match desire::whole(outlines, source, commit, scope).await {
         Ok(composed) => composed,
         Err(Error::Blocked { problems, .. }) => {

@@ -1,6 +1,6 @@
 //! What most commands need first: the API server, the Repository, the person, the keys, the clone.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -18,16 +18,16 @@ use crate::reconcile::desire::Outlines;
 use crate::reconcile::error::Error;
 use crate::reconcile::world::World;
 use crate::report::failure;
+use crate::report::style::count;
 use crate::settings::Settings;
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let (reason, hint) = (error.reason(), error.hint());
         match error {
-            Error::Blocked { message, problems, .. } if !problems.is_empty() => {
-                let (message, many) = (format!("nothing was applied: {message}"), problems.len() > 1);
-                let message = if many { format!("nothing was applied: {} problems", problems.len()) } else { message };
-                Failure::problems(message, problems)
+            Error::Blocked { problems, .. } if !problems.is_empty() => {
+                let found = count(problems.iter().collect::<BTreeSet<_>>().len(), "problem");
+                Failure::problems(format!("{found}: nothing was applied"), problems)
             }
             error => Failure::new(error, reason, hint),
         }

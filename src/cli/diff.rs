@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::cli::failure::{Failure, Finding};
 use crate::cli::place::{At, Place};
 use crate::cli::{check, context, output, plan, view};
+use crate::desired::config::EnvironmentConfig;
 use crate::desired::manifest::Manifest;
 use crate::desired::set::DesiredSet;
 use crate::model::object::ObjectId;
@@ -111,7 +112,8 @@ async fn side(settings: &Settings, outlines: &mut Outlines, place: &Place) -> Re
     let config = target::config(&source).await?;
     let entry = target::entry(&config, &place.environment)?;
     let parameters = target::parameters(&place.environment, check::BRANCH, &entry.namespace, commit);
-    let scope = desire::offline_scope(&place.environment, "compared", &entry.layers, &parameters);
+    let entry = EnvironmentConfig { namespace: "compared".to_owned(), ..entry.clone() };
+    let scope = desire::scope(None, &place.environment, &entry, &entry.layers, &parameters);
     let composed = desire::whole(outlines, &source, commit, scope).await?;
     let desired = composed.composition.current();
     let wanted = desired.objects.keys().cloned().collect();

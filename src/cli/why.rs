@@ -91,7 +91,7 @@ async fn origin(settings: &Settings, args: &Args, wanted: &str) -> Result<Findin
     let config = target::config(&source).await?;
     let entry = target::entry(&config, &args.environment)?;
     let parameters = target::parameters(&args.environment, crate::cli::check::BRANCH, &entry.namespace, commit);
-    let scope = desire::offline_scope(&args.environment, &entry.namespace, &entry.layers, &parameters);
+    let scope = desire::scope(None, &args.environment, entry, &entry.layers, &parameters);
     let mut outlines = Outlines::default();
     let composed = desire::whole(&mut outlines, &source, commit, scope).await?;
     let desired = composed.composition.current();

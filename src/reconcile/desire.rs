@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::desired::compose::{self, Caps, Composition, Scope};
+use crate::desired::config::EnvironmentConfig;
 use crate::desired::outline::{Entry, Leaf, Outline};
 use crate::desired::set::{Desired, DesiredSet, Parameters, Source as Origin};
 use crate::desired::unit;
@@ -160,35 +161,25 @@ impl Before {
     }
 }
 
-/// What an environment is, apart from its files.
+/// What an environment is, apart from its files; without a Repository with the default kinds and caps.
+///
+/// `layers` are `entry`'s own, or those of a record that is gone back to.
 pub fn scope(
-    repository: &Repository,
+    repository: Option<&Repository>,
     name: &str,
-    namespace: &str,
+    entry: &EnvironmentConfig,
     layers: &[String],
     parameters: &Parameters,
 ) -> Scope {
+    let spec = repository.map(|repository| &repository.spec);
     Scope {
         environment: name.to_owned(),
-        line: 0,
-        namespace: namespace.to_owned(),
+        line: entry.line,
+        namespace: entry.namespace.clone(),
         layers: layers.to_vec(),
         parameters: parameters.clone(),
-        kinds: compose::allowed_kinds(&repository.spec.kinds),
-        caps: Caps::granted(&repository.spec.caps),
-    }
-}
-
-/// The same without a Repository: default kinds and caps.
-pub fn offline_scope(name: &str, namespace: &str, layers: &[String], parameters: &Parameters) -> Scope {
-    Scope {
-        environment: name.to_owned(),
-        line: 0,
-        namespace: namespace.to_owned(),
-        layers: layers.to_vec(),
-        parameters: parameters.clone(),
-        kinds: compose::allowed_kinds(&[]),
-        caps: Caps::default(),
+        kinds: compose::allowed_kinds(spec.map(|spec| spec.kinds.as_slice()).unwrap_or_default()),
+        caps: spec.map(|spec| Caps::granted(&spec.caps)).unwrap_or_default(),
     }
 }
 

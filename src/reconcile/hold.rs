@@ -35,7 +35,7 @@ pub async fn still_contains(
     let mut sets = Vec::new();
     for commit in commits {
         let source = Source::Mirror(world.mirror.clone(), commit);
-        let scope = desire::scope(&world.repository, name, &config.namespace, &held.layers, &held.parameters);
+        let scope = desire::scope(Some(&world.repository), name, config, &held.layers, &held.parameters);
         sets.push(desire::whole(&mut world.outlines, &source, commit, scope).await?);
     }
     let wanted = differing(sets[0].composition.current(), sets[1].composition.current());

@@ -150,7 +150,7 @@ pub async fn preview(world: &mut World, name: &str, source: &Source, commit: Git
     subject::permit(&world.repository, name, &config)?;
     let branch = &world.repository.spec.protected_branch;
     let parameters = target::parameters(name, branch, &config.namespace, commit);
-    let scope = desire::scope(&world.repository, name, &config.namespace, &config.layers, &parameters);
+    let scope = desire::scope(Some(&world.repository), name, &config, &config.layers, &parameters);
     let composed = desire::whole(&mut world.outlines, source, commit, scope).await?;
     let before = predecessor(world, &subject, source, &config, &composed).await;
     let live = look(world, &subject, &config, &composed, before.as_ref()).await?;
@@ -176,7 +176,7 @@ async fn predecessor(
     let record = world.memory.get(&subject.name)?.chain.applied.clone()?;
     let commit = GitId::parse(&record.spec.commit)?;
     let spec = record.spec;
-    let scope = desire::scope(&world.repository, &subject.name, &config.namespace, &spec.layers, &spec.parameters);
+    let scope = desire::scope(Some(&world.repository), &subject.name, config, &spec.layers, &spec.parameters);
     let then = desire::whole(&mut world.outlines, &source.at(commit), commit, scope).await.ok()?;
     Some(Before::all(&then, now))
 }
@@ -205,9 +205,8 @@ async fn desired(
     target: &Target,
     config: &EnvironmentConfig,
 ) -> Result<(Composed, Option<Before>), Error> {
-    let scope = |layers: &[String]| {
-        desire::scope(&world.repository, &subject.name, &config.namespace, layers, &target.parameters)
-    };
+    let scope =
+        |layers: &[String]| desire::scope(Some(&world.repository), &subject.name, config, layers, &target.parameters);
     let memory = world.memory.get_mut(&subject.name);
     let (known, applied) = memory.map_or((None, None), |memory| (memory.composed.take(), memory.chain.applied.clone()));
     let new = scope(&target.layers);

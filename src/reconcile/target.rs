@@ -95,10 +95,12 @@ pub async fn choose(world: &mut World, ask: &Ask, start: &Start) -> Result<Choic
         }
         return Ok(Choice { target, begins: false });
     };
-    let begins = before.as_ref().is_none_or(|before| before.to != hold.to);
     let mut target = held(world, subject, config, &hold, tip).await?;
     let commit = target.commit;
-    let status = hold_status(&hold, before.as_ref(), commit, world.memory[&subject.name].chain.applied.as_ref());
+    let applied = world.memory[&subject.name].chain.applied.as_ref();
+    let elsewhere = applied.is_none_or(|applied| applied.spec.commit != commit.to_string());
+    let begins = elsewhere && before.as_ref().is_none_or(|before| before.to != hold.to);
+    let status = hold_status(&hold, before.as_ref(), commit, applied);
     let ended = !status.rejected.is_empty() && {
         target.held_back = still_held(world, &subject.name, config, &target, &status, tip).await?;
         target.held_back.is_none()

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use osier::desired::config::{EnvironmentConfig, Mode};
 use osier::desired::set::{Desired, DesiredSet, Parameters};
 use osier::git::fetch::{Accepted, Fetch};
 use osier::git::mirror::Mirror;
@@ -164,7 +165,15 @@ fn scope(commit: GitId) -> osier::desired::compose::Scope {
     let caps = BTreeMap::from([("files".to_owned(), 200_000), ("bytes".to_owned(), 1 << 30)]);
     let spec = serde_json::json!({"url": "", "home": "", "caps": caps});
     let spec: RepositorySpec = serde_json::from_value(spec).expect("the fields have defaults");
-    desire::scope(&Grant::new("figures", spec), "figures", "figures", &Workload::layers(0), &parameters(commit))
+    let entry = EnvironmentConfig {
+        namespace: "figures".to_owned(),
+        layers: Workload::layers(0),
+        keys: None,
+        cluster: None,
+        mode: Mode::Apply,
+        line: 0,
+    };
+    desire::scope(Some(&Grant::new("figures", spec)), "figures", &entry, &entry.layers, &parameters(commit))
 }
 
 /// The cluster as the apply of a desired set leaves it.
