@@ -143,7 +143,7 @@ pub async fn prepare(world: &mut World, ask: &Ask, start: Start) -> Result<Prepa
 ///
 /// # Errors
 /// Why there is no plan; problems all at once.
-pub async fn preview(world: &mut World, name: &str, source: &Source, commit: GitId) -> Result<Plan, Error> {
+pub async fn outlook(world: &mut World, name: &str, source: &Source, commit: GitId) -> Result<Plan, Error> {
     let subject = subject::read(world, name).await?;
     let today = target::config(source).await?;
     let config = target::entry(&today, name)?.clone();
@@ -263,7 +263,7 @@ async fn look(
         _ => composed.composition.scope().kinds.clone(),
     };
     let kinds: BTreeSet<Kind> = desired.objects.keys().map(|object| object.kind.clone()).chain(kinds).collect();
-    Ok(world.cluster.live(&config.namespace, &kinds, &subject.id).await?)
+    Ok(world.cluster.live(&config.namespace, &kinds, &subject.environment_id).await?)
 }
 
 /// Whether a file that no key at hand opens ends the pass.
@@ -286,7 +286,7 @@ struct View<'a> {
 impl View<'_> {
     /// True if it is in the cluster and somebody else's.
     fn foreign(&self, object: &ObjectId) -> bool {
-        self.live.objects.get(object).is_some_and(|live| !live.ownership.may_repair(&self.subject.id))
+        self.live.objects.get(object).is_some_and(|live| !live.ownership.may_repair(&self.subject.environment_id))
     }
 
     /// The objects `wanted` as they were applied last, if they are in the cluster and ours.
@@ -313,7 +313,7 @@ async fn planned(world: &World, view: &View<'_>, keys: Keys) -> Result<(Plan, BT
     }
     let changes = changes(world, view, &wanted, &opened.manifests).await?;
     let input = PlanInput {
-        environment_id: &view.subject.id,
+        environment_id: &view.subject.environment_id,
         protected: true,
         desired: view.desired,
         live: view.live,
@@ -353,7 +353,8 @@ async fn changes(
                 .get(object)
                 .filter(|_| old.is_some())
                 .map(|desired| desired.inputs.clone()),
-            fingerprint: new.and_then(|new| fingerprint::fingerprint(&world.fingerprint_key, &view.subject.id, new)),
+            fingerprint: new
+                .and_then(|new| fingerprint::fingerprint(&world.fingerprint_key, &view.subject.environment_id, new)),
             leaves: match (new, view.foreign(object)) {
                 (Some(new), true) => adoption::changes(old, new),
                 (Some(new), false) => diff::changes(old, Some(new)),

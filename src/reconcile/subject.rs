@@ -21,7 +21,7 @@ pub struct Subject {
     /// As in `osier.yaml`.
     pub name: String,
     /// The environment id.
-    pub id: String,
+    pub environment_id: String,
 }
 
 /// Reads the environment's custom resource and Records, the first time that this process sees it. Writes nothing.
@@ -29,15 +29,15 @@ pub struct Subject {
 /// # Errors
 /// The API server failed.
 pub async fn read(world: &mut World, name: &str) -> Result<Subject, Error> {
-    let id = wire::environment_id(world.home(), world.name(), &format!("env:{name}"));
+    let environment_id = wire::environment_id(world.home(), world.name(), &format!("env:{name}"));
     if !world.memory.contains_key(name) {
         let environment = world.cluster.environment(world.home(), name).await?;
         let environment = environment.unwrap_or_else(|| Environment::new(name, EnvironmentSpec::default()));
         let records = world.cluster.records(world.home(), name).await?;
-        let chain = Chain::new(records, &id, &world.fingerprint_key);
+        let chain = Chain::new(records, &environment_id, &world.fingerprint_key);
         world.memory.insert(name.to_owned(), Memory { environment, chain, composed: None });
     }
-    Ok(Subject { name: name.to_owned(), id })
+    Ok(Subject { name: name.to_owned(), environment_id })
 }
 
 /// Makes the environment's custom resource, if it is not there.

@@ -51,8 +51,10 @@ fn pages() -> Vec<PathBuf> {
 /// The page with each console block as it comes out today.
 fn run_page(page: &str) -> String {
     let pieces = pieces(page);
-    let commands: Vec<&str> =
-        pieces.iter().filter_map(|piece| if let Piece::Command(command) = piece { Some(command.as_str()) } else { None }).collect();
+    let commands: Vec<&str> = pieces
+        .iter()
+        .filter_map(|piece| if let Piece::Command(command) = piece { Some(command.as_str()) } else { None })
+        .collect();
     let mut outputs = Place::new(repository(page)).run(&commands).into_iter();
     let mut text = String::new();
     for piece in &pieces {

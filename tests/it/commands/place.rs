@@ -21,10 +21,14 @@ const END: char = '\u{1e}';
 /// The time of every commit, so that its id is the same in each run.
 const COMMITTED: &str = "2026-11-02T09:00:00Z";
 
+/// Moments that hints and helps name.
+const EXAMPLES: [&str; 2] = [COMMITTED, "2026-12-01T08:00:00Z"];
+
 static SECONDS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b[0-9]+\.[0-9] s\b").unwrap());
 static AGE_IN_SENTENCE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\([0-9]+s\)").unwrap());
 /// A cell of a table, as wide as one of two digits.
-static AGE_IN_TABLE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r" ([0-9]s (?: |$)|[0-9]s$|[0-9]{2}s(?:  |$))").unwrap());
+static AGE_IN_TABLE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r" ([0-9]s (?: |$)|[0-9]s$|[0-9]{2}s(?:  |$))").unwrap());
 static MOMENT: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z\b").unwrap());
 
 /// A home with what a page starts with. Everything goes with it.
@@ -104,10 +108,12 @@ impl Place {
         let text = text.replace(self.home.path().to_str().unwrap(), "~");
         let text = SECONDS.replace_all(&text, "… s");
         let text = AGE_IN_SENTENCE.replace_all(&text, "(…)");
-        let text = MOMENT.replace_all(&text, "(time)");
-        let in_table = |found: &regex::Captures<'_>| {
-            format!(" …{}", " ".repeat(found[1].chars().count().saturating_sub(1)))
+        let moment = |found: &regex::Captures<'_>| {
+            if EXAMPLES.contains(&&found[0]) { found[0].to_owned() } else { "(time)".to_owned() }
         };
+        let text = MOMENT.replace_all(&text, moment);
+        let in_table =
+            |found: &regex::Captures<'_>| format!(" …{}", " ".repeat(found[1].chars().count().saturating_sub(1)));
         let lines = text.split('\n').map(|line| AGE_IN_TABLE.replace(line, in_table).trim_end().to_owned());
         lines.collect::<Vec<_>>().join("\n")
     }
