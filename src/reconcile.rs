@@ -263,6 +263,10 @@ async fn write_status(world: &mut World, name: &str, status: EnvironmentStatus) 
 /// Says in the conditions why a pass ended early. Best effort: the error itself is what counts.
 async fn tell(world: &mut World, ask: &Ask, error: &Error) {
     let Some(memory) = world.memory.get(&ask.environment) else { return };
+    if memory.environment.metadata.uid.is_none() {
+        // there is no Environment yet, and what is not in osier.yaml gets none
+        return;
+    }
     let mut status = memory.environment.status.clone().unwrap_or_default();
     let stalled = error.retry() == crate::model::reason::Retry::Never;
     let verdict = Verdict { ready: false, reason: error.reason(), message: error.to_string(), stalled };

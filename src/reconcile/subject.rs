@@ -85,6 +85,22 @@ pub fn permit(repository: &Repository, name: &str, config: &EnvironmentConfig) -
     Err(Error::blocked(Reason::PolicyDenied, message, hint))
 }
 
+/// Refuses an environment that moved to another namespace: its objects would stay behind, and nothing is pruned by a move.
+///
+/// # Errors
+/// `Orphaned`, with what to do.
+pub fn stayed(environment: &Environment, config: &EnvironmentConfig) -> Result<(), Error> {
+    let before = environment.status.as_ref().map(|status| status.namespace.as_str()).unwrap_or_default();
+    if before.is_empty() || before == config.namespace {
+        return Ok(());
+    }
+    let name = environment.metadata.name.as_deref().unwrap_or_default();
+    let message =
+        format!("environment `{name}` was in namespace `{before}`, and osier.yaml says `{}` now", config.namespace);
+    let hint = format!("put `{before}` back, or give the new one another name: what is in `{before}` stays there");
+    Err(Error::blocked(Reason::Orphaned, message, hint))
+}
+
 /// The suspension that is in force, if any.
 pub fn suspended(environment: &Environment, now: Timestamp) -> Option<&Suspend> {
     let suspend = environment.spec.suspend.as_ref()?;
