@@ -46,10 +46,10 @@ pub fn wire_object(manifest: &Manifest, marks: &Marks<'_>) -> Value {
             object[map] = Value::Object(values);
         }
     }
-    if let (Some(config), Some(pointer)) = (marks.config.filter(|config| config.in_template), template(kind)) {
-        if let Some(template) = object.pointer_mut(pointer) {
-            template["metadata"]["annotations"][wire::CONFIG] = json!(config.digest);
-        }
+    if let (Some(config), Some(pointer)) = (marks.config.filter(|config| config.in_template), template(kind))
+        && let Some(template) = object.pointer_mut(pointer)
+    {
+        template["metadata"]["annotations"][wire::CONFIG] = json!(config.digest);
     }
     object
 }
