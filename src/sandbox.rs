@@ -1,4 +1,4 @@
-//! An in-memory Kubernetes API server: for the demo, the tutorial, previews without a cluster, and the tests.
+//! An in-memory Kubernetes API server: for the demo, the tutorial, plans without a cluster, and the tests.
 //!
 //! It stands below `kube::Client` as a tower service, or serves HTTP/1.1 on loopback. Its scope is a closed table of
 //! kinds and verbs; what is not in the table answers 501 by name. CEL rules and admission policies are not evaluated,

@@ -108,7 +108,7 @@ async fn taken_back(world: &World, records: &[Record], to: &str) -> Result<(), F
     let (Some(head), Some(to)) = ids else { return Ok(()) };
     let commits = world.mirror.read(move |objects| objects.log(head, Some(to), 20)).await?;
     for commit in commits {
-        anstream::println!("takes back  {}  {}  {}", commit.id.short(), commit.summary, commit.author);
+        anstream::println!("takes back  {}  {}  {}", commit.commit_id.short(), commit.summary, commit.author);
     }
     Ok(())
 }

@@ -39,7 +39,7 @@ pub enum Error {
         what: String,
         /// Why.
         #[source]
-        source: Failure,
+        source: Box<Failure>,
     },
     /// The server's answer has not the form that it must have.
     #[error("{what} has an unexpected form: {why}")]
@@ -129,7 +129,7 @@ pub enum Error {
 impl Error {
     pub(super) fn call(what: impl Into<String>) -> impl FnOnce(Failure) -> Self {
         let what = what.into();
-        move |source| Error::Call { what, source }
+        move |failure| Error::Call { what, source: Box::new(failure) }
     }
 
     /// The one of the closed list.

@@ -116,16 +116,15 @@ pub fn leaves(fields: &Value) -> Leaves {
     found
 }
 
+/// A field with nothing but `.` is no leaf: it remains where somebody else took everything below.
 fn collect(fields: &Value, path: &str, found: &mut Leaves) {
-    let below = fields.as_object().into_iter().flatten().filter(|(name, _)| *name != ".");
-    let mut is_leaf = true;
-    for (name, value) in below {
-        is_leaf = false;
+    for (name, value) in fields.as_object().into_iter().flatten().filter(|(name, _)| *name != ".") {
         let child = if path.is_empty() { name.clone() } else { format!("{path}\n{name}") };
-        collect(value, &child, found);
-    }
-    if is_leaf && !path.is_empty() {
-        found.insert(path.to_owned());
+        if value.as_object().is_none_or(Map::is_empty) {
+            found.insert(child);
+        } else {
+            collect(value, &child, found);
+        }
     }
 }
 
@@ -323,6 +322,14 @@ mod tests {
         assert!(!Owners::read(&object(json!([applied, stamps]))).created_by_post);
         let post = entry_of("osier", "Update", json!({"f:spec": {"f:paused": {}}}));
         assert!(Owners::read(&object(json!([post]))).created_by_post);
+    }
+
+    #[test]
+    fn a_map_that_an_apply_took_the_values_of_is_no_leaf() {
+        let post = entry_of("osier", "Update", json!({"f:metadata": {"f:annotations": {}}}));
+        let applied = entry_of("osier", "Apply", json!({"f:metadata": {"f:annotations": {"f:a": {}}}}));
+        let own = Owners::read(&object(json!([post, applied]))).own;
+        assert_eq!(own, ["f:metadata\nf:annotations\nf:a".to_owned()].into());
     }
 
     #[test]

@@ -16,7 +16,7 @@ const FEWEST_DIGITS: usize = 4;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommitInfo {
     /// Its id.
-    pub id: GitId,
+    pub commit_id: GitId,
     /// Name of the author.
     pub author: String,
     /// Mail address of the author.
@@ -268,7 +268,7 @@ fn describe(commit: &Commit<'_>) -> CommitInfo {
     let author = commit.author();
     let message = text(commit.message_bytes());
     CommitInfo {
-        id: git_id(commit.id()),
+        commit_id: git_id(commit.id()),
         author: text(author.name_bytes()),
         email: text(author.email_bytes()),
         time: commit.time().seconds(),

@@ -44,6 +44,13 @@ pub struct Live {
     pub before: Before,
 }
 
+impl Live {
+    /// True if everybody owns the same fields in both: controllers that write status change neither.
+    pub fn same_owners(&self, other: &Live) -> bool {
+        self.before.own_fields == other.before.own_fields && self.before.other_fields == other.before.other_fields
+    }
+}
+
 /// What a write needs to know of the object as it is; the plan does not look at it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Before {

@@ -11,6 +11,9 @@ use crate::cluster::write::task::{Stop, Task, merge_patch};
 use crate::model::wire;
 use crate::planning::live::Live;
 
+/// How often status churn may be in the way.
+const CHURN: usize = 5;
+
 impl Cluster {
     /// Makes the object ours: marks and values of git on, the old managers and `last-applied-configuration` off.
     ///
@@ -18,22 +21,22 @@ impl Cluster {
     /// object of ours that the next pass brings up to date.
     pub(super) async fn adopt(&self, task: &Task<'_>) -> Result<String, Stop> {
         let decided = task.live()?;
-        let (object, now) = self.now_same(task, &decided.uid).await?;
-        if now.ownership.is_ours(&task.context.environment_id) {
-            return self.write_over(task, &now).await; // claimed before a crash
+        for _ in 0..=CHURN {
+            let (object, now) = self.now_same(task, &decided.uid).await?;
+            if now.ownership.is_ours(&task.context.environment_id) {
+                return self.write_over(task, &now).await; // claimed already: before a crash, or the answer was lost
+            }
+            if !is_as_decided(task, &now, decided) {
+                return Err(Stop::conflict("somebody changed it in the meantime"));
+            }
+            if task.object().kind.is_config() {
+                return self.adopt_config(task, &object, now).await;
+            }
+            if let Some(claimed) = self.claim_object(task, &object, &now).await? {
+                return self.write_over(task, &claimed).await;
+            }
         }
-        let same = now.generation == decided.generation && now.before.other_fields == decided.before.other_fields;
-        if !same || now.terminating {
-            return Err(Stop::conflict("somebody changed it in the meantime"));
-        }
-        if task.object().kind.is_config() && now.resource_version == decided.resource_version {
-            return self.adopt_config(task, &object, now).await;
-        }
-        if task.object().kind.is_config() {
-            return Err(Stop::conflict("somebody changed it in the meantime"));
-        }
-        let claimed = self.claim_object(task, &object, &now).await?;
-        self.write_over(task, &claimed).await
+        Err(Stop::conflict("somebody keeps changing it"))
     }
 
     async fn adopt_config(&self, task: &Task<'_>, object: &Value, mut now: Live) -> Result<String, Stop> {
@@ -50,8 +53,8 @@ impl Cluster {
         self.send_config(task, &now, &call, &sent).await
     }
 
-    /// Puts our marks on and takes the old managers off; the rest of the object stays as it is.
-    async fn claim_object(&self, task: &Task<'_>, object: &Value, now: &Live) -> Result<Live, Stop> {
+    /// Puts our marks on and takes the old managers off; the rest of the object stays as it is. `None`: it has a newer version.
+    async fn claim_object(&self, task: &Task<'_>, object: &Value, now: &Live) -> Result<Option<Live>, Stop> {
         let id = &task.context.environment_id;
         let fields = json!({"f:metadata": {"f:labels": {format!("f:{}", wire::ENVIRONMENT): {}},
             "f:annotations": {format!("f:{}", wire::ENVIRONMENT): {}}}});
@@ -64,11 +67,17 @@ impl Cluster {
         let call = merge_patch(&self.path(task).await?, now, body).sensitive(task.sensitive());
         let claimed = match self.call(&call).await {
             Ok(answer) => answer,
-            Err(failure) if failure.is_conflict() && failure.repeated => self.now_same(task, &now.uid).await?.0,
+            Err(failure) if failure.is_conflict() => return Ok(None),
             Err(failure) => return Err(failure.into()),
         };
         let (_, live) = metadata::read(&claimed, &task.object().kind, id)
             .map_err(|_| Stop::conflict("the API server's answer is not the object"))?;
-        if live.ownership.is_ours(id) { Ok(live) } else { Err(Stop::conflict("somebody changed it in the meantime")) }
+        Ok(Some(live))
     }
+}
+
+/// True if nothing but status changed since the plan; of a ConfigMap or Secret every change counts.
+fn is_as_decided(task: &Task<'_>, now: &Live, decided: &Live) -> bool {
+    let version = now.resource_version == decided.resource_version || !task.object().kind.is_config();
+    version && now.generation == decided.generation && now.same_owners(decided) && !now.terminating
 }

@@ -8,7 +8,7 @@ use crate::cluster::fields::as_applied;
 use crate::cluster::ignore::FieldPath;
 use crate::cluster::metadata;
 use crate::cluster::write::settle::Sent;
-use crate::cluster::write::task::{Stop, Task, WRITE, merge_patch};
+use crate::cluster::write::task::{Stop, Task, WRITE, ignored, merge_patch};
 use crate::planning::changes::Word;
 use crate::planning::live::Live;
 
@@ -19,7 +19,7 @@ impl Cluster {
     /// Applies over a version of an object that is ours, and over newer ones that differ in status only.
     pub(super) async fn apply(&self, task: &Task<'_>, live: &Live) -> Result<String, Stop> {
         let mut wire = task.wire()?;
-        let mut released = task.ignored(&wire);
+        let mut released = ignored(&wire);
         if task.step.leave_replicas {
             released.push(FieldPath::parse("spec.replicas"));
         }
@@ -67,19 +67,29 @@ impl Cluster {
         if !removes && !releases {
             return Ok(live.clone());
         }
-        let (object, now) = self.now_same(task, &live.uid).await?;
-        if now.generation != live.generation || now.before.own_fields != live.before.own_fields {
-            return Err(Stop::conflict("somebody changed it in the meantime"));
+        let path = self.path(task).await?;
+        for _ in 0..=CHURN {
+            let (object, now) = self.now_same(task, &live.uid).await?;
+            if now.generation != live.generation || !now.same_owners(live) {
+                break;
+            }
+            let entries = as_applied(&object, |leaf| released.iter().any(|path| path.covers(leaf)));
+            if !removes && object["metadata"]["managedFields"] == json!(entries) {
+                return Ok(now);
+            }
+            let body = json!({"metadata": {"managedFields": entries}});
+            match self.call(&merge_patch(&path, &now, body).sensitive(task.sensitive())).await {
+                Ok(answer) => {
+                    let read = metadata::read(&answer, &task.object().kind, &task.context.environment_id);
+                    return read.map(|(_, after)| after).map_err(|_| Stop::conflict("the answer is not the object"));
+                }
+                Err(failure) if failure.is_conflict() && failure.repeated => {
+                    return Ok(self.now_same(task, &live.uid).await?.1);
+                }
+                Err(failure) if failure.is_conflict() => {}
+                Err(failure) => return Err(failure.into()),
+            }
         }
-        let entries = as_applied(&object, |leaf| released.iter().any(|path| path.covers(leaf)));
-        if !removes && object["metadata"]["managedFields"] == json!(entries) {
-            return Ok(now);
-        }
-        let body = json!({"metadata": {"managedFields": entries}});
-        let call = merge_patch(&self.path(task).await?, &now, body).sensitive(task.sensitive());
-        let answer = self.call(&call).await?;
-        let (_, after) = metadata::read(&answer, &task.object().kind, &task.context.environment_id)
-            .map_err(|_| Stop::conflict("the API server's answer is not the object"))?;
-        Ok(after)
+        Err(Stop::conflict("somebody changed it in the meantime"))
     }
 }

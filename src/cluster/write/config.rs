@@ -7,7 +7,7 @@ use crate::cluster::call::Call;
 use crate::cluster::fields;
 use crate::cluster::wire_object::annotations;
 use crate::cluster::write::settle::Sent;
-use crate::cluster::write::task::{Stop, Task, WRITE, merge_patch};
+use crate::cluster::write::task::{Stop, Task, WRITE, ignored, merge_patch};
 use crate::model::wire;
 use crate::planning::live::Live;
 
@@ -23,7 +23,7 @@ impl Cluster {
             return self.apply(task, live).await;
         }
         let wire = task.wire()?;
-        let key_by_key = wire["metadata"]["annotations"][wire::KEYS] == "shared" || !task.ignored(&wire).is_empty();
+        let key_by_key = wire["metadata"]["annotations"][wire::KEYS] == "shared" || !ignored(&wire).is_empty();
         let (call, sent) = if key_by_key {
             self.key_by_key(task, live, wire).await?
         } else {
@@ -37,10 +37,10 @@ impl Cluster {
         let live = task.live()?;
         let fields = fields::stamp(&live.before.own_fields, &live.before.other_fields);
         let stamps = annotations(&task.marks()).into_iter().map(|(name, value)| (name, Value::from(value)));
-        let stamps: Value = stamps.chain([(wire::FIELDS, Value::from(fields.clone()))]).collect();
+        let stamps: Value = stamps.chain([(wire::FIELDS, Value::from(fields))]).collect();
         let body = json!({"metadata": {"annotations": stamps}});
         let call = merge_patch(&self.path(task).await?, live, body).sensitive(task.sensitive());
-        let sent = Sent { stamp: fields, whole: json!({}), api_version: String::new() };
+        let sent = Sent { whole: json!({}), api_version: String::new() };
         self.send_config(task, live, &call, &sent).await
     }
 
@@ -69,9 +69,9 @@ impl Cluster {
 
     /// One merge patch: what git has is set, what it had and no longer has is removed, what others added stays.
     async fn key_by_key(&self, task: &Task<'_>, live: &Live, mut wire: Value) -> Result<(Call, Sent), Stop> {
-        let ignored = task.ignored(&wire);
+        let left = ignored(&wire);
         for map in ["data", "binaryData"] {
-            for key in ignored.iter().filter_map(|path| path.key_of(map)) {
+            for key in left.iter().filter_map(|path| path.key_of(map)) {
                 let ours = live.before.own_keys.iter().any(|own| own.strip_prefix(map) == Some(&format!("/{key}")));
                 if let (false, Some(values)) = (ours, wire[map].as_object_mut()) {
                     values.remove(key); // somebody else set it since, and keeps it
@@ -79,12 +79,12 @@ impl Cluster {
             }
         }
         let sent = Sent::new(&mut wire, task, String::new(), live.before.other_fields_after.clone());
-        for path in &ignored {
+        for path in &left {
             path.remove_from(&mut wire);
         }
         for own in &live.before.own_keys {
             let Some((map, key)) = own.split_once('/') else { continue };
-            let left_to_others = ignored.iter().any(|path| path.key_of(map) == Some(key));
+            let left_to_others = left.iter().any(|path| path.key_of(map) == Some(key));
             let values = if map.ends_with("ata") { &mut wire[map] } else { &mut wire["metadata"][map] };
             if values.get(key).is_none() && !left_to_others {
                 values[key] = Value::Null;

@@ -18,7 +18,7 @@ pub(super) enum Posted {
     Created(String),
     /// There was one already.
     Exists {
-        live: Live,
+        live: Box<Live>,
         /// True if it may be of our own POST, whose answer was lost.
         repeated: bool,
     },
@@ -29,17 +29,21 @@ impl Cluster {
     pub(super) async fn create(&self, task: &Task<'_>) -> Result<String, Stop> {
         match self.post(task).await? {
             Posted::Created(version) => Ok(version),
-            Posted::Exists { live, repeated } => self.take(task, live, repeated).await,
+            Posted::Exists { live, repeated } => self.take(task, &live, repeated).await,
         }
     }
 
     /// Goes on with an object that was there already: as an update if it is ours, else not at all.
-    pub(super) async fn take(&self, task: &Task<'_>, live: Live, repeated: bool) -> Result<String, Stop> {
+    pub(super) async fn take(&self, task: &Task<'_>, live: &Live, repeated: bool) -> Result<String, Stop> {
         match () {
             () if !live.ownership.is_ours(&task.context.environment_id) => Err(Stop::Foreign),
             () if live.terminating => Err(Stop::conflict("it is being deleted")),
-            () if repeated && task.took_effect(&live) => Ok(live.resource_version),
-            () => self.write_over(task, &live).await,
+            () if repeated && task.took_effect(live) => {
+                let (object, _) = self.now_same(task, &live.uid).await?;
+                let nobody = fields::digest(&Leaves::new());
+                self.settle(task, &object, &Sent::new(&mut task.wire()?, task, nobody.clone(), nobody)).await
+            }
+            () => self.write_over(task, live).await,
         }
     }
 
@@ -54,7 +58,7 @@ impl Cluster {
         };
         match failure.code() {
             Some(409) => match self.now(task).await? {
-                Some(live) => Ok(Posted::Exists { live, repeated: failure.repeated }),
+                Some(live) => Ok(Posted::Exists { live: Box::new(live), repeated: failure.repeated }),
                 None => Err(failure.into()), // quota and other conflicts, or gone again
             },
             Some(404) => Err(Stop::Failed {
@@ -75,9 +79,8 @@ impl Sent {
         set_fields(wire, "");
         let whole = task.object().kind.is_config().then(|| fields::fields_of_config(wire));
         let own = whole.as_ref().map_or(own, |fields| fields::digest(&fields::leaves(fields)));
-        let stamp = fields::stamp(&own, &others);
-        set_fields(wire, &stamp);
+        set_fields(wire, &fields::stamp(&own, &others));
         let api_version = wire["apiVersion"].as_str().unwrap_or_default().to_owned();
-        Sent { stamp, whole: whole.unwrap_or_else(|| json!({})), api_version }
+        Sent { whole: whole.unwrap_or_else(|| json!({})), api_version }
     }
 }

@@ -56,7 +56,7 @@ impl Cluster {
         for wait in GONE {
             match self.post(task).await? {
                 Posted::Created(version) => return Ok(version),
-                Posted::Exists { live, repeated } if live.uid != old => return self.take(task, live, repeated).await,
+                Posted::Exists { live, repeated } if live.uid != old => return self.take(task, &live, repeated).await,
                 Posted::Exists { .. } => tokio::time::sleep(wait).await,
             }
         }

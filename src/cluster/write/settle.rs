@@ -6,12 +6,15 @@ use crate::cluster::Cluster;
 use crate::cluster::fields::{self, Owners};
 use crate::cluster::metadata;
 use crate::cluster::write::task::{Stop, Task, merge_patch};
+use crate::model::object::Kind;
 use crate::model::wire;
+use crate::planning::live::Live;
+
+/// How often status churn may be in the way.
+const CHURN: usize = 5;
 
 /// What a write said about fields.
 pub(super) struct Sent {
-    /// The `osier.dev/fields` stamp that went along.
-    pub stamp: String,
     /// FieldsV1 of what was sent, where that is known exactly; else empty.
     pub whole: Value,
     /// `apiVersion` of what was sent.
@@ -24,33 +27,42 @@ impl Cluster {
     ///
     /// The write itself has taken effect: if the patch fails, the next pass finds the difference.
     pub(super) async fn settle(&self, task: &Task<'_>, answer: &Value, sent: &Sent) -> Result<String, Stop> {
-        let kind = &task.object().kind;
-        let Ok((_, live)) = metadata::read(answer, kind, &task.context.environment_id) else {
+        let Ok((_, written)) = metadata::read(answer, &task.object().kind, &task.context.environment_id) else {
             return Err(Stop::conflict("the API server's answer is not the object"));
         };
-        let owners = Owners::read(answer);
-        let lacking = !fields::leaves(&sent.whole).is_subset(&owners.own);
-        let hidden =
-            owners.others.values().any(|other| other.leaves.iter().any(|leaf| leaf.starts_with("f:stringData")));
-        let stamp = fields::stamp(&live.before.own_fields, &live.before.other_fields);
-        if !lacking && !hidden && stamp == sent.stamp {
-            return Ok(live.resource_version);
+        let path = self.path(task).await?;
+        let mut seen = (answer.clone(), written.clone());
+        for _ in 0..=CHURN {
+            let (object, live) = &seen;
+            let Some(body) = correction(&task.object().kind, object, live, sent) else { break };
+            let failure = match self.call(&merge_patch(&path, live, body).sensitive(task.sensitive())).await {
+                Ok(answer) => {
+                    return Ok(answer["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned());
+                }
+                Err(failure) => failure,
+            };
+            let now = self.now_same(task, &written.uid).await;
+            let Some(now) = now.ok().filter(|(_, now)| failure.is_conflict() && now.same_owners(&written)) else {
+                tracing::debug!(object = task.object().short(), %failure, "the fields stamp stays until the next pass");
+                break;
+            };
+            seen = now;
         }
-        let body = if lacking || hidden {
-            let entries = fields::as_restored(answer, &sent.api_version, &sent.whole);
-            let after = Owners::read(&json!({"metadata": {"managedFields": entries}}));
-            let stamp = fields::stamp(&after.own_digest(), &after.others_digest(kind));
-            json!({"metadata": {"annotations": {wire::FIELDS: stamp}, "managedFields": entries}})
-        } else {
-            json!({"metadata": {"annotations": {wire::FIELDS: stamp}}})
-        };
-        let call = merge_patch(&self.path(task).await?, &live, body).sensitive(task.sensitive());
-        match self.call(&call).await {
-            Ok(answer) => Ok(answer["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned()),
-            Err(failure) => {
-                tracing::debug!(object = task.object().short(), %failure, "the fields stamp stays as it is until the next pass");
-                Ok(live.resource_version)
-            }
-        }
+        Ok(seen.1.resource_version)
     }
+}
+
+/// The merge patch that makes stamp and owners fit; `None` if they do.
+fn correction(kind: &Kind, object: &Value, live: &Live, sent: &Sent) -> Option<Value> {
+    let owners = Owners::read(object);
+    let lacking = !fields::leaves(&sent.whole).is_subset(&owners.own);
+    let hidden = owners.others.values().any(|other| other.leaves.iter().any(|leaf| leaf.starts_with("f:stringData")));
+    if lacking || hidden {
+        let entries = fields::as_restored(object, &sent.api_version, &sent.whole);
+        let after = Owners::read(&json!({"metadata": {"managedFields": entries}}));
+        let stamp = fields::stamp(&after.own_digest(), &after.others_digest(kind));
+        return Some(json!({"metadata": {"annotations": {wire::FIELDS: stamp}, "managedFields": entries}}));
+    }
+    let stamp = fields::stamp(&live.before.own_fields, &live.before.other_fields);
+    (live.stamps.fields.as_ref() != Some(&stamp)).then(|| json!({"metadata": {"annotations": {wire::FIELDS: stamp}}}))
 }

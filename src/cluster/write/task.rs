@@ -61,6 +61,11 @@ impl From<Error> for Stop {
     }
 }
 
+/// What is set at creation only.
+pub(super) fn ignored(wire: &Value) -> Vec<FieldPath> {
+    ignore::parse(wire["metadata"]["annotations"][wire::IGNORE].as_str().unwrap_or_default())
+}
+
 impl Task<'_> {
     pub(super) fn object(&self) -> &ObjectId {
         &self.step.object
@@ -96,11 +101,6 @@ impl Task<'_> {
 
     pub(super) fn sensitive(&self) -> bool {
         self.object().kind.is_secret() || self.manifest.is_some_and(carries_secret)
-    }
-
-    /// What is set at creation only.
-    pub(super) fn ignored(&self, wire: &Value) -> Vec<FieldPath> {
-        ignore::parse(wire["metadata"]["annotations"][wire::IGNORE].as_str().unwrap_or_default())
     }
 
     /// True if this very write is what the live object shows.
@@ -150,8 +150,7 @@ impl Cluster {
         let (_, now) = self.now_same(task, &seen.uid).await?;
         let churn = now.generation == seen.generation
             && now.stamps == seen.stamps
-            && now.before.own_fields == seen.before.own_fields
-            && now.before.other_fields == seen.before.other_fields
+            && now.same_owners(seen)
             && !now.terminating
             && !task.object().kind.is_config(); // a ConfigMap has no status: whatever changed it counts
         if churn { Ok(now) } else { Err(Stop::conflict("somebody changed it in the meantime")) }

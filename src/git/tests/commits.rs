@@ -60,7 +60,7 @@ async fn history_is_read() {
             let log = objects.log(from, until, limit)?;
             let counted = until.map(|until| objects.count_between(until, from)).transpose()?;
             assert!(counted.is_none_or(|count| count >= log.len()));
-            Ok(log.into_iter().map(|commit| commit.id).collect::<Vec<_>>())
+            Ok(log.into_iter().map(|commit| commit.commit_id).collect::<Vec<_>>())
         })
     };
     assert_eq!(ids(tip, None, 9).await, Ok(vec![tip, third, second, first]));

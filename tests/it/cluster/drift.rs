@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 
 use crate::cluster::world::{World, deployment};
 
+/// True if the drift is what the edit should show as.
+type Shows = fn(&[Drift]) -> bool;
+
 async fn a_config_map(world: &World) -> ObjectId {
     world.write(Verb::Create, manifest(world), "v1.a").await;
     world.object("ConfigMap", "app")
@@ -29,7 +32,7 @@ async fn repaired(world: &World, object: &ObjectId, requests: u64) {
 
 #[tokio::test]
 async fn each_edit_of_a_config_map_shows_and_is_repaired() {
-    let edits: [(&str, Value, fn(&[Drift]) -> bool, u64); 6] = [
+    let edits: [(&str, Value, Shows, u64); 6] = [
         ("a value", json!({"data": {"A": "hand"}}), |drift| drift.contains(&Drift::Fields), 1),
         ("a key more", json!({"data": {"C": "hand"}}), |drift| drift.contains(&Drift::Fields), 1),
         ("a key less", json!({"data": {"A": null}}), |drift| drift == [Drift::Fields], 1),
