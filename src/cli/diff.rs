@@ -56,7 +56,10 @@ async fn differ(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
     match settings.common.output {
         Output::Text => anstream::print!("{}", shown::text(&plan, detail)),
         format => {
-            output::data(format, &json!({"kind": "Diff", "environment": other.environment, "plan": shown::json(&plan)}))
+            output::data(
+                format,
+                &json!({"kind": "Diff", "environment": other.environment, "plan": shown::json(&plan)}),
+            );
         }
     }
     Ok(if plan.steps.is_empty() { Finding::Nothing } else { Finding::Differences })

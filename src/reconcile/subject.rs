@@ -1,5 +1,7 @@
 //! The environment that a pass is about: its custom resource, its Records, and what the Repository grants it.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use crate::desired::config::EnvironmentConfig;
@@ -133,7 +135,7 @@ pub async fn take_over(world: &mut World, subject: &Subject, take_over: bool) ->
         ));
     }
     let status =
-        history::status(&pending, RecordResult::Interrupted, Reason::Interrupted.as_str(), Default::default(), now);
+        history::status(&pending, RecordResult::Interrupted, Reason::Interrupted.as_str(), BTreeMap::default(), now);
     let completed = world.cluster.complete_record(&pending, &status).await?;
     if let Some(memory) = world.memory.get_mut(&subject.name) {
         memory.chain.add(completed);

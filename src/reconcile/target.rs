@@ -233,8 +233,8 @@ async fn held(
     }
     let mut target = revision(world, subject, config, commit).await?;
     if let Some(record) = record {
-        target.layers = record.spec.layers.clone();
-        target.parameters = record.spec.parameters.clone();
+        target.layers.clone_from(&record.spec.layers);
+        target.parameters.clone_from(&record.spec.parameters);
     }
     Ok(Target { kind: RecordKind::Rollback, by: hold.by.clone(), reason: hold.reason.clone(), ..target })
 }

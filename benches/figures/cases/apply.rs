@@ -175,7 +175,7 @@ fn cold_rows(objects: usize, cold: Cold) -> Vec<Row> {
             format!("{ratio:.2} x a bare client's POSTs"),
             format!("medians of {repeats}, interleaved, goal 1.15"),
         ),
-        Row::new("", "  osier, bare client", format!("{}; {}", osier, bare), "same bodies, 32 at once"),
+        Row::new("", "  osier, bare client", format!("{osier}; {bare}"), "same bodies, 32 at once"),
         Row::new(
             "",
             "  osier's CPU, peak memory",
