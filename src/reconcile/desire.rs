@@ -64,7 +64,11 @@ impl Outlines {
 
     /// The outlines of files, in their order; files that are no units are left out.
     async fn of(&mut self, source: &Source, files: &[TreeFile]) -> Result<Vec<(TreeFile, Arc<Outline>)>, Error> {
-        let units: Vec<&TreeFile> = files.iter().filter(|file| unit::is_unit(&file.path)).collect();
+        let units: Vec<&TreeFile> = files
+            .iter()
+            // what is no file says nothing by its name: a submodule may hold anything
+            .filter(|file| file.mode == FileMode::Submodule || unit::is_unit(&file.path))
+            .collect();
         let plain = |file: &&TreeFile| file.mode == FileMode::File;
         let unread = |file: &TreeFile| !self.by_content.contains_key(&key(&file.path, file.blob_id));
         let missing: Vec<TreeFile> = units.iter().copied().filter(plain).filter(|file| unread(file)).cloned().collect();

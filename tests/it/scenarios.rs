@@ -4,6 +4,7 @@
 //! says now into the script; `SCENARIO=name` runs one.
 
 mod canary;
+mod crash;
 mod names;
 mod run;
 mod script;

@@ -51,6 +51,13 @@ impl World {
         world
     }
 
+    /// The same folder, clone and names with an empty sandbox.
+    pub async fn start_over(&mut self) {
+        self.server = Server::sandbox().await;
+        fs::copy(self.server.kubeconfig(&self.user), self.path("kubeconfig")).unwrap();
+        self.prepare_server().await;
+    }
+
     /// A place below the world's folder: `clone`, `home`, `outside`.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
