@@ -135,7 +135,11 @@ fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let (old, new) = (entry.path(), to.join(entry.file_name()));
-        if old.is_dir() { copy(&old, &new) } else { drop(fs::copy(&old, &new).unwrap()) }
+        if old.is_dir() {
+            copy(&old, &new);
+        } else {
+            fs::copy(&old, &new).unwrap();
+        }
     }
 }
 
