@@ -8,7 +8,7 @@ use crate::settings::Output;
 
 /// Prints `value` with its `apiVersion` as JSON or YAML.
 pub fn data(format: Output, value: &Value) {
-    let mut whole = json!({"apiVersion": wire::CLI_API_VERSION});
+    let mut whole = json!({"apiVersion": wire::PRINTED_DATA});
     if let (Some(whole), Some(fields)) = (whole.as_object_mut(), value.as_object()) {
         whole.extend(fields.clone());
     }

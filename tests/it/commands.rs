@@ -35,13 +35,13 @@ fn pages_show_what_the_commands_print() {
     );
 }
 
-/// `OSIER_TEST_PAGE=apply` runs the pages with that in their name, while one is written.
+/// `PAGE=apply` runs the pages with that in their name, while one is written.
 fn pages() -> Vec<PathBuf> {
     let directory = Path::new(ROOT).join("tests/it/commands");
     let mut pages: Vec<PathBuf> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     pages.push(Path::new(ROOT).join("README.md"));
     pages.retain(|page| page.extension().is_some_and(|extension| extension == "md"));
-    if let Ok(name) = std::env::var("OSIER_TEST_PAGE") {
+    if let Ok(name) = std::env::var("PAGE") {
         pages.retain(|page| page.file_name().is_some_and(|file| file.to_string_lossy().contains(&name)));
     }
     pages.sort();

@@ -31,6 +31,8 @@ static AGE_IN_TABLE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r" ([0-9]s (?: |$)|[0-9]s$|[0-9]{2}s(?:  |$))").unwrap());
 static MOMENT: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z\b").unwrap());
 
+static DIGEST: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b[a-z2-7]{26}\b").unwrap());
+
 /// A home with what a page starts with. Everything goes with it.
 pub struct Place {
     home: TempDir,
@@ -108,6 +110,7 @@ impl Place {
         let text = text.replace(self.home.path().to_str().unwrap(), "~");
         let text = SECONDS.replace_all(&text, "… s");
         let text = AGE_IN_SENTENCE.replace_all(&text, "(…)");
+        let text = DIGEST.replace_all(&text, "(digest)");
         let moment = |found: &regex::Captures<'_>| {
             if EXAMPLES.contains(&&found[0]) { found[0].to_owned() } else { "(time)".to_owned() }
         };
