@@ -120,6 +120,8 @@ pub fn apply(writer: &Writer, live: Option<&Value>, config: &Value, force: bool)
 }
 
 /// True for objects that differ in times of managedFields at most: there is nothing to write then.
+///
+/// Entries are compared one by one in their order, which is that of their times, as the real server does.
 pub fn is_same_but_for_times(old: &Value, new: &Value) -> bool {
     let entries = |object: &Value| -> Vec<Entry> {
         let timeless = |entry| Entry { time: String::new(), ..entry };

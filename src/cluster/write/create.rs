@@ -12,7 +12,6 @@ use crate::model::reason::{Reason, Retry};
 use crate::planning::live::Live;
 
 /// How a POST ended.
-#[expect(clippy::large_enum_variant, reason = "one a request, taken apart at once")]
 pub(super) enum Posted {
     /// There is the object now.
     Created(String),
