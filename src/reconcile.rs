@@ -273,6 +273,7 @@ async fn tell(world: &mut World, ask: &Ask, error: &Error) {
     let generation = memory.environment.metadata.generation;
     status.conditions = settle::conditions(&status.conditions, &verdict, generation, (world.now)());
     status.observed_generation = generation;
+    status.plan = error.plan().cloned();
     if let Err(second) = write_status(world, &ask.environment, status).await {
         tracing::warn!(
             environment = ask.environment,
