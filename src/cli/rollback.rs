@@ -47,7 +47,7 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
     let mut ask = Ask { hold: hold(&args.to), ..Ask::by_person(&args.environment) };
     // commits are looked up after the mirror has seen the remote
     let start = prepare::begin(&mut world, &ask).await?;
-    let to = target(&world, &records, &args.to).await?;
+    let to = target(&world, &records, &world.memory[&args.environment].chain.forged, &args.to).await?;
     ask.hold = hold(&to);
     let prepared = prepare::prepare(&mut world, &ask, start).await?;
     anstream::print!("{}", plan::text(&prepared.plan, Detail::Changes));
@@ -75,7 +75,7 @@ fn again(environment: &Environment, reason: &str) -> String {
 }
 
 /// `#n` for a record or a time, the full id for a commit.
-async fn target(world: &World, records: &[Record], to: &str) -> Result<String, Failure> {
+async fn target(world: &World, records: &[Record], forged: &[u64], to: &str) -> Result<String, Failure> {
     if let Some(number) = to.strip_prefix('#') {
         let found = records.iter().any(|record| record.spec.number.to_string() == number);
         return if found {
@@ -94,13 +94,14 @@ async fn target(world: &World, records: &[Record], to: &str) -> Result<String, F
             "write #41, a commit, 2h, or 2026-12-01T08:00:00Z",
         )
     })?;
-    at_time(records, moment)
+    at_time(records, forged, moment)
         .ok_or_else(|| Failure::usage(format!("nothing was applied before {moment}"), "see `osier history`"))
 }
 
 /// The record that was in force at a moment.
-fn at_time(records: &[Record], moment: Timestamp) -> Option<String> {
-    let applied = records.iter().filter(|record| history::result(record) == Some(RecordResult::Applied));
+fn at_time(records: &[Record], forged: &[u64], moment: Timestamp) -> Option<String> {
+    let own = records.iter().filter(|record| !forged.contains(&record.spec.number));
+    let applied = own.filter(|record| history::result(record) == Some(RecordResult::Applied));
     let finished = |record: &&Record| {
         let finished = record.status.as_ref().and_then(|status| status.finished_at.parse::<Timestamp>().ok());
         finished.is_some_and(|finished| finished <= moment)

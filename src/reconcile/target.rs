@@ -216,10 +216,16 @@ async fn held(
     tip: GitId,
 ) -> Result<Target, Error> {
     let records = world.cluster.records(world.home(), &subject.name).await?;
+    let forged = |record: &&Record| world.memory[&subject.name].chain.forged.contains(&record.spec.number);
     let record = match hold.to.strip_prefix('#') {
         Some(number) => records.iter().find(|record| record.spec.number.to_string() == number),
-        None => records.iter().rev().find(|record| record.spec.commit == hold.to),
+        None => records.iter().rev().find(|record| record.spec.commit == hold.to && !forged(record)),
     };
+    if record.as_ref().is_some_and(forged) {
+        let message = format!("the hold names `{}`, and that record is forged: it is not osier's", hold.to);
+        let hint = "name a commit of the protected branch: its own osier.yaml says the layers then";
+        return Err(Error::blocked(Reason::RecordForged, message, hint));
+    }
     let named = record.map_or(hold.to.as_str(), |record| record.spec.commit.as_str());
     let hint = format!("choose a record of `osier history {}`, or a commit of the protected branch", subject.name);
     let nothing = || {
