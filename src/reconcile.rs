@@ -262,6 +262,10 @@ async fn write_status(world: &mut World, name: &str, status: EnvironmentStatus) 
 
 /// Says in the conditions why a pass ended early. Best effort: the error itself is what counts.
 async fn tell(world: &mut World, ask: &Ask, error: &Error) {
+    if error.reason() == Reason::Conflict {
+        // somebody else is writing: what they say counts
+        return;
+    }
     let Some(memory) = world.memory.get(&ask.environment) else { return };
     if memory.environment.metadata.uid.is_none() {
         // there is no Environment yet, and what is not in osier.yaml gets none

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::desired::config::{EnvironmentConfig, Issues, Mode};
+use crate::desired::config::{Config, EnvironmentConfig, Issues, Mode};
 use crate::desired::manifest::Manifest;
 use crate::desired::set::{Desired, DesiredSet, Parameters};
 use crate::git::objects::CommitInfo;
@@ -102,9 +102,23 @@ pub async fn begin(world: &mut World, ask: &Ask) -> Result<Start, Error> {
     let subject = subject::read(world, &ask.environment).await?;
     let held = ask.hold.is_some() || world.memory[&subject.name].environment.spec.hold.is_some();
     let tip = target::accept(world, &subject, held).await?;
-    let today = target::config(&Source::Mirror(world.mirror.clone(), tip)).await?;
+    let applied = world.memory[&subject.name].chain.applied.as_ref().filter(|_| held);
+    let applied = applied.and_then(|record| GitId::parse(&record.spec.commit));
+    let today = today(world, tip, applied).await?;
     let config = target::entry(&today, &subject.name)?.clone();
     Ok(Start { subject, tip, config, issues: today.issues })
+}
+
+/// The tip's `osier.yaml`; while that has problems, the one `applied` last, if there is one to go on with: going back must work then.
+async fn today(world: &World, tip: GitId, applied: Option<GitId>) -> Result<Config, Error> {
+    let at = |commit| Source::Mirror(world.mirror.clone(), commit);
+    match (target::config(&at(tip)).await, applied) {
+        (Err(Error::Blocked { message, .. }), Some(applied)) => {
+            tracing::warn!("osier.yaml of {} counts, for an environment that is held: {message}", applied.short());
+            target::config(&at(applied)).await
+        }
+        (today, _) => today,
+    }
 }
 
 /// Reads git, keys and the cluster, and makes the plan.
