@@ -14,6 +14,7 @@ pub mod error;
 pub mod history;
 pub mod hold;
 pub mod open;
+pub mod parallel;
 pub mod prepare;
 pub mod settle;
 pub mod source;

@@ -289,7 +289,7 @@ async fn look(
         Some(before) if !failed => before.kinds(desired),
         _ => composed.composition.scope().kinds.clone(),
     };
-    let kinds: BTreeSet<Kind> = desired.objects.keys().map(|object| object.kind.clone()).chain(kinds).collect();
+    let kinds: BTreeSet<Kind> = desired.kinds().into_iter().chain(kinds).collect();
     Ok(world.cluster.live(&config.namespace, &kinds, &subject.environment_id).await?)
 }
 
