@@ -1,6 +1,6 @@
 //! L3: THE PIPELINE, the only module that knows the order of the steps.
 //!
-//! `prepare` reads and decides, `reconcile` goes on to write. A preview stops between the two, so what is shown is what is done.
+//! `prepare` reads and decides, `reconcile` goes on to write. A plan that is only shown stops between the two, so what is shown is what is done.
 //!
 //! ```text
 //! subject ─▶ target ─▶ desire ─▶ look ─▶ open ─▶ plan ─▶ consent ─▶ claim ─▶ execute ─▶ settle
@@ -14,6 +14,7 @@ pub mod error;
 pub mod history;
 pub mod hold;
 pub mod open;
+pub mod parallel;
 pub mod prepare;
 pub mod settle;
 pub mod source;
@@ -44,7 +45,7 @@ pub struct Ask {
     pub trigger: &'static str,
     /// Complete a Record that somebody else began a moment ago.
     pub take_over: bool,
-    /// Go on as if `spec.hold` said this: for previews of a rollback.
+    /// Go on as if `spec.hold` said this: to show a rollback.
     pub hold: Option<Hold>,
 }
 
@@ -147,7 +148,7 @@ async fn claim(world: &mut World, ask: &Ask, prepared: &Prepared, allowed_by: Ve
     let chain = &world.memory[&ask.environment].chain;
     let entry = history::Entry {
         environment: &ask.environment,
-        environment_id: &prepared.subject.id,
+        environment_id: &prepared.subject.environment_id,
         target: &prepared.target,
         info: &prepared.info,
         desired: prepared.desired(),
@@ -166,8 +167,11 @@ async fn claim(world: &mut World, ask: &Ask, prepared: &Prepared, allowed_by: Ve
 }
 
 async fn execute(world: &World, prepared: &mut Prepared, record: u64) -> Outcome {
-    let context =
-        WriteContext { environment_id: prepared.subject.id.clone(), namespace: prepared.namespace.clone(), record };
+    let context = WriteContext {
+        environment_id: prepared.subject.environment_id.clone(),
+        namespace: prepared.namespace.clone(),
+        record,
+    };
     world.cluster.execute(&prepared.plan, &mut prepared.manifests, &context).await
 }
 
@@ -230,7 +234,7 @@ async fn settle(world: &mut World, prepared: &Prepared, verdict: &Verdict, reach
         prepared.note_jobs(&mut jobs);
     }
     let status = EnvironmentStatus {
-        id: prepared.subject.id.clone(),
+        id: prepared.subject.environment_id.clone(),
         namespace: prepared.namespace.clone(),
         reference: prepared.target.reference.clone(),
         commit: if reached { prepared.target.commit.to_string() } else { before.commit.clone() },
@@ -259,13 +263,22 @@ async fn write_status(world: &mut World, name: &str, status: EnvironmentStatus) 
 
 /// Says in the conditions why a pass ended early. Best effort: the error itself is what counts.
 async fn tell(world: &mut World, ask: &Ask, error: &Error) {
+    if error.reason() == Reason::Conflict {
+        // somebody else is writing: what they say counts
+        return;
+    }
     let Some(memory) = world.memory.get(&ask.environment) else { return };
+    if memory.environment.metadata.uid.is_none() {
+        // there is no Environment yet, and what is not in osier.yaml gets none
+        return;
+    }
     let mut status = memory.environment.status.clone().unwrap_or_default();
     let stalled = error.retry() == crate::model::reason::Retry::Never;
     let verdict = Verdict { ready: false, reason: error.reason(), message: error.to_string(), stalled };
     let generation = memory.environment.metadata.generation;
     status.conditions = settle::conditions(&status.conditions, &verdict, generation, (world.now)());
     status.observed_generation = generation;
+    status.plan = error.plan().cloned();
     if let Err(second) = write_status(world, &ask.environment, status).await {
         tracing::warn!(
             environment = ask.environment,

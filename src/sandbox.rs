@@ -1,4 +1,4 @@
-//! An in-memory Kubernetes API server: for the demo, the tutorial, previews without a cluster, and the tests.
+//! An in-memory Kubernetes API server: for the demo, the tutorial, plans without a cluster, and the tests.
 //!
 //! It stands below `kube::Client` as a tower service, or serves HTTP/1.1 on loopback. Its scope is a closed table of
 //! kinds and verbs; what is not in the table answers 501 by name. CEL rules and admission policies are not evaluated,
@@ -70,11 +70,15 @@ pub struct Sandbox {
 pub struct RequestLine {
     /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection` or `discovery`.
     pub verb: &'static str,
+    /// Empty for the core group and for discovery.
     pub group: String,
     /// The plural, with `/status` or `/scale` where asked for; the path for discovery.
     pub resource: String,
+    /// Empty where the request names none.
     pub namespace: String,
+    /// Empty where the request names none.
     pub name: String,
+    /// The `User-Agent` as it came.
     pub user_agent: String,
     /// The status code; 0 where the connection broke.
     pub status: u16,
@@ -102,6 +106,7 @@ impl Default for Sandbox {
 
 impl Sandbox {
     /// An empty cluster with the namespaces `default` and `kube-system`, at the system's time.
+    #[expect(clippy::disallowed_methods, reason = "a server has a clock of its own; `with_clock` takes another")]
     pub fn new() -> Sandbox {
         Sandbox::with_clock(Timestamp::now)
     }

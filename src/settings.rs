@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 
 /// Arguments that every command understands.
 #[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Common {
     /// Path of the kubeconfig file [default: $KUBECONFIG, ~/.kube/config, in-cluster].
     #[arg(long, global = true, value_name = "FILE")]

@@ -1,5 +1,7 @@
 //! Logs on stderr.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::Directive;
 
@@ -13,8 +15,10 @@ pub fn start(verbose: u8, filter: Option<&str>) {
         1 => "info",
         _ => "debug",
     };
-    let subscriber =
-        tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filtered(filter.unwrap_or(level)));
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .with_env_filter(filtered(filter.unwrap_or(level)));
     if subscriber.try_init().is_err() {
         tracing::debug!("logging was started before");
     }

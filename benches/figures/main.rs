@@ -5,6 +5,8 @@
 //! As `cargo test` runs it (without `--bench`), or with `SIZE=small`, everything is tiny and the API server is the sandbox:
 //! then the figures mean nothing, and what is shown is that they can still be computed.
 #![allow(clippy::disallowed_methods, reason = "a program of its own, with an environment and a clock")]
+#![allow(clippy::cast_precision_loss, reason = "what is shown has three digits")]
+#![allow(clippy::unchecked_time_subtraction, reason = "the later time less the earlier one")]
 
 mod cases;
 mod process;

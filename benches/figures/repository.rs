@@ -23,6 +23,13 @@ impl Repository {
         format!("file://{}", self.directory.display())
     }
 
+    /// Puts all that it has into a mirror's directory: libgit2 serves a first fetch of a local remote by computing deltas of
+    /// all files, for minutes, which is nobody's everyday and no figure of osier's.
+    pub fn seed(&self, mirror: &Path) {
+        let [from, to] = [&self.directory, mirror].map(|path| path.to_string_lossy().into_owned());
+        git(&self.directory, &["clone", "--quiet", "--bare", "--local", &from, &to]);
+    }
+
     /// Commits files over those that are there.
     pub fn commit(&mut self, files: impl Iterator<Item = File>) {
         let mut import = Command::new("git")

@@ -46,11 +46,11 @@ struct Found {
 /// The files cannot be read; always exit code 2.
 pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
     let found = check(settings, args).await.map_err(Failure::in_diff_family)?;
-    if settings.common.output != Output::Text {
+    if settings.common.output == Output::Text {
+        text(&found);
+    } else {
         let data = json!({"kind": "Check", "problems": problems::json(&found.problems), "notOpened": found.locked, "objects": found.objects});
         output::data(settings.common.output, &data);
-    } else {
-        text(&found);
     }
     Ok(if found.problems.is_empty() { Finding::Nothing } else { Finding::Differences })
 }

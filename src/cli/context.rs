@@ -13,6 +13,7 @@ use crate::git::worktree::Worktree;
 use crate::keys::Keyring;
 use crate::model::digest::b32;
 use crate::model::environment::Environment;
+use crate::model::reason::Reason;
 use crate::model::repository::Repository;
 use crate::reconcile::desire::Outlines;
 use crate::reconcile::error::Error;
@@ -61,12 +62,20 @@ pub async fn cluster(settings: &Settings) -> Result<Cluster, Failure> {
 /// The Repository that the arguments or the clone's remotes name, or the only one there is.
 ///
 /// # Errors
-/// None fits, or several do.
+/// None fits, or several do; an older one has its home namespace.
 pub async fn repository(settings: &Settings, cluster: &Cluster) -> Result<Repository, Failure> {
-    if let Some(name) = &settings.common.repository {
-        return Ok(cluster.repository(name).await?);
-    }
+    let named = match &settings.common.repository {
+        Some(name) => Some(cluster.repository(name).await?),
+        None => None,
+    };
     let all = cluster.repositories().await?;
+    let repository = named.map_or_else(|| fitting(settings, &all), Ok)?;
+    home_is_its_own(&repository, &all)?;
+    Ok(repository)
+}
+
+/// The Repository that the clone's remotes name, or the only one there is.
+fn fitting(settings: &Settings, all: &[Repository]) -> Result<Repository, Failure> {
     let remotes = clone(settings).map(|worktree| places(&worktree)).unwrap_or_default();
     let urls =
         |repository: &Repository| [vec![repository.spec.url.clone()], repository.spec.fallback_urls.clone()].concat();
@@ -75,7 +84,7 @@ pub async fn repository(settings: &Settings, cluster: &Cluster) -> Result<Reposi
         .filter(|repository| urls(repository).iter().any(|url| remotes.iter().any(|place| same(url, place))))
         .collect();
     let names: Vec<&str> = all.iter().filter_map(|repository| repository.metadata.name.as_deref()).collect();
-    match (fitting.as_slice(), all.as_slice()) {
+    match (fitting.as_slice(), all) {
         ([one], _) => Ok((*one).clone()),
         ([], [one]) => Ok(one.clone()),
         ([], []) => {
@@ -86,6 +95,20 @@ pub async fn repository(settings: &Settings, cluster: &Cluster) -> Result<Reposi
             format!("pass --repository; there are: {}", names.join(", ")),
         )),
     }
+}
+
+/// A home namespace keeps the books of one Repository: the oldest.
+fn home_is_its_own(repository: &Repository, all: &[Repository]) -> Result<(), Failure> {
+    let age = |repository: &Repository| {
+        let metadata = &repository.metadata;
+        (metadata.creation_timestamp.clone(), metadata.name.clone())
+    };
+    let older = |other: &&Repository| other.spec.home == repository.spec.home && age(other) < age(repository);
+    let Some(first) = all.iter().find(older) else { return Ok(()) };
+    let [this, first] = [repository, first].map(|one| one.metadata.name.as_deref().unwrap_or_default());
+    let message = format!("the home namespace `{}` serves the Repository `{first}` already", repository.spec.home);
+    let hint = format!("an administrator gives `{this}` a home of its own: kubectl edit repository {this}");
+    Err(Failure::new(message, Reason::HomeTaken, Some(hint)))
 }
 
 /// A pass's surroundings: mirror in the user's cache, keys from `--keys` or the person's sops identities.

@@ -11,6 +11,7 @@ use crate::desired::config::EnvironmentConfig;
 use crate::desired::manifest::Manifest;
 use crate::desired::set::DesiredSet;
 use crate::model::object::ObjectId;
+use crate::model::problem::Problem;
 use crate::planning::changes::LeafChange;
 use crate::planning::diff;
 use crate::reconcile::desire::{self, Outlines};
@@ -56,7 +57,10 @@ async fn differ(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
     match settings.common.output {
         Output::Text => anstream::print!("{}", shown::text(&plan, detail)),
         format => {
-            output::data(format, &json!({"kind": "Diff", "environment": other.environment, "plan": shown::json(&plan)}))
+            output::data(
+                format,
+                &json!({"kind": "Diff", "environment": other.environment, "plan": shown::json(&plan)}),
+            );
         }
     }
     Ok(if plan.steps.is_empty() { Finding::Nothing } else { Finding::Differences })
@@ -86,11 +90,14 @@ fn sides(args: &Args) -> Result<(bool, Place), Failure> {
 struct Side {
     desired: DesiredSet,
     manifests: BTreeMap<ObjectId, Manifest>,
+    locked: Vec<Problem>,
 }
 
 async fn between(settings: &Settings, first: &Place, second: &Place, detail: Detail) -> Result<Finding, Failure> {
     let mut outlines = Outlines::default();
     let (old, new) = (side(settings, &mut outlines, first).await?, side(settings, &mut outlines, second).await?);
+    // sorted and each once, as both sides mostly have the same files
+    anstream::eprint!("{}", problems::text(&[old.locked.as_slice(), &new.locked].concat()).replace('✗', "!"));
     let ids: BTreeSet<&ObjectId> = old.desired.objects.keys().chain(new.desired.objects.keys()).collect();
     let differences: Vec<Difference> = ids
         .into_iter()
@@ -121,10 +128,7 @@ async fn side(settings: &Settings, outlines: &mut Outlines, place: &Place) -> Re
     if !opened.problems.is_empty() {
         return Err(Failure::problems(format!("{} cannot be compared", place.environment), opened.problems));
     }
-    if !opened.locked.is_empty() {
-        anstream::eprint!("{}", problems::text(&opened.locked).replace('✗', "!"));
-    }
-    Ok(Side { desired: desired.clone(), manifests: opened.manifests })
+    Ok(Side { desired: desired.clone(), manifests: opened.manifests, locked: opened.locked })
 }
 
 /// By value where both sides are open, by ciphertext where one is not.

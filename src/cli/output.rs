@@ -3,11 +3,12 @@
 use serde_json::{Value, json};
 
 use crate::desired::yaml;
+use crate::model::wire;
 use crate::settings::Output;
 
-/// Prints `value` with `apiVersion: cli.osier.dev/v1` as JSON or YAML.
+/// Prints `value` with its `apiVersion` as JSON or YAML.
 pub fn data(format: Output, value: &Value) {
-    let mut whole = json!({"apiVersion": "cli.osier.dev/v1"});
+    let mut whole = json!({"apiVersion": wire::PRINTED_DATA});
     if let (Some(whole), Some(fields)) = (whole.as_object_mut(), value.as_object()) {
         whole.extend(fields.clone());
     }

@@ -85,7 +85,7 @@ async fn once(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
 pub async fn planned(settings: &Settings, world: &mut World, place: &Place) -> Result<Plan, Failure> {
     let at = place.at.clone().unwrap_or(At::Tree);
     let (source, commit) = view::source(settings, world, &place.environment, &at).await?;
-    Ok(crate::reconcile::prepare::preview(world, &place.environment, &source, commit).await?)
+    Ok(crate::reconcile::prepare::outlook(world, &place.environment, &source, commit).await?)
 }
 
 fn next_save(saves: &Receiver<notify::Result<notify::Event>>) {

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::cli::failure::{Failure, Finding};
 use crate::cli::{apply, approve, ask, context, times};
-use crate::model::environment::Hold;
+use crate::model::environment::{Environment, Hold};
 use crate::model::record::{Record, RecordResult};
 use crate::reconcile::world::World;
 use crate::reconcile::{Ask, history, prepare};
@@ -42,11 +42,12 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
     let environment = context::environment(&world.cluster, &home, &args.environment).await?;
     let records = world.cluster.records(&home, &args.environment).await?;
     let by = world.cluster.who_am_i().await?;
-    let hold = |to: &str| Some(Hold { to: to.to_owned(), until: None, by: by.clone(), reason: args.reason.clone() });
+    let reason = again(&environment, &args.reason);
+    let hold = |to: &str| Some(Hold { to: to.to_owned(), until: None, by: by.clone(), reason: reason.clone() });
     let mut ask = Ask { hold: hold(&args.to), ..Ask::by_person(&args.environment) };
     // commits are looked up after the mirror has seen the remote
     let start = prepare::begin(&mut world, &ask).await?;
-    let to = target(&world, &records, &args.to).await?;
+    let to = target(&world, &records, &world.memory[&args.environment].chain.forged, &args.to).await?;
     ask.hold = hold(&to);
     let prepared = prepare::prepare(&mut world, &ask, start).await?;
     anstream::print!("{}", plan::text(&prepared.plan, Detail::Changes));
@@ -59,16 +60,22 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
         &format!("Roll {} back to {to} ({})?", args.environment, prepared.target.commit.short()),
         &args.environment,
     )?;
-    let reason = format!("rollback: {}", args.reason);
-    let allow = approve::with(&environment, &prepared.plan.digest, &by, &reason);
-    let hold = json!({"to": to, "until": null, "by": by, "reason": args.reason});
+    let allow = approve::with(&environment, &prepared.plan.digest, &by, &format!("rollback: {}", args.reason));
+    let hold = json!({"to": to, "until": null, "by": by, "reason": reason});
     world.cluster.patch_environment(&home, &args.environment, &json!({"spec": {"hold": hold, "allow": allow}})).await?;
     world.memory.clear();
     apply::shown(settings, world, &args.environment).await
 }
 
+/// The reason; in the very words of a rollback that has ended, the same wish would not be told from that one.
+fn again(environment: &Environment, reason: &str) -> String {
+    let before = environment.status.as_ref().and_then(|status| status.hold.as_ref());
+    let same = before.is_some_and(|before| before.ended && before.reason == reason);
+    if same { format!("{reason} (again)") } else { reason.to_owned() }
+}
+
 /// `#n` for a record or a time, the full id for a commit.
-async fn target(world: &World, records: &[Record], to: &str) -> Result<String, Failure> {
+async fn target(world: &World, records: &[Record], forged: &[u64], to: &str) -> Result<String, Failure> {
     if let Some(number) = to.strip_prefix('#') {
         let found = records.iter().any(|record| record.spec.number.to_string() == number);
         return if found {
@@ -87,13 +94,14 @@ async fn target(world: &World, records: &[Record], to: &str) -> Result<String, F
             "write #41, a commit, 2h, or 2026-12-01T08:00:00Z",
         )
     })?;
-    at_time(records, moment)
+    at_time(records, forged, moment)
         .ok_or_else(|| Failure::usage(format!("nothing was applied before {moment}"), "see `osier history`"))
 }
 
 /// The record that was in force at a moment.
-fn at_time(records: &[Record], moment: Timestamp) -> Option<String> {
-    let applied = records.iter().filter(|record| history::result(record) == Some(RecordResult::Applied));
+fn at_time(records: &[Record], forged: &[u64], moment: Timestamp) -> Option<String> {
+    let own = records.iter().filter(|record| !forged.contains(&record.spec.number));
+    let applied = own.filter(|record| history::result(record) == Some(RecordResult::Applied));
     let finished = |record: &&Record| {
         let finished = record.status.as_ref().and_then(|status| status.finished_at.parse::<Timestamp>().ok());
         finished.is_some_and(|finished| finished <= moment)
@@ -108,7 +116,7 @@ async fn taken_back(world: &World, records: &[Record], to: &str) -> Result<(), F
     let (Some(head), Some(to)) = ids else { return Ok(()) };
     let commits = world.mirror.read(move |objects| objects.log(head, Some(to), 20)).await?;
     for commit in commits {
-        anstream::println!("takes back  {}  {}  {}", commit.id.short(), commit.summary, commit.author);
+        anstream::println!("takes back  {}  {}  {}", commit.commit_id.short(), commit.summary, commit.author);
     }
     Ok(())
 }

@@ -117,7 +117,7 @@ impl Cluster {
         Ok(Some(live))
     }
 
-    /// Reads one whole object, values included: for previews of adoption.
+    /// Reads one whole object, values included: to show what adoption would change.
     ///
     /// # Errors
     /// `UnknownKind`, `Call`.

@@ -256,7 +256,7 @@ impl Reader {
             let inside = |inner: &str, outer: &str| format!("{inner}/").starts_with(&format!("{outer}/"));
             match layers.iter().find(|other| inside(&layer, other) || inside(other, &layer)) {
                 Some(other) if *other == layer => {
-                    self.wrong(item, format!("layer `{layer}` is here twice"), "remove one")
+                    self.wrong(item, format!("layer `{layer}` is here twice"), "remove one");
                 }
                 Some(other) => {
                     let message = format!("layers `{other}` and `{layer}` contain one another");

@@ -92,13 +92,12 @@ impl Merge {
             }
             return;
         }
-        match base.get_mut(&key) {
-            Some(old) => self.merge(place, old, value, file),
-            None => {
-                let mut new = Value::Null;
-                self.set(place, &mut new, value, file);
-                base.insert(key, new);
-            }
+        if let Some(old) = base.get_mut(&key) {
+            self.merge(place, old, value, file);
+        } else {
+            let mut new = Value::Null;
+            self.set(place, &mut new, value, file);
+            base.insert(key, new);
         }
     }
 

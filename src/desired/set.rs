@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::desired::outline::Reference;
-use crate::model::object::ObjectId;
+use crate::model::object::{Kind, ObjectId};
 use crate::model::tree::GitId;
 
 /// Parameters of an environment by name (`osier.branch`, `osier.slug`, `osier.namespace`, `osier.commit`, `osier.environment`).
@@ -14,6 +14,16 @@ pub type Parameters = BTreeMap<String, String>;
 pub struct DesiredSet {
     /// Object by object.
     pub objects: BTreeMap<ObjectId, Desired>,
+}
+
+impl DesiredSet {
+    /// The kinds of its objects.
+    pub fn kinds(&self) -> BTreeSet<Kind> {
+        // objects are sorted by kind: one is cloned where the next begins, not one an object
+        let mut objects: Vec<&Kind> = self.objects.keys().map(|object| &object.kind).collect();
+        objects.dedup();
+        objects.into_iter().cloned().collect()
+    }
 }
 
 /// What makes one object. Equal inputs mean an equal object.

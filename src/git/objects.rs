@@ -16,7 +16,7 @@ const FEWEST_DIGITS: usize = 4;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommitInfo {
     /// Its id.
-    pub id: GitId,
+    pub commit_id: GitId,
     /// Name of the author.
     pub author: String,
     /// Mail address of the author.
@@ -51,12 +51,21 @@ impl<'r> Objects<'r> {
         self.damaged.get()
     }
 
-    /// The commit that `text` names: 40 hex digits, a branch (`main`, in a clone also `origin/main`), or at least four hex digits.
+    /// The commit that `text` names: 40 hex digits, a branch (`main`, in a clone also `origin/main` and `HEAD`), or at least four
+    /// hex digits; `~3` behind it goes three first parents back, `~` one.
     ///
     /// # Errors
     /// `NotFound`; `Ambiguous` if it is the beginning of several commits, or of one commit and a branch's name.
     pub fn resolve(&self, text: &str) -> Result<GitId, Error> {
         let missing = || Error::NotFound { text: text.to_owned() };
+        if let Some((base, steps)) = text.rsplit_once('~') {
+            let steps = if steps.is_empty() { 1 } else { steps.parse().map_err(|_| missing())? };
+            return self.first_parent(self.resolve(base)?, steps)?.ok_or_else(missing);
+        }
+        if text == "HEAD" && !self.repository.is_bare() {
+            let head = self.repository.head().and_then(|head| head.peel_to_commit());
+            return head.map(|commit| git_id(commit.id())).map_err(|_| missing());
+        }
         let ambiguous = || Error::Ambiguous { text: text.to_owned() };
         let hex = text.to_ascii_lowercase();
         if let Some(id) = GitId::parse(&hex)
@@ -74,6 +83,16 @@ impl<'r> Objects<'r> {
             (Some(branch), Some(short)) if branch != short => Err(ambiguous()),
             (branch, short) => branch.or(short).ok_or_else(missing),
         }
+    }
+
+    /// The commit `steps` first parents back, if there are so many.
+    fn first_parent(&self, from: GitId, steps: usize) -> Result<Option<GitId>, Error> {
+        let mut commit = self.find_commit(from)?;
+        for _ in 0..steps {
+            let Ok(parent) = commit.parent(0) else { return Ok(None) };
+            commit = parent;
+        }
+        Ok(Some(git_id(commit.id())))
     }
 
     /// What a commit says about itself.
@@ -268,7 +287,7 @@ fn describe(commit: &Commit<'_>) -> CommitInfo {
     let author = commit.author();
     let message = text(commit.message_bytes());
     CommitInfo {
-        id: git_id(commit.id()),
+        commit_id: git_id(commit.id()),
         author: text(author.name_bytes()),
         email: text(author.email_bytes()),
         time: commit.time().seconds(),

@@ -95,7 +95,7 @@ impl Store {
         self.point(&wire::mirror_pin(&commit.to_string()), commit)
     }
 
-    /// A ref that cannot be written (one of a longer name is in the way, a lock was left) makes the next fetch replace the mirror.
+    /// A ref that cannot be written (one of a longer name is in the way) makes the next fetch replace the mirror.
     fn point(&mut self, name: &str, commit: GitId) -> Result<(), Error> {
         let _only_we = self.lock()?;
         let pointed = point(&self.repository, name, commit);
@@ -168,6 +168,7 @@ fn pull(repository: &Repository, url: &str, branch: &str) -> Seen {
 
 /// Removes what the last fetch left, so that a branch that is missing now cannot be taken for it.
 fn forget(repository: &Repository) -> Result<(), git2::Error> {
+    free(repository, FETCHED);
     match repository.find_reference(FETCHED) {
         Ok(mut fetched) => fetched.delete(),
         Err(e) if e.code() == ErrorCode::NotFound => Ok(()),
@@ -220,7 +221,16 @@ fn copy_pins(old: &Repository, fresh: &Repository) -> Result<(), Error> {
     Ok(())
 }
 
+/// Removes the locks of a process that was killed while it wrote a ref: nobody else writes while we hold the mirror's own lock.
+fn free(repository: &Repository, name: &str) {
+    for lock in [format!("{name}.lock"), "packed-refs.lock".to_owned()] {
+        // what cannot be removed fails the write that follows, which says so
+        fs::remove_file(repository.path().join(lock)).ok();
+    }
+}
+
 fn point(repository: &Repository, name: &str, commit: GitId) -> Result<(), Error> {
+    free(repository, name);
     match repository.reference(name, oid(commit), true, "osier") {
         Ok(_) => Ok(()),
         Err(e) => Err(Error::Reference { name: name.to_owned(), source: Cause::from(e) }),

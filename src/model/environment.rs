@@ -156,12 +156,25 @@ pub struct PlanStatus {
 pub struct HoldStatus {
     /// What `spec.hold.to` said when this began.
     pub to: String,
+    /// What `spec.hold.by` said then.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub by: String,
+    /// What `spec.hold.reason` said then: another one asks again for what has ended.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
     /// Commits whose changes are rejected.
     #[serde(default)]
     pub rejected: Vec<String>,
     /// True once the branch no longer has the rejected values.
     #[serde(default)]
     pub ended: bool,
+}
+
+impl HoldStatus {
+    /// True if this is how `hold` is carried out: it names the same target and, once that has ended, is the very same wish.
+    pub fn carries_out(&self, hold: &Hold) -> bool {
+        self.to == hold.to && (!self.ended || (&self.by, &self.reason) == (&hold.by, &hold.reason))
+    }
 }
 
 /// A Job that ran.

@@ -16,6 +16,8 @@ pub const GROUP: &str = "osier.dev";
 pub const VERSION: &str = "v1alpha1";
 /// `group/version` of the custom resources and of `osier.yaml`.
 pub const API_VERSION: &str = "osier.dev/v1alpha1";
+/// `group/version` of what commands print as data.
+pub const PRINTED_DATA: &str = "cli.osier.dev/v1";
 /// Field manager of every write.
 pub const MANAGER: &str = "osier";
 

@@ -100,7 +100,7 @@ fn fingerprint_after(input: &PlanInput, target: &ObjectId) -> Option<String> {
         return if goes { None } else { stamp };
     };
     match input.changes.objects.get(target) {
-        // Not opened for want of a key: taken for another value, so that the preview names the restart that may come.
+        // Not opened for want of a key: taken for another value, so that the plan names the restart that may come.
         Some(change) if target.kind.is_config() => {
             change.fingerprint.clone().or_else(|| Some(format!("unknown {}", desired.inputs)))
         }

@@ -6,7 +6,7 @@ use crate::model::record::{Record, RecordResult};
 use crate::planning::live::LiveSet;
 use crate::planning::plan::{Consent, Plan, Step, Verb};
 use crate::reconcile::error::Error;
-use crate::reconcile::history;
+use crate::reconcile::{history, settle};
 use crate::report::plan::consent as sentences;
 
 /// What consent may have been given in.
@@ -45,7 +45,8 @@ pub fn check(plan: &Plan, given: &Given<'_>, environment: &str) -> Result<Vec<St
             plan.digest
         ),
     };
-    Err(Error::blocked(reason, format!("plan {} waits: {}", plan.digest, sentences(plan).join("; ")), hint))
+    let message = format!("plan {} waits: {}", plan.digest, sentences(plan).join("; "));
+    Err(Error::waits(reason, settle::plan_status(plan), message, hint))
 }
 
 /// Who allowed what the head began and did not finish: that covers the rest of the same desired set, for objects that were there then.

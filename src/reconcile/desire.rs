@@ -17,6 +17,7 @@ use crate::model::repository::Repository;
 use crate::model::tree::{FileMode, GitId, TreeFile};
 use crate::reconcile::error::Error;
 use crate::reconcile::open::FILE_BYTES;
+use crate::reconcile::parallel;
 use crate::reconcile::source::Source;
 
 /// Files whose bytes are in memory at once.
@@ -73,10 +74,11 @@ impl Outlines {
         let unread = |file: &TreeFile| !self.by_content.contains_key(&key(&file.path, file.blob_id));
         let missing: Vec<TreeFile> = units.iter().copied().filter(plain).filter(|file| unread(file)).cloned().collect();
         for chunk in missing.chunks(FILES_AT_ONCE) {
-            for (file, content) in chunk.iter().zip(source.contents(chunk, FILE_BYTES).await?) {
-                self.read += 1;
-                self.by_content.insert(key(&file.path, file.blob_id), Arc::new(outline(file, content)));
-            }
+            let read = chunk.iter().zip(source.contents(chunk, FILE_BYTES).await?).collect();
+            self.read += chunk.len() as u64;
+            let outlines =
+                parallel::map(read, |(file, content)| (key(&file.path, file.blob_id), outline(file, content)));
+            self.by_content.extend(outlines.into_iter().map(|(key, outline)| (key, Arc::new(outline))));
         }
         Ok(units.into_iter().map(|file| (file.clone(), self.get(file))).collect())
     }
@@ -156,8 +158,8 @@ impl Before {
 
     /// The kinds that there were.
     pub fn kinds(&self, now: &DesiredSet) -> BTreeSet<Kind> {
-        let touched = self.touched.iter().filter(|(_, before)| before.is_some()).map(|(object, _)| object);
-        touched.chain(now.objects.keys()).map(|object| object.kind.clone()).collect()
+        let touched = self.touched.iter().filter(|(_, before)| before.is_some()).map(|(object, _)| object.kind.clone());
+        touched.chain(now.kinds()).collect()
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::cluster;
 use crate::git;
 use crate::keys;
+use crate::model::environment::PlanStatus;
 use crate::model::problem::Problem;
 use crate::model::reason::{Reason, Retry};
 
@@ -32,13 +33,15 @@ pub enum Error {
         hint: String,
         /// Mistakes in files, if that is it.
         problems: Vec<Problem>,
+        /// The plan that waits, if that is it: what `spec.allow` has to name.
+        plan: Option<PlanStatus>,
     },
 }
 
 impl Error {
     /// Somebody has to do something first.
     pub fn blocked(reason: Reason, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self::Blocked { reason, message: message.into(), hint: hint.into(), problems: Vec::new() }
+        Self::Blocked { reason, message: message.into(), hint: hint.into(), problems: Vec::new(), plan: None }
     }
 
     /// Mistakes in files of the revision; the class is the gravest of theirs.
@@ -55,7 +58,26 @@ impl Error {
             Some(first) => format!("{} problems, the first: {first}", problems.len()),
             None => "problems found".to_owned(),
         };
-        Self::Blocked { reason, message, hint: "mend the files and commit, then try again".to_owned(), problems }
+        Self::Blocked {
+            reason,
+            message,
+            hint: "mend the files and commit, then try again".to_owned(),
+            problems,
+            plan: None,
+        }
+    }
+
+    /// A plan that waits for somebody's consent.
+    pub fn waits(reason: Reason, plan: PlanStatus, message: String, hint: String) -> Self {
+        Self::Blocked { reason, message, hint, problems: Vec::new(), plan: Some(plan) }
+    }
+
+    /// The plan that waits for consent.
+    pub fn plan(&self) -> Option<&PlanStatus> {
+        match self {
+            Self::Blocked { plan, .. } => plan.as_ref(),
+            _ => None,
+        }
     }
 
     /// The class.

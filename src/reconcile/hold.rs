@@ -6,6 +6,7 @@ use crate::desired::config::EnvironmentConfig;
 use crate::desired::manifest::Manifest;
 use crate::desired::set::DesiredSet;
 use crate::model::object::ObjectId;
+use crate::model::problem::Problem;
 use crate::model::tree::GitId;
 use crate::planning::changes::Word;
 use crate::planning::diff;
@@ -75,4 +76,9 @@ fn differs(word: Word) -> bool {
 /// `HeldBack`'s sentence.
 pub fn message(leaf: &str, rejected: GitId) -> String {
     format!("still contains {leaf} of {}", rejected.short())
+}
+
+/// The same for commits that cannot be compared: what is not known to be mended is still held.
+pub fn unknown(problem: &Problem, rejected: GitId, tip: GitId) -> String {
+    format!("cannot tell whether {} still contains what {} changed: {problem}", tip.short(), rejected.short())
 }

@@ -14,6 +14,7 @@ use crate::model::problem::Problem;
 use crate::model::reason::Reason;
 use crate::model::tree::{FileMode, TreeFile};
 use crate::reconcile::error::Error;
+use crate::reconcile::parallel;
 use crate::reconcile::source::Source;
 
 /// An encrypted file may have this many bytes; cleartext files are smaller.
@@ -73,8 +74,9 @@ pub async fn open(
     let files: Vec<&Origin> = files.into_values().collect();
     for chunk in files.chunks(FILES_AT_ONCE) {
         let tree_files: Vec<TreeFile> = chunk.iter().map(|file| tree_file(file)).collect();
-        for (file, content) in chunk.iter().zip(source.contents(&tree_files, FILE_BYTES).await?) {
-            match one_file(file, content, keyring, class) {
+        let read = chunk.iter().zip(source.contents(&tree_files, FILE_BYTES).await?).collect();
+        for (file, found) in parallel::map(read, |(file, content)| (file, one_file(file, content, keyring, class))) {
+            match found {
                 Ok(found) => documents.extend(found.into_iter().map(|document| (id(file, document.index), document))),
                 Err(Shut::Wrong(problems)) => opened.problems.extend(problems),
                 Err(Shut::Locked(problem)) => opened.locked.push(problem),

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::desired::config::{EnvironmentConfig, Issues, Mode};
+use crate::desired::config::{Config, EnvironmentConfig, Issues, Mode};
 use crate::desired::manifest::Manifest;
-use crate::desired::set::{Desired, DesiredSet};
+use crate::desired::set::{Desired, DesiredSet, Parameters};
 use crate::git::objects::CommitInfo;
 use crate::model::environment::JobRun;
 use crate::model::object::{Kind, ObjectId};
@@ -22,6 +22,9 @@ use crate::reconcile::subject::{self, Subject};
 use crate::reconcile::target::{self, Choice, Target};
 use crate::reconcile::world::World;
 use crate::reconcile::{Ask, adoption, history};
+
+/// Inputs that are remembered of each Job: a rollback over more of its changes runs it again.
+const RUNS_NOTED: usize = 20;
 
 /// A pass before its first write.
 pub struct Prepared {
@@ -58,16 +61,23 @@ impl Prepared {
         self.composed.as_ref().map_or(NONE, |composed| composed.composition.current())
     }
 
-    /// Adds the Jobs that this plan ran.
+    /// Adds the Jobs of the desired set: once the environment equals it, each ran or runs for its inputs.
+    ///
+    /// Earlier inputs stay noted, so that a rollback does not run a Job again; of each Job the newest few.
     pub fn note_jobs(&self, jobs: &mut Vec<JobRun>) {
-        let ran = self
-            .plan
-            .steps
-            .iter()
-            .filter(|step| step.object.kind == Kind::new("batch", "Job") && step.verb != Verb::Delete);
-        for step in ran {
-            jobs.retain(|job| job.name != step.object.name);
-            jobs.push(JobRun { name: step.object.name.clone(), inputs: step.inputs.clone() });
+        let is_job = |object: &ObjectId| object.kind == Kind::new("batch", "Job");
+        for (object, desired) in self.desired().objects.iter().filter(|(object, _)| is_job(object)) {
+            let run = JobRun { name: object.name.clone(), inputs: desired.inputs.clone() };
+            if jobs.contains(&run) {
+                continue;
+            }
+            let known = jobs.iter().filter(|job| job.name == run.name).count();
+            if known >= RUNS_NOTED
+                && let Some(oldest) = jobs.iter().position(|job| job.name == run.name)
+            {
+                jobs.remove(oldest);
+            }
+            jobs.push(run);
         }
     }
 }
@@ -92,9 +102,23 @@ pub async fn begin(world: &mut World, ask: &Ask) -> Result<Start, Error> {
     let subject = subject::read(world, &ask.environment).await?;
     let held = ask.hold.is_some() || world.memory[&subject.name].environment.spec.hold.is_some();
     let tip = target::accept(world, &subject, held).await?;
-    let today = target::config(&Source::Mirror(world.mirror.clone(), tip)).await?;
+    let applied = world.memory[&subject.name].chain.applied.as_ref().filter(|_| held);
+    let applied = applied.and_then(|record| GitId::parse(&record.spec.commit));
+    let today = today(world, tip, applied).await?;
     let config = target::entry(&today, &subject.name)?.clone();
     Ok(Start { subject, tip, config, issues: today.issues })
+}
+
+/// The tip's `osier.yaml`; while that has problems, the one `applied` last, if there is one to go on with: going back must work then.
+async fn today(world: &World, tip: GitId, applied: Option<GitId>) -> Result<Config, Error> {
+    let at = |commit| Source::Mirror(world.mirror.clone(), commit);
+    match (target::config(&at(tip)).await, applied) {
+        (Err(Error::Blocked { message, .. }), Some(applied)) => {
+            tracing::warn!("osier.yaml of {} counts, for an environment that is held: {message}", applied.short());
+            target::config(&at(applied)).await
+        }
+        (today, _) => today,
+    }
 }
 
 /// Reads git, keys and the cluster, and makes the plan.
@@ -105,6 +129,7 @@ pub async fn prepare(world: &mut World, ask: &Ask, start: Start) -> Result<Prepa
     let Choice { target, begins } = target::choose(world, ask, &start).await?;
     let Start { subject, tip: _, config, issues } = start;
     subject::permit(&world.repository, &subject.name, &config)?;
+    subject::stayed(&world.memory[&subject.name].environment, &config)?;
     let (composed, before) = desired(world, &subject, &target, &config).await?;
     let live = look(world, &subject, &config, &composed, before.as_ref()).await?;
     let source = Source::Mirror(world.mirror.clone(), target.commit);
@@ -143,7 +168,7 @@ pub async fn prepare(world: &mut World, ask: &Ask, start: Start) -> Result<Prepa
 ///
 /// # Errors
 /// Why there is no plan; problems all at once.
-pub async fn preview(world: &mut World, name: &str, source: &Source, commit: GitId) -> Result<Plan, Error> {
+pub async fn outlook(world: &mut World, name: &str, source: &Source, commit: GitId) -> Result<Plan, Error> {
     let subject = subject::read(world, name).await?;
     let today = target::config(source).await?;
     let config = target::entry(&today, name)?.clone();
@@ -205,18 +230,20 @@ async fn desired(
     target: &Target,
     config: &EnvironmentConfig,
 ) -> Result<(Composed, Option<Before>), Error> {
-    let scope =
-        |layers: &[String]| desire::scope(Some(&world.repository), &subject.name, config, layers, &target.parameters);
+    let scope = |layers: &[String], parameters: &Parameters| {
+        desire::scope(Some(&world.repository), &subject.name, config, layers, parameters)
+    };
     let memory = world.memory.get_mut(&subject.name);
     let (known, applied) = memory.map_or((None, None), |memory| (memory.composed.take(), memory.chain.applied.clone()));
-    let new = scope(&target.layers);
+    let new = scope(&target.layers, &target.parameters);
     let source = |commit| Source::Mirror(world.mirror.clone(), commit);
     let known = match (known, applied) {
         (Some(known), _) => Some(known),
         (None, Some(record)) => match GitId::parse(&record.spec.commit) {
             // a predecessor that cannot be composed any more is none: then all kinds are listed, and every leaf shows as added
             Some(commit) => {
-                desire::whole(&mut world.outlines, &source(commit), commit, scope(&record.spec.layers)).await.ok()
+                let then = scope(&record.spec.layers, &record.spec.parameters);
+                desire::whole(&mut world.outlines, &source(commit), commit, then).await.ok()
             }
             None => None,
         },
@@ -262,8 +289,8 @@ async fn look(
         Some(before) if !failed => before.kinds(desired),
         _ => composed.composition.scope().kinds.clone(),
     };
-    let kinds: BTreeSet<Kind> = desired.objects.keys().map(|object| object.kind.clone()).chain(kinds).collect();
-    Ok(world.cluster.live(&config.namespace, &kinds, &subject.id).await?)
+    let kinds: BTreeSet<Kind> = desired.kinds().into_iter().chain(kinds).collect();
+    Ok(world.cluster.live(&config.namespace, &kinds, &subject.environment_id).await?)
 }
 
 /// Whether a file that no key at hand opens ends the pass.
@@ -286,7 +313,7 @@ struct View<'a> {
 impl View<'_> {
     /// True if it is in the cluster and somebody else's.
     fn foreign(&self, object: &ObjectId) -> bool {
-        self.live.objects.get(object).is_some_and(|live| !live.ownership.may_repair(&self.subject.id))
+        self.live.objects.get(object).is_some_and(|live| !live.ownership.may_repair(&self.subject.environment_id))
     }
 
     /// The objects `wanted` as they were applied last, if they are in the cluster and ours.
@@ -313,7 +340,7 @@ async fn planned(world: &World, view: &View<'_>, keys: Keys) -> Result<(Plan, BT
     }
     let changes = changes(world, view, &wanted, &opened.manifests).await?;
     let input = PlanInput {
-        environment_id: &view.subject.id,
+        environment_id: &view.subject.environment_id,
         protected: true,
         desired: view.desired,
         live: view.live,
@@ -353,7 +380,8 @@ async fn changes(
                 .get(object)
                 .filter(|_| old.is_some())
                 .map(|desired| desired.inputs.clone()),
-            fingerprint: new.and_then(|new| fingerprint::fingerprint(&world.fingerprint_key, &view.subject.id, new)),
+            fingerprint: new
+                .and_then(|new| fingerprint::fingerprint(&world.fingerprint_key, &view.subject.environment_id, new)),
             leaves: match (new, view.foreign(object)) {
                 (Some(new), true) => adoption::changes(old, new),
                 (Some(new), false) => diff::changes(old, Some(new)),

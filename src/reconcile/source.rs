@@ -57,6 +57,7 @@ impl Source {
     }
 
     /// Another commit of the same repository.
+    #[must_use]
     pub fn at(&self, commit: GitId) -> Self {
         match self {
             Source::Mirror(mirror, _) => Source::Mirror(mirror.clone(), commit),

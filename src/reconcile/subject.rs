@@ -1,5 +1,7 @@
 //! The environment that a pass is about: its custom resource, its Records, and what the Repository grants it.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use crate::desired::config::EnvironmentConfig;
@@ -21,7 +23,7 @@ pub struct Subject {
     /// As in `osier.yaml`.
     pub name: String,
     /// The environment id.
-    pub id: String,
+    pub environment_id: String,
 }
 
 /// Reads the environment's custom resource and Records, the first time that this process sees it. Writes nothing.
@@ -29,15 +31,15 @@ pub struct Subject {
 /// # Errors
 /// The API server failed.
 pub async fn read(world: &mut World, name: &str) -> Result<Subject, Error> {
-    let id = wire::environment_id(world.home(), world.name(), &format!("env:{name}"));
+    let environment_id = wire::environment_id(world.home(), world.name(), &format!("env:{name}"));
     if !world.memory.contains_key(name) {
         let environment = world.cluster.environment(world.home(), name).await?;
         let environment = environment.unwrap_or_else(|| Environment::new(name, EnvironmentSpec::default()));
         let records = world.cluster.records(world.home(), name).await?;
-        let chain = Chain::new(records, &id, &world.fingerprint_key);
+        let chain = Chain::new(records, &environment_id, &world.fingerprint_key);
         world.memory.insert(name.to_owned(), Memory { environment, chain, composed: None });
     }
-    Ok(Subject { name: name.to_owned(), id })
+    Ok(Subject { name: name.to_owned(), environment_id })
 }
 
 /// Makes the environment's custom resource, if it is not there.
@@ -85,6 +87,22 @@ pub fn permit(repository: &Repository, name: &str, config: &EnvironmentConfig) -
     Err(Error::blocked(Reason::PolicyDenied, message, hint))
 }
 
+/// Refuses an environment that moved to another namespace: its objects would stay behind, and nothing is pruned by a move.
+///
+/// # Errors
+/// `Orphaned`, with what to do.
+pub fn stayed(environment: &Environment, config: &EnvironmentConfig) -> Result<(), Error> {
+    let before = environment.status.as_ref().map(|status| status.namespace.as_str()).unwrap_or_default();
+    if before.is_empty() || before == config.namespace {
+        return Ok(());
+    }
+    let name = environment.metadata.name.as_deref().unwrap_or_default();
+    let message =
+        format!("environment `{name}` was in namespace `{before}`, and osier.yaml says `{}` now", config.namespace);
+    let hint = format!("put `{before}` back, or give the new one another name: what is in `{before}` stays there");
+    Err(Error::blocked(Reason::Orphaned, message, hint))
+}
+
 /// The suspension that is in force, if any.
 pub fn suspended(environment: &Environment, now: Timestamp) -> Option<&Suspend> {
     let suspend = environment.spec.suspend.as_ref()?;
@@ -117,7 +135,7 @@ pub async fn take_over(world: &mut World, subject: &Subject, take_over: bool) ->
         ));
     }
     let status =
-        history::status(&pending, RecordResult::Interrupted, Reason::Interrupted.as_str(), Default::default(), now);
+        history::status(&pending, RecordResult::Interrupted, Reason::Interrupted.as_str(), BTreeMap::default(), now);
     let completed = world.cluster.complete_record(&pending, &status).await?;
     if let Some(memory) = world.memory.get_mut(&subject.name) {
         memory.chain.add(completed);

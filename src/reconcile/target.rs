@@ -99,13 +99,15 @@ pub async fn choose(world: &mut World, ask: &Ask, start: &Start) -> Result<Choic
     let commit = target.commit;
     let applied = world.memory[&subject.name].chain.applied.as_ref();
     let elsewhere = applied.is_none_or(|applied| applied.spec.commit != commit.to_string());
-    let begins = elsewhere && before.as_ref().is_none_or(|before| before.to != hold.to);
+    let begins = elsewhere && !before.as_ref().is_some_and(|before| before.carries_out(&hold));
     let status = hold_status(&hold, before.as_ref(), commit, applied);
     let ended = !status.rejected.is_empty() && {
         target.held_back = still_held(world, &subject.name, config, &target, &status, tip).await?;
         target.held_back.is_none()
     };
     if ended || status.ended {
+        // `start` may have an older entry, which serves only what is held
+        self::config(&Source::Mirror(world.mirror.clone(), tip)).await?;
         let mut target = revision(world, subject, config, older(world, tip, ask).await?).await?;
         target.hold = Some(HoldStatus { ended: true, ..status });
         return Ok(Choice { target, begins: false });
@@ -214,10 +216,16 @@ async fn held(
     tip: GitId,
 ) -> Result<Target, Error> {
     let records = world.cluster.records(world.home(), &subject.name).await?;
+    let forged = |record: &&Record| world.memory[&subject.name].chain.forged.contains(&record.spec.number);
     let record = match hold.to.strip_prefix('#') {
         Some(number) => records.iter().find(|record| record.spec.number.to_string() == number),
-        None => records.iter().rev().find(|record| record.spec.commit == hold.to),
+        None => records.iter().rev().find(|record| record.spec.commit == hold.to && !forged(record)),
     };
+    if record.as_ref().is_some_and(forged) {
+        let message = format!("the hold names `{}`, and that record is forged: it is not osier's", hold.to);
+        let hint = "name a commit of the protected branch: its own osier.yaml says the layers then";
+        return Err(Error::blocked(Reason::RecordForged, message, hint));
+    }
     let named = record.map_or(hold.to.as_str(), |record| record.spec.commit.as_str());
     let hint = format!("choose a record of `osier history {}`, or a commit of the protected branch", subject.name);
     let nothing = || {
@@ -233,8 +241,8 @@ async fn held(
     }
     let mut target = revision(world, subject, config, commit).await?;
     if let Some(record) = record {
-        target.layers = record.spec.layers.clone();
-        target.parameters = record.spec.parameters.clone();
+        target.layers.clone_from(&record.spec.layers);
+        target.parameters.clone_from(&record.spec.parameters);
     }
     Ok(Target { kind: RecordKind::Rollback, by: hold.by.clone(), reason: hold.reason.clone(), ..target })
 }
@@ -252,6 +260,8 @@ async fn layers_at(
 }
 
 /// The first rejected value that the tip still has, as `HeldBack`'s sentence; `None` ends the hold.
+///
+/// A tip that has problems, or a commit that no key opens any more, is not known to be mended: going back works all the same.
 async fn still_held(
     world: &mut World,
     name: &str,
@@ -262,8 +272,13 @@ async fn still_held(
 ) -> Result<Option<String>, Error> {
     for rejected in status.rejected.iter().filter_map(|commit| GitId::parse(commit)) {
         let commits = [held.commit, rejected, tip];
-        if let Some(leaf) = hold::still_contains(world, name, config, held, commits).await? {
-            return Ok(Some(hold::message(&leaf, rejected)));
+        match hold::still_contains(world, name, config, held, commits).await {
+            Ok(None) => {}
+            Ok(Some(leaf)) => return Ok(Some(hold::message(&leaf, rejected))),
+            Err(Error::Blocked { problems, .. }) if !problems.is_empty() => {
+                return Ok(Some(hold::unknown(&problems[0], rejected, tip)));
+            }
+            Err(error) => return Err(error),
         }
     }
     Ok(None)
@@ -273,7 +288,7 @@ async fn still_held(
 ///
 /// A new hold rejects the head's commit, unless it holds just that, and everything that the hold before it rejected.
 pub fn hold_status(hold: &Hold, before: Option<&HoldStatus>, held: GitId, head: Option<&Record>) -> HoldStatus {
-    if let Some(same) = before.filter(|before| before.to == hold.to) {
+    if let Some(same) = before.filter(|before| before.carries_out(hold)) {
         return same.clone();
     }
     let mut rejected: Vec<String> =
@@ -282,7 +297,7 @@ pub fn hold_status(hold: &Hold, before: Option<&HoldStatus>, held: GitId, head: 
     if let Some(head) = head.filter(|head| !rejected.contains(head)) {
         rejected.push(head);
     }
-    HoldStatus { to: hold.to.clone(), rejected, ended: false }
+    HoldStatus { to: hold.to.clone(), by: hold.by.clone(), reason: hold.reason.clone(), rejected, ended: false }
 }
 
 #[cfg(test)]
@@ -293,13 +308,29 @@ mod tests {
         Hold { to: to.to_owned(), until: None, by: "ann".to_owned(), reason: "slow".to_owned() }
     }
 
+    fn carried_out(to: &str, rejected: &[&str]) -> HoldStatus {
+        let Hold { to, by, reason, .. } = hold(to);
+        HoldStatus { to, by, reason, rejected: rejected.iter().map(|&id| id.to_owned()).collect(), ended: false }
+    }
+
     #[test]
     fn a_hold_that_replaces_another_rejects_what_that_one_did() {
-        let before = HoldStatus { to: "#2".to_owned(), rejected: vec!["c3".to_owned()], ended: false };
+        let before = carried_out("#2", &["c3"]);
         let after = hold_status(&hold("#1"), Some(&before), GitId([1; 20]), None);
-        assert_eq!(after, HoldStatus { to: "#1".to_owned(), rejected: vec!["c3".to_owned()], ended: false });
+        assert_eq!(after, carried_out("#1", &["c3"]));
         assert_eq!(hold_status(&hold("#2"), Some(&before), GitId([2; 20]), None), before);
         let ended = HoldStatus { ended: true, ..before };
         assert!(hold_status(&hold("#1"), Some(&ended), GitId([1; 20]), None).rejected.is_empty());
+    }
+
+    #[test]
+    fn what_has_ended_can_be_asked_for_again() {
+        let ended = HoldStatus { ended: true, ..carried_out("#1", &["c2"]) };
+        assert_eq!(hold_status(&hold("#1"), Some(&ended), GitId([1; 20]), None), ended);
+        let again = Hold { reason: "slow again".to_owned(), ..hold("#1") };
+        let begun = hold_status(&again, Some(&ended), GitId([1; 20]), None);
+        assert_eq!(begun, HoldStatus { reason: again.reason.clone(), ..carried_out("#1", &[]) });
+        let going_on = HoldStatus { ended: false, ..ended };
+        assert_eq!(hold_status(&again, Some(&going_on), GitId([1; 20]), None), going_on);
     }
 }

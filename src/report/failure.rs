@@ -8,9 +8,15 @@ use crate::report::style::{BOLD, RED, RESET};
 /// `error:`, one `cause:` a link of the chain, `hint:`.
 pub fn text(error: &dyn Error, hint: Option<&str>) -> String {
     let mut text = format!("{RED}{BOLD}error:{RESET} {error}\n");
+    let mut said = error.to_string();
     let mut cause = error.source();
     while let Some(link) = cause {
-        writeln!(text, "cause: {link}").expect("a String takes everything");
+        let words = link.to_string();
+        // libraries repeat a cause in the text of the error above it
+        if !said.ends_with(&words) {
+            writeln!(text, "cause: {words}").expect("a String takes everything");
+        }
+        said = words;
         cause = link.source();
     }
     if let Some(hint) = hint {

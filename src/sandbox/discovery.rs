@@ -31,7 +31,7 @@ pub fn answer(state: &State, segments: &[String], call: &Call) -> Result<Answer,
     let json = match names.as_slice() {
         ["version"] => version(),
         ["readyz" | "livez" | "healthz", ..] => return Ok(Answer::Text("ok")),
-        ["api"] if aggregated => return Ok(Answer::Typed(aggregate(state, |group| group.is_empty()), AGGREGATED)),
+        ["api"] if aggregated => return Ok(Answer::Typed(aggregate(state, str::is_empty), AGGREGATED)),
         ["apis"] if aggregated => return Ok(Answer::Typed(aggregate(state, |group| !group.is_empty()), AGGREGATED)),
         ["api"] => json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}),
         ["apis"] => {

@@ -10,7 +10,9 @@ use crate::sandbox::refusal::Refusal;
 /// One planned fault. The first of a plan that fits a request is taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
+    /// Which request.
     pub on: Match,
+    /// What happens to it.
     pub action: Action,
 }
 
@@ -22,7 +24,14 @@ pub enum Match {
     /// The n-th request that creates, changes or deletes.
     NthMutating(usize),
     /// Every request with this verb for this resource (`deployments`, `deployments/status`) and, if given, name.
-    Call { verb: &'static str, resource: String, name: Option<String> },
+    Call {
+        /// As [`RequestLine::verb`].
+        verb: &'static str,
+        /// As [`RequestLine::resource`].
+        resource: String,
+        /// The object's name; any, if `None`.
+        name: Option<String>,
+    },
 }
 
 /// What happens to the request.
@@ -54,10 +63,12 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// A plan of which nothing has happened yet.
     pub fn new(faults: Vec<Fault>) -> Plan {
         Plan { faults, ..Plan::default() }
     }
 
+    /// True once nothing is answered any more.
     pub fn is_stopped(&self) -> bool {
         self.stopped
     }

@@ -119,6 +119,17 @@ pub fn apply(writer: &Writer, live: Option<&Value>, config: &Value, force: bool)
     Ok(Applied { object, managed: encode(kept) })
 }
 
+/// True for objects that differ in times of managedFields at most: there is nothing to write then.
+///
+/// Entries are compared one by one in their order, which is that of their times, as the real server does.
+pub fn is_same_but_for_times(old: &Value, new: &Value) -> bool {
+    let entries = |object: &Value| -> Vec<Entry> {
+        let timeless = |entry| Entry { time: String::new(), ..entry };
+        decode(&object["metadata"]["managedFields"]).into_iter().map(timeless).collect()
+    };
+    without_managed(old) == without_managed(new) && entries(old) == entries(new)
+}
+
 /// The object as a comparison sees it.
 pub fn without_managed(object: &Value) -> Value {
     let mut bare = object.clone();

@@ -10,29 +10,50 @@ use crate::sandbox::refusal::Refusal;
 use crate::sandbox::request::Call;
 use crate::sandbox::schema::Schema;
 
-/// Applies the patch of a request to an object as it is answered to clients.
+/// How the body of a PATCH is meant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum PatchType {
+    Json,
+    Merge,
+    Strategic,
+    Apply,
+}
+
+/// What a request asks for. It is refused before anything is looked up.
 ///
 /// # Errors
 ///
-/// 400 for a patch that cannot be read, 415 for a kind of patch that the object does not take, 422 for one that does
-/// not fit the object.
-pub fn apply(kind: &Kind, schema: Option<Schema>, call: &Call, object: &Value) -> Result<Value, Refusal> {
+/// 415 for a type of patch that the kind does not take.
+pub fn type_of(kind: &Kind, call: &Call) -> Result<PatchType, Refusal> {
     match call.content_type.as_str() {
-        "application/json-patch+json" => json(call, object),
-        "application/merge-patch+json" => {
-            let patch = read_map(call)?;
-            let mut patched = object.clone();
-            merge(&mut patched, &patch);
-            Ok(patched)
-        }
-        "application/strategic-merge-patch+json" if !kind.is_custom() => {
-            strategic::merge(schema, object, &read_map(call)?).map_err(Refusal::bad_request)
-        }
+        "application/json-patch+json" => Ok(PatchType::Json),
+        "application/merge-patch+json" => Ok(PatchType::Merge),
+        "application/apply-patch+yaml" => Ok(PatchType::Apply),
+        "application/strategic-merge-patch+json" if !kind.is_custom() => Ok(PatchType::Strategic),
         _ if kind.is_custom() => Err(Refusal::media_type(
             "the body of the request was in an unknown format - accepted media types include: \
              application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
         )),
         _ => Err(unsupported()),
+    }
+}
+
+/// Applies the patch of a request, which is no server-side apply, to an object as it is answered to clients.
+///
+/// # Errors
+///
+/// 400 for a patch that cannot be read, 422 for one that does not fit the object.
+pub fn apply(patch_type: PatchType, schema: Option<Schema>, call: &Call, object: &Value) -> Result<Value, Refusal> {
+    match patch_type {
+        PatchType::Json => json(call, object),
+        PatchType::Merge => {
+            let patch = read_map(call)?;
+            let mut patched = object.clone();
+            merge(&mut patched, &patch);
+            Ok(patched)
+        }
+        PatchType::Strategic => strategic::merge(schema, object, &read_map(call)?).map_err(Refusal::bad_request),
+        PatchType::Apply => Err(unsupported()),
     }
 }
 

@@ -70,11 +70,13 @@ fn quotas(state: &State, namespace: &str) -> Option<Vec<(String, Value)>> {
     (!found.is_empty()).then_some(found)
 }
 
+/// Kinds of the core group that quotas count under their bare plural too.
+const PLAIN: [&str; 6] = ["configmaps", "secrets", "pods", "services", "persistentvolumeclaims", "resourcequotas"];
+
 /// The names under which quotas count an object.
 fn counted_names(kind: &Kind, object: &Value) -> Vec<String> {
     let qualified = if kind.group.is_empty() { kind.plural.clone() } else { format!("{}.{}", kind.plural, kind.group) };
     let mut names = vec![format!("count/{qualified}")];
-    const PLAIN: [&str; 6] = ["configmaps", "secrets", "pods", "services", "persistentvolumeclaims", "resourcequotas"];
     if kind.group.is_empty() && PLAIN.contains(&kind.plural.as_str()) {
         names.push(kind.plural.clone());
     }

@@ -36,7 +36,7 @@ pub fn list(state: &State, kind: &Kind, namespace: Option<&str>, call: &Call) ->
     let selector = Selector::read(kind, call)?;
     let limit = call.query.number("limit")?.filter(|limit| *limit > 0);
     let (revision, start) = position(state, call)?;
-    let objects = objects_at(state, kind, namespace, revision)?;
+    let objects = objects_at(state, kind, namespace, revision);
     let rest = objects.into_iter().filter(|(key, _)| start.as_ref().is_none_or(|start| key > start));
     let mut selected: Vec<(Key, Arc<Value>)> = rest
         .map(|(key, object)| (key, events::read(kind, &object)))
@@ -116,15 +116,10 @@ fn too_large(asked: u64, current: u64) -> Refusal {
 }
 
 /// The objects as they were at a revision that is not forgotten.
-fn objects_at(
-    state: &State,
-    kind: &Kind,
-    namespace: Option<&str>,
-    revision: u64,
-) -> Result<Vec<(Key, Arc<Value>)>, Refusal> {
+fn objects_at(state: &State, kind: &Kind, namespace: Option<&str>, revision: u64) -> Vec<(Key, Arc<Value>)> {
     let now = state.list(kind, namespace).map(|(key, object)| (key.clone(), Arc::clone(object)));
     if revision == state.revision() {
-        return Ok(now.collect());
+        return now.collect();
     }
     let mut objects: BTreeMap<Key, Arc<Value>> = now.collect();
     let changes: Vec<_> = state.changes_after(revision).collect();
@@ -140,7 +135,7 @@ fn objects_at(
             None => drop(objects.remove(&change.key)),
         }
     }
-    Ok(objects.into_iter().collect())
+    objects.into_iter().collect()
 }
 
 fn token(revision: u64, last: &Key) -> String {

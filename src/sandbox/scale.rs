@@ -5,8 +5,8 @@ use std::sync::Arc;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::sandbox::patch;
-use crate::sandbox::refusal::{Cause, Refusal};
+use crate::sandbox::patch::{self, PatchType};
+use crate::sandbox::refusal::{Cause, Named, Refusal};
 use crate::sandbox::schema::Schema;
 use crate::sandbox::write::{self, Operation, Written};
 
@@ -34,20 +34,24 @@ pub fn of(object: &Value) -> Value {
 ///
 /// As those of the workload itself; 501 for server-side apply.
 pub fn write(operation: &mut Operation) -> Result<Written, Refusal> {
+    let patch_type = match operation.call.method.as_str() {
+        "PUT" => None,
+        _ => Some(patch::type_of(&operation.kind, operation.call)?),
+    };
     let old = operation.existing()?;
-    let asked = match operation.call.method.as_str() {
-        "PUT" => write::read_body(operation)?,
-        _ if operation.call.content_type == "application/apply-patch+yaml" => {
-            return Err(Refusal::unserved("server-side apply on `scale`"));
-        }
-        _ => patch::apply(&operation.kind, Schema::named(SCALE), operation.call, &of(&old))?,
+    let asked = match patch_type {
+        None => write::read_body(operation)?,
+        Some(PatchType::Apply) => return Err(Refusal::unserved("server-side apply on `scale`")),
+        Some(patch_type) => patch::apply(patch_type, Schema::named(SCALE), operation.call, &of(&old))?,
     };
     let replicas = asked["spec"]["replicas"].clone();
     if replicas.as_i64().is_some_and(|count| count < 0) {
         let cause = Cause::invalid("spec.replicas", &replicas, "must be greater than or equal to 0");
-        let mut scale = operation.kind.kind_named(operation.name());
-        scale.group = "autoscaling".to_owned();
-        scale.kind = "Scale".to_owned();
+        let scale = Named {
+            group: "autoscaling".to_owned(),
+            kind: "Scale".to_owned(),
+            ..operation.kind.kind_named(operation.name())
+        };
         return Err(Refusal::invalid(&scale, vec![cause]));
     }
     let mut new = Value::clone(&old);

@@ -274,19 +274,18 @@ fn faults_at(schema: Option<Schema>, value: &Value, path: &str, found: &mut Vec<
 fn list_faults(schema: Schema, kind: ListKind, list: &[Value], path: &str, found: &mut Vec<String>) {
     let mut seen = Vec::new();
     for (index, item) in list.iter().enumerate() {
-        let at = match kind {
-            ListKind::Atomic => format!("{path}[{index}]"),
-            _ => {
-                let element = element_of(kind, schema.items(), item);
-                let mut set = FieldSet::default();
-                set.insert(std::slice::from_ref(&element));
-                let written = set.paths().concat();
-                if seen.contains(&element) {
-                    found.push(format!("{path}: duplicate entries for key {written}"));
-                }
-                seen.push(element);
-                format!("{path}{written}")
+        let at = if matches!(kind, ListKind::Atomic) {
+            format!("{path}[{index}]")
+        } else {
+            let element = element_of(kind, schema.items(), item);
+            let mut set = FieldSet::default();
+            set.insert(std::slice::from_ref(&element));
+            let written = set.paths().concat();
+            if seen.contains(&element) {
+                found.push(format!("{path}: duplicate entries for key {written}"));
             }
+            seen.push(element);
+            format!("{path}{written}")
         };
         faults_at(schema.items(), item, &at, found);
     }

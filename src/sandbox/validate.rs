@@ -49,7 +49,7 @@ pub fn update(kind: &Kind, old: &Value, new: &Value) -> Vec<Cause> {
 
 /// The causes for which kube-apiserver refuses to change `old` to `new`.
 fn change(kind: &Kind, old: &Value, new: &Value) -> Vec<Cause> {
-    let mut causes = Vec::new();
+    let mut causes = new_finalizers(old, new);
     match (kind.group.as_str(), kind.kind.as_str()) {
         ("", "ConfigMap" | "Secret") => config::change(kind, old, new, &mut causes),
         ("", "Service") => config::service_change(&old["spec"], &new["spec"], &mut causes),
@@ -62,6 +62,21 @@ fn change(kind: &Kind, old: &Value, new: &Value) -> Vec<Cause> {
         _ => {}
     }
     causes
+}
+
+/// What is being deleted gets no finalizers any more.
+fn new_finalizers(old: &Value, new: &Value) -> Vec<Cause> {
+    if old["metadata"].get("deletionTimestamp").is_none() {
+        return Vec::new();
+    }
+    let finalizers = |object: &Value| object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
+    let had = finalizers(old);
+    let added: Vec<String> = finalizers(new).iter().filter(|name| !had.contains(name)).map(Value::to_string).collect();
+    if added.is_empty() {
+        return Vec::new();
+    }
+    let why = "no new finalizers can be added if the object is being deleted, found new finalizers";
+    vec![Cause::forbidden("metadata.finalizers", &format!("{why} []string{{{}}}", added.join(", ")))]
 }
 
 /// Asks for a list or text that must not be absent or empty.

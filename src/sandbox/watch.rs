@@ -20,9 +20,9 @@ use crate::sandbox::shared::{BoxError, Shared};
 use crate::sandbox::store::{Change, Key, State};
 
 /// The server's own choice is half an hour to an hour.
-const LONGEST: Duration = Duration::from_secs(45 * 60);
+const LONGEST: Duration = Duration::from_mins(45);
 /// As often as the real server.
-const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+const BOOKMARK_EVERY: Duration = Duration::from_mins(1);
 
 /// A watch that is open.
 pub struct Watch {

@@ -9,10 +9,11 @@ use serde_json::{Map, Value, json};
 use crate::sandbox::decode::{self, Decoded};
 use crate::sandbox::kinds::Kind;
 use crate::sandbox::managed::{self, Writer};
+use crate::sandbox::patch::{self, PatchType};
 use crate::sandbox::refusal::{Cause, Named, Refusal};
 use crate::sandbox::request::{Call, Place};
 use crate::sandbox::store::{Key, State};
-use crate::sandbox::{defaults, delete, events, lifecycle, migrate, patch, prepare, quota, validate};
+use crate::sandbox::{defaults, delete, events, lifecycle, migrate, prepare, quota, validate};
 
 /// The longest name of a field manager.
 const MAX_MANAGER: usize = 128;
@@ -141,8 +142,9 @@ pub fn update(operation: &mut Operation) -> Result<Written, Refusal> {
 
 /// PATCH, of all kinds.
 pub fn patch(operation: &mut Operation) -> Result<Written, Refusal> {
+    let patch_type = patch::type_of(&operation.kind, operation.call)?;
     checked_query(operation.call, "PatchOptions")?;
-    if operation.call.content_type == "application/apply-patch+yaml" {
+    if patch_type == PatchType::Apply {
         return apply(operation);
     }
     if operation.call.query.get("force").is_some() {
@@ -150,7 +152,7 @@ pub fn patch(operation: &mut Operation) -> Result<Written, Refusal> {
         return Err(Refusal::invalid(&options("PatchOptions"), vec![cause]));
     }
     let old = operation.existing()?;
-    let patched = patch::apply(&operation.kind, Some(operation.kind.schema()), operation.call, &old)?;
+    let patched = patch::apply(patch_type, Some(operation.kind.schema()), operation.call, &old)?;
     let decoded = decode::decode(&operation.kind, &patched).map_err(|why| unfit(&patched, &why))?;
     let Decoded { mut object, unknown } = decoded;
     let warnings = unknown_fields(operation, &unknown).map_err(|why| unfit(&patched, &why))?;
@@ -264,8 +266,11 @@ fn store_new(operation: &mut Operation, mut object: Value, managed: Value) -> Re
     refuse_invalid(&kind, &name, validate::object(&kind, &object))?;
     let key = Key::new(&kind, operation.namespace(), &name);
     quota::admit(operation.state, &kind, &key, &object)?;
-    if operation.state.get(&key).is_some() {
-        return Err(Refusal::already_exists(&kind.named(&name)));
+    if let Some(there) = operation.state.get(&key) {
+        let going = there["metadata"].get("deletionTimestamp").is_some();
+        let refusal = Refusal::already_exists(&kind.named(&name));
+        let prefix = if going { "object is being deleted: " } else { "" };
+        return Err(Refusal { message: format!("{prefix}{}", refusal.message), ..refusal });
     }
     if operation.call.is_dry_run() {
         return Ok(Arc::new(object));
@@ -295,7 +300,7 @@ pub fn replace(
     prepare::count_generation(&kind, old, &mut new);
     let causes = validate::update(&kind, old, &new);
     refuse_invalid(&kind, operation.name(), causes)?;
-    if new == **old {
+    if managed::is_same_but_for_times(old, &new) {
         return Ok(Arc::clone(old));
     }
     if operation.call.is_dry_run() {

@@ -1,11 +1,17 @@
-//! The command line as people see it: each file in `commands/` is a page of documentation with console blocks.
+//! The command line as people see it: each file in `commands/`, and the README, is a page with console blocks.
 //!
-//! A page runs in an empty directory of its own, block by block, with `osier` on the path and nobody's keys or kubeconfig.
+//! A page is one session of a shell, with `osier` and the real programs on the path, and nobody's keys or kubeconfig. It
+//! begins in an empty directory, or with `<!-- repository: FOLDER -->` in a clone of that folder beside a sandbox (`place`).
 //! What a line prints (both streams) follows it; `[exit 6]` ends a line that failed. `UPDATE_EXPECT=1` writes the pages anew.
+
+mod place;
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+
+use crate::commands::place::Place;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 #[test]
 fn pages_show_what_the_commands_print() {
@@ -29,60 +35,64 @@ fn pages_show_what_the_commands_print() {
     );
 }
 
+/// `PAGE=apply` runs the pages with that in their name, while one is written.
 fn pages() -> Vec<PathBuf> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/commands");
+    let directory = Path::new(ROOT).join("tests/it/commands");
     let mut pages: Vec<PathBuf> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    pages.push(Path::new(ROOT).join("README.md"));
     pages.retain(|page| page.extension().is_some_and(|extension| extension == "md"));
+    if let Ok(name) = std::env::var("PAGE") {
+        pages.retain(|page| page.file_name().is_some_and(|file| file.to_string_lossy().contains(&name)));
+    }
     pages.sort();
     pages
 }
 
 /// The page with each console block as it comes out today.
 fn run_page(page: &str) -> String {
-    let directory = tempfile::tempdir().unwrap();
+    let pieces = pieces(page);
+    let commands: Vec<&str> = pieces
+        .iter()
+        .filter_map(|piece| if let Piece::Command(command) = piece { Some(command.as_str()) } else { None })
+        .collect();
+    let mut outputs = Place::new(repository(page)).run(&commands).into_iter();
     let mut text = String::new();
-    let mut in_block = false;
-    let mut lines = page.lines().peekable();
-    while let Some(line) = lines.next() {
-        in_block = if in_block { line != "```" } else { line == "```console" };
-        let Some(first) = line.strip_prefix("$ ").filter(|_| in_block) else {
-            if !in_block || line == "```console" {
-                writeln!(text, "{line}").unwrap();
+    for piece in &pieces {
+        match piece {
+            Piece::Prose(line) => writeln!(text, "{line}").unwrap(),
+            Piece::Command(command) => {
+                writeln!(text, "$ {}", command.replace('\n', "\n> ")).unwrap();
+                text.push_str(&outputs.next().expect("each command has an output"));
             }
-            continue;
-        };
-        writeln!(text, "{line}").unwrap();
-        let mut script = first.to_owned();
-        while let Some(more) = lines.peek().and_then(|next| next.strip_prefix("> ")) {
-            writeln!(text, "> {more}").unwrap();
-            write!(script, "\n{more}").unwrap();
-            lines.next();
         }
-        text.push_str(&run_line(&script, directory.path()));
     }
     text
 }
 
-fn run_line(script: &str, directory: &Path) -> String {
-    let osier = Path::new(env!("CARGO_BIN_EXE_osier")).parent().unwrap();
-    let path = format!("{}:{}", osier.display(), std::env::var("PATH").unwrap());
-    let output = Command::new("sh")
-        .args(["-c", &format!("exec 2>&1\n{script}")])
-        .current_dir(directory)
-        .env_clear()
-        .envs([("PATH", path.as_str()), ("NO_COLOR", "1"), ("LC_ALL", "C.UTF-8"), ("GIT_CONFIG_NOSYSTEM", "1")])
-        .env("HOME", directory)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let mut text = String::from_utf8(output.stdout).unwrap().replace(directory.to_str().unwrap(), "~");
-    if !text.is_empty() && !text.ends_with('\n') {
-        text.push('\n');
+/// A line of the page that stays as it is, or a command of a console block.
+enum Piece {
+    Prose(String),
+    Command(String),
+}
+
+fn pieces(page: &str) -> Vec<Piece> {
+    let (mut pieces, mut in_block) = (Vec::new(), false);
+    for line in page.lines() {
+        let opens = !in_block && line == "```console";
+        in_block = if in_block { line != "```" } else { opens };
+        match (line.strip_prefix("$ "), line.strip_prefix("> "), pieces.last_mut()) {
+            (Some(command), ..) if in_block => pieces.push(Piece::Command(command.to_owned())),
+            (_, Some(more), Some(Piece::Command(command))) if in_block => write!(command, "\n{more}").unwrap(),
+            _ if !in_block || opens => pieces.push(Piece::Prose(line.to_owned())),
+            _ => {}
+        }
     }
-    if !output.status.success() {
-        writeln!(text, "[exit {}]", output.status.code().unwrap_or(-1)).unwrap();
-    }
-    text
+    pieces
+}
+
+/// The folder that the page's clone is made from.
+fn repository(page: &str) -> Option<&str> {
+    page.lines().find_map(|line| line.strip_prefix("<!-- repository: ")?.strip_suffix(" -->"))
 }
 
 fn first_difference(written: &str, run: &str) -> String {

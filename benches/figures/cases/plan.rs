@@ -66,6 +66,7 @@ pub async fn rows(files: usize, directories: usize) -> Vec<Row> {
     let workload = Workload { objects, directories, recipient };
     let mut repository = Repository::new(&remote);
     repository.commit(workload.files());
+    repository.seed(&local);
 
     let mirror = Mirror::open(&local, &repository.url()).await.expect("a mirror opens");
     let fingerprint_key = FingerprintKey(Cleartext::new(vec![7; 32]));

@@ -74,6 +74,7 @@ no unit
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn mistakes_name_their_places() {
     check(
         "

@@ -196,6 +196,7 @@ spec:
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn what_the_api_server_would_refuse() {
     check(
         "

@@ -99,6 +99,7 @@ data: {A: YQ==}
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn references_of_a_workload() {
     check(
         "

@@ -27,11 +27,14 @@ async fn commits_are_named_by_id_by_beginning_and_by_branch() {
         (full.to_uppercase(), first),
         (first.short(), first),
         ("main".to_owned(), tip),
+        ("main~0".to_owned(), tip),
         (tip.short(), tip),
     ] {
         assert_eq!(mirror.read(move |objects| objects.resolve(&text)).await, Ok(expected));
     }
-    for text in ["HEAD", "abc", "", "main~1", "no-such", "0000000", "../main", &"f".repeat(40), &"x/".repeat(2000)] {
+    for text in
+        ["HEAD", "abc", "", "main~99", "main~x", "no-such", "0000000", "../main", &"f".repeat(40), &"x/".repeat(2000)]
+    {
         let expected = Error::NotFound { text: text.to_owned() };
         let text = text.to_owned();
         assert_eq!(mirror.read(move |objects| objects.resolve(&text)).await, Err(expected));
@@ -60,7 +63,7 @@ async fn history_is_read() {
             let log = objects.log(from, until, limit)?;
             let counted = until.map(|until| objects.count_between(until, from)).transpose()?;
             assert!(counted.is_none_or(|count| count >= log.len()));
-            Ok(log.into_iter().map(|commit| commit.id).collect::<Vec<_>>())
+            Ok(log.into_iter().map(|commit| commit.commit_id).collect::<Vec<_>>())
         })
     };
     assert_eq!(ids(tip, None, 9).await, Ok(vec![tip, third, second, first]));

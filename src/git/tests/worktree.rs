@@ -47,6 +47,8 @@ fn a_clone_is_found_from_inside_and_says_where_it_is() {
     let head = worktree.head().unwrap();
     assert_eq!(worktree.objects().commit(head).unwrap().summary, "first");
     assert_eq!(worktree.objects().resolve("main"), Ok(head));
+    assert_eq!(worktree.objects().resolve("HEAD"), Ok(head));
+    assert_eq!(worktree.objects().resolve("HEAD~99"), Err(Error::NotFound { text: "HEAD~99".to_owned() }));
     git(&root, &["update-ref", "refs/remotes/origin/next", "HEAD"]);
     assert_eq!(worktree.objects().resolve("origin/next"), Ok(head));
     git(&root, &["checkout", "-q", "--detach"]);

@@ -12,6 +12,8 @@ use crate::sandbox::kinds::Kind;
 use crate::sandbox::refusal::Cause;
 use crate::sandbox::validate::{require, text};
 
+const SERVICE_TYPES: [&str; 4] = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
+const SCOPES: [&str; 2] = ["Cluster", "Namespaced"];
 const MAX_BYTES: usize = 1024 * 1024;
 const CONFIG_KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. \
     'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
@@ -141,9 +143,8 @@ pub fn service(spec: &Value, causes: &mut Vec<Cause>) {
             causes.push(Cause::duplicate(path, &key));
         }
     }
-    const TYPES: [&str; 4] = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
-    if !TYPES.iter().any(|name| spec["type"] == *name) {
-        causes.push(Cause::unsupported("spec.type", &spec["type"], &TYPES));
+    if !SERVICE_TYPES.iter().any(|name| spec["type"] == *name) {
+        causes.push(Cause::unsupported("spec.type", &spec["type"], &SERVICE_TYPES));
     }
 }
 
@@ -169,7 +170,6 @@ pub fn definition(new: &Value, causes: &mut Vec<Cause>) {
     }
     require(spec, "group", "spec", causes);
     require(spec, "versions", "spec", causes);
-    const SCOPES: [&str; 2] = ["Cluster", "Namespaced"];
     if !SCOPES.iter().any(|scope| spec["scope"] == *scope) {
         causes.push(Cause::unsupported("spec.scope", &spec["scope"], &SCOPES));
     }

@@ -43,6 +43,7 @@ fn constants_never_change() {
         GROUP = osier.dev
         VERSION = v1alpha1
         API_VERSION = osier.dev/v1alpha1
+        PRINTED_DATA = cli.osier.dev/v1
         MANAGER = osier
         ENVIRONMENT = osier.dev/environment
         ENVIRONMENT_NAME = osier.dev/environment-name

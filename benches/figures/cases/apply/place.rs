@@ -61,6 +61,7 @@ impl Place {
         let mut repository = Repository::new(&folder.path().join("remote"));
         let config = ("osier.yaml".to_owned(), config(environments).into_bytes());
         repository.commit(workload.files().chain([config]));
+        repository.seed(&folder.path().join("mirror"));
         let server = match size {
             Size::Small => Server::sandbox().await,
             Size::Full => Server::real(),
