@@ -122,7 +122,7 @@ impl Story {
         let sandbox = world_sandbox(&self.world);
         let mut commits = self.commits.clone().into_iter();
         let last = self.items.len() - 1;
-        for item in self.items[..last].to_vec() {
+        for item in self.items[..last].iter().cloned() {
             let Item::Command(command) = item else { continue };
             match command.line.as_str() {
                 "apply" => pass(&self.world, &sandbox, 0).await?,
