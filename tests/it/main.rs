@@ -8,6 +8,7 @@
 mod cluster;
 mod commands;
 mod contract;
+mod demo;
 mod harness;
 mod kubectl;
 mod scenarios;

@@ -4,7 +4,7 @@
 //! (empty memory, a minute later, `take_over`) goes on until nothing is written any more. Then the user's objects are those of the
 //! undisturbed run, and so many creates and deletes were needed. osier's own Records may be more: those that were interrupted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -64,30 +64,35 @@ struct Story {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn crash_everywhere() {
-    let mut points = 0;
-    let mut violations = Vec::new();
-    for (name, text) in STORIES {
-        let mut story = Story::new(name, text).await;
-        let (undisturbed, requests) = story.tell(None).await.unwrap_or_else(|why| panic!("{name}: {why}"));
-        let before = violations.len();
-        for request in 1..=requests {
-            for death in [Death::Before, Death::After, Death::AnswerLost] {
-                points += 1;
-                let why = match story.tell(Some((request, death))).await {
-                    Ok((end, _)) if end == undisturbed => continue,
-                    Ok((end, _)) => difference(&undisturbed, &end),
-                    Err(why) => why,
-                };
-                if violations.len() < 6 {
-                    say(&format!("{name}, {death:?} request {request}: {why}"));
-                }
-                violations.push(format!("{name}, {death:?} request {request}: {why}"));
-            }
-        }
-        say(&format!("crash: {name}: {requests} requests, {} violations", violations.len() - before));
+    let wanted = std::env::var("SCENARIO").ok();
+    let stories = STORIES.into_iter().filter(|(name, _)| wanted.as_ref().is_none_or(|wanted| wanted == name));
+    let told: Vec<_> = stories.map(|(name, text)| tokio::spawn(async move { everywhere(name, text).await })).collect();
+    let (stories, mut points, mut violations) = (told.len(), 0, Vec::new());
+    for told in told {
+        let (count, found) = told.await.unwrap();
+        points += count;
+        violations.extend(found);
     }
-    say(&format!("crash: {points} points in {} stories, violations {}", STORIES.len(), violations.len()));
+    say(&format!("crash: {points} points in {stories} stories, violations {}", violations.len()));
     assert!(violations.is_empty(), "{}", violations.join("\n"));
+}
+
+/// Tells one story with every death at every request; gives the number of deaths and what was wrong after some.
+async fn everywhere(name: &str, text: &str) -> (usize, Vec<String>) {
+    let mut story = Story::new(name, text).await;
+    let (undisturbed, requests) = story.tell(None).await.unwrap_or_else(|why| panic!("{name}: {why}"));
+    let mut violations = Vec::new();
+    let deaths = [Death::Before, Death::After, Death::AnswerLost];
+    for (request, death) in (1..=requests).flat_map(|request| deaths.map(|death| (request, death))) {
+        let why = match story.tell(Some((request, death))).await {
+            Ok((end, _)) if end == undisturbed => continue,
+            Ok((end, _)) => difference(&undisturbed, &end),
+            Err(why) => why,
+        };
+        violations.push(format!("{name}, {death:?} request {request}: {why}"));
+    }
+    say(&format!("crash: {name}: {requests} requests, {} violations", violations.len()));
+    (requests * deaths.len(), violations)
 }
 
 /// Past the test runner's capture: the figure belongs on the page of a passing run too.
@@ -279,34 +284,48 @@ fn comparable(mut object: Value) -> Value {
     for field in ["uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "namespace"] {
         metadata[field] = json!(null);
     }
-    for annotation in
-        ["osier.dev/record", "osier.dev/fields", "osier.dev/inputs", "osier.dev/fingerprint", "osier.dev/environment"]
-    {
-        metadata["annotations"][annotation] = json!(metadata["annotations"].get(annotation).is_some());
+    for name in ["record", "fields", "inputs", "fingerprint", "environment", "config", "adopted-config"] {
+        let name = format!("osier.dev/{name}");
+        metadata["annotations"][&name] = json!(metadata["annotations"].get(&name).is_some());
     }
     metadata["labels"]["osier.dev/environment"] = json!(metadata["labels"].get("osier.dev/environment").is_some());
-    metadata["annotations"]["osier.dev/config"] = json!(null);
     let config = &mut object["spec"]["template"]["metadata"]["annotations"]["osier.dev/config"];
     *config = json!(config.is_string());
     object
 }
 
+/// The first few leaves that differ, by object.
 fn difference(expected: &End, actual: &End) -> String {
-    let names = |end: &End| -> BTreeMap<String, Value> {
-        let name = |object: &Value| {
-            format!(
-                "{}/{}",
-                object["kind"].as_str().unwrap_or_default(),
-                object["metadata"]["name"].as_str().unwrap_or_default()
-            )
-        };
-        end.objects.iter().map(|object| (name(object), object.clone())).collect()
-    };
-    let (one, two) = (names(expected), names(actual));
+    let [one, two] = [expected, actual].map(|end| {
+        let mut leaves = BTreeMap::new();
+        for object in &end.objects {
+            let name = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            collect(object, format!("{}/{}", name(&object["kind"]), name(&object["metadata"]["name"])), &mut leaves);
+        }
+        leaves
+    });
+    let paths: BTreeSet<&String> = one.keys().chain(two.keys()).collect();
+    let differing = paths.into_iter().filter(|path| one.get(*path) != two.get(*path));
     let differing: Vec<String> =
-        one.keys().chain(two.keys()).filter(|name| one.get(*name) != two.get(*name)).cloned().collect();
+        differing.take(5).map(|path| format!("{path}: {:?} instead of {:?}", two.get(path), one.get(path))).collect();
     format!(
-        "creates {} instead of {}, deletes {} instead of {}, differing: {differing:?}",
-        actual.creates, expected.creates, actual.deletes, expected.deletes
+        "creates {} instead of {}, deletes {} instead of {}, {}",
+        actual.creates,
+        expected.creates,
+        actual.deletes,
+        expected.deletes,
+        differing.join("; ")
     )
+}
+
+fn collect(value: &Value, path: String, leaves: &mut BTreeMap<String, Value>) {
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            map.iter().for_each(|(name, below)| collect(below, format!("{path}.{name}"), leaves));
+        }
+        Value::Array(list) if !list.is_empty() => {
+            list.iter().enumerate().for_each(|(index, below)| collect(below, format!("{path}[{index}]"), leaves));
+        }
+        leaf => drop(leaves.insert(path, leaf.clone())),
+    }
 }
