@@ -39,12 +39,12 @@ fn a_class_opens_only_what_is_for_it() {
     assert_eq!(keyring.unwraps(), 2);
     let error = keyring.unwrap(Some("production"), &staging).unwrap_err();
     expect![[r#"
-        no identity at hand opens `a.yaml`: it is encrypted for `STAGING`, and we are `PRODUCTION`
+        no identity at hand opens it: it is encrypted for `STAGING`, and we are `PRODUCTION`
           CannotDecrypt: add our recipient to `.sops.yaml`; who can open the file runs `sops updatekeys a.yaml`"#]]
     .assert_eq(&said(&[error], &world));
     let error = keyring.unwrap(Some("branch"), &staging).unwrap_err();
     expect![[r#"
-        no identity at hand opens `a.yaml`: it is encrypted for `STAGING`, and we are nobody
+        no identity at hand opens it: it is encrypted for `STAGING`, and we are nobody
           CannotDecrypt: add our recipient to `.sops.yaml`; who can open the file runs `sops updatekeys a.yaml`"#]]
     .assert_eq(&said(&[error], &world));
     let prints = [None, Some("staging"), Some("production")].map(|class| keyring.fingerprint(class));
@@ -72,13 +72,13 @@ fn stanzas_that_cannot_be_used_are_named() {
     })
     .collect();
     expect![[r#"
-        the data key for `STAGING` in `a.yaml` is damaged
+        the data key for `STAGING` is damaged
           CannotDecrypt: who can open the file runs `sops updatekeys a.yaml` or `sops rotate -i a.yaml`
-        the data key for `STAGING` in `a.yaml` is damaged
+        the data key for `STAGING` is damaged
           CannotDecrypt: who can open the file runs `sops updatekeys a.yaml` or `sops rotate -i a.yaml`
-        no identity at hand opens `a.yaml`: it is encrypted for `age1pq1xyz`, and we are `PRODUCTION`
+        no identity at hand opens it: it is encrypted for `age1pq1xyz`, and we are `PRODUCTION`
           CannotDecrypt: post-quantum recipients (`age1pq1…`) are not supported yet: add an X25519 one, `sops updatekeys a.yaml`
-        no identity at hand opens `a.yaml`: it is encrypted for `pgp`, and we are `PRODUCTION`
+        no identity at hand opens it: it is encrypted for `pgp`, and we are `PRODUCTION`
           CannotDecrypt: add our recipient to `.sops.yaml`; who can open the file runs `sops updatekeys a.yaml`"#]].assert_eq(&said(&errors, &world));
 }
 
