@@ -1,6 +1,8 @@
 //! Adoption: the only write to an object that is not ours, asked for by a person.
 
-use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
 
 use crate::cluster::Cluster;
 use crate::cluster::fields::{Leaves, as_adopted, digest, fields_of_config};
@@ -56,14 +58,21 @@ impl Cluster {
     /// Puts our marks on and takes the old managers off; the rest of the object stays as it is. `None`: it has a newer version.
     async fn claim_object(&self, task: &Task<'_>, object: &Value, now: &Live) -> Result<Option<Live>, Stop> {
         let id = &task.context.environment_id;
-        let fields = json!({"f:metadata": {"f:labels": {format!("f:{}", wire::ENVIRONMENT): {}},
-            "f:annotations": {format!("f:{}", wire::ENVIRONMENT): {}}}});
+        let mut annotations = BTreeMap::from([(wire::ENVIRONMENT, id.as_str())]);
+        if let Some(config) = &task.step.config {
+            // with the marks, not after them: a pass that finds an object of ours without it restarts the workload
+            annotations.insert(wire::ADOPTED_CONFIG, &config.digest);
+        }
+        let owned: Map<String, Value> = annotations.keys().map(|name| (format!("f:{name}"), json!({}))).collect();
+        let fields =
+            json!({"f:metadata": {"f:labels": {format!("f:{}", wire::ENVIRONMENT): {}}, "f:annotations": owned}});
         let api_version = &task.manifest()?.api_version;
-        let body = json!({"metadata": {
+        let mut body = json!({"metadata": {
             "labels": {wire::ENVIRONMENT: id},
-            "annotations": {wire::ENVIRONMENT: id, LAST_APPLIED: null},
+            "annotations": annotations,
             "managedFields": as_adopted(object, api_version, fields),
         }});
+        body["metadata"]["annotations"][LAST_APPLIED] = Value::Null;
         let call = merge_patch(&self.path(task).await?, now, body).sensitive(task.sensitive());
         let claimed = match self.call(&call).await {
             Ok(answer) => answer,
