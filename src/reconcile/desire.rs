@@ -65,11 +65,7 @@ impl Outlines {
 
     /// The outlines of files, in their order; files that are no units are left out.
     async fn of(&mut self, source: &Source, files: &[TreeFile]) -> Result<Vec<(TreeFile, Arc<Outline>)>, Error> {
-        let units: Vec<&TreeFile> = files
-            .iter()
-            // what is no file says nothing by its name: a submodule may hold anything
-            .filter(|file| file.mode == FileMode::Submodule || unit::is_unit(&file.path))
-            .collect();
+        let units: Vec<&TreeFile> = files.iter().filter(|file| unit::is_unit(&file.path)).collect();
         let plain = |file: &&TreeFile| file.mode == FileMode::File;
         let unread = |file: &TreeFile| !self.by_content.contains_key(&key(&file.path, file.blob_id));
         let missing: Vec<TreeFile> = units.iter().copied().filter(plain).filter(|file| unread(file)).cloned().collect();
@@ -91,6 +87,13 @@ impl Outlines {
     }
 }
 
+/// A submodule is a problem whatever it is called: nobody can say what it would hold.
+fn submodules(files: &[TreeFile]) -> Vec<Problem> {
+    let submodules = files.iter().filter(|file| file.mode == FileMode::Submodule && !unit::is_unit(&file.path));
+    let problems = submodules.filter_map(|file| Some((file, unit::refused(file.mode)?.problems)));
+    problems.flat_map(|(file, found)| found.into_iter().map(|it| Problem { path: file.path.clone(), ..it })).collect()
+}
+
 /// Composes a revision from nothing.
 ///
 /// # Errors
@@ -102,6 +105,7 @@ pub async fn whole(outlines: &mut Outlines, source: &Source, commit: GitId, scop
     for (layer, found) in source.layers(&layers).await? {
         let LayerTree::Found { entries, problems: names } = found else { continue };
         problems.extend(names);
+        problems.extend(submodules(&entries));
         for (file, outline) in outlines.of(source, &entries).await? {
             composition.replace(&layer, &file.path, Some((file.blob_id, outline)));
         }
@@ -132,6 +136,7 @@ pub async fn advance(
         for gone in entries.iter().filter(|change| change.new.is_none()).filter_map(|change| change.old.as_ref()) {
             composition.replace(&layer, &gone.path, None);
         }
+        problems.extend(submodules(&new));
         for (file, outline) in outlines.of(&source, &new).await? {
             composition.replace(&layer, &file.path, Some((file.blob_id, outline)));
         }
