@@ -12,6 +12,7 @@ use crate::scenarios::show;
 use crate::scenarios::world::World;
 use crate::support::server::Server;
 
+static COUNT: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\([0-9]+ requests,").unwrap());
 static LOG: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z\s+(TRACE|DEBUG|INFO|WARN|ERROR)\s").unwrap());
 
@@ -37,6 +38,7 @@ pub async fn script(server: Server, path: &Path, items: Vec<Item>) -> Result<u64
         }
     }
     world.scan().await;
+    let (items, done) = if name == "sandbox" { (items, done) } else { (without_counts(items), without_counts(done)) };
     if done == items {
         return Ok(world.canary.scanned);
     }
@@ -117,6 +119,19 @@ fn lines(mark: &str, text: &str) -> String {
 
 fn without_logs(text: &str) -> String {
     text.lines().filter(|line| !LOG.is_match(line)).map(|line| format!("{line}\n")).collect()
+}
+
+/// On the real server controllers write beside osier, and an update that meets a status write is sent again: the counts of requests
+/// are the sandbox's, the audit log of `make figures` shows them for the real one.
+fn without_counts(items: Vec<Item>) -> Vec<Item> {
+    let plain = |item| match item {
+        Item::Command(command) => Item::Command(Command {
+            output: COUNT.replace_all(&command.output, "(N requests,").into_owned(),
+            ..command
+        }),
+        other => other,
+    };
+    items.into_iter().map(plain).collect()
 }
 
 fn differences(server: &str, path: &Path, expected: &[Item], actual: &[Item]) -> String {
