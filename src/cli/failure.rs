@@ -94,6 +94,7 @@ fn code(reason: Reason) -> u8 {
         | Reason::SignatureInvalid
         | Reason::NameTaken
         | Reason::HomeTaken
+        | Reason::RecordForged
         | Reason::Interrupted => 6,
         _ => 1,
     }

@@ -20,9 +20,9 @@ impl Cluster {
     pub async fn records(&self, home: &str, environment: &str) -> Result<Vec<Record>, Error> {
         let query = format!("&labelSelector={}", encoded(&format!("{ENVIRONMENT_NAME}={environment}")));
         let mut found: Vec<Record> = self.list_own(&collection(home, "records"), &query).await?;
-        found.retain(|record| record.spec.environment == environment);
+        // the name is the claim: a Record under another name stands for nothing
+        found.retain(|record| record.metadata.name == Some(format!("{environment}-{}", record.spec.number)));
         found.sort_by_key(|record| record.spec.number);
-        found.dedup_by_key(|record| record.spec.number);
         Ok(found)
     }
 

@@ -152,7 +152,7 @@ pub struct PlanStatus {
 }
 
 /// The hold as it is carried out.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HoldStatus {
     /// What `spec.hold.to` said when this began.
     pub to: String,

@@ -13,6 +13,7 @@ use crate::model::wire;
 use crate::reconcile::error::Error;
 use crate::reconcile::history::{self, Chain};
 use crate::reconcile::world::{Memory, World};
+use crate::report::style::count;
 
 /// A Pending Record younger than this may belong to somebody who is still writing.
 const CLAIM_SECONDS: i64 = 60;
@@ -37,6 +38,14 @@ pub async fn read(world: &mut World, name: &str) -> Result<Subject, Error> {
         let environment = environment.unwrap_or_else(|| Environment::new(name, EnvironmentSpec::default()));
         let records = world.cluster.records(world.home(), name).await?;
         let chain = Chain::new(records, &environment_id, &world.fingerprint_key);
+        if !chain.forged.is_empty() {
+            let secret = wire::FINGERPRINT_SECRET.0;
+            tracing::warn!(
+                "{} of `{name}` do not fit their seal or chain and count for nothing: see `osier history {name}`. If these are all, \
+                 the Secret `{secret}` was lost or replaced",
+                count(chain.forged.len(), "record")
+            );
+        }
         world.memory.insert(name.to_owned(), Memory { environment, chain, composed: None });
     }
     Ok(Subject { name: name.to_owned(), environment_id })

@@ -61,9 +61,9 @@ pub async fn accept(world: &World, subject: &Subject, held: bool) -> Result<GitI
     let spec = &world.repository.spec;
     let lanes = world.repository.status.iter().flat_map(|status| &status.lanes);
     let noted = lanes.filter(|lane| lane.lane == "protected").find_map(|lane| lane.tip.as_deref());
-    let head = world.memory[&subject.name].chain.head.as_ref().map(|head| head.spec.commit.as_str());
+    let seen = world.memory[&subject.name].newest_commit();
     let allowed = spec.allow.iter().rev().find_map(|allow| allow.tip.as_deref());
-    let accepted = Accepted { last: noted.or(head).and_then(GitId::parse), allowed: allowed.and_then(GitId::parse) };
+    let accepted = Accepted { last: noted.or(seen).and_then(GitId::parse), allowed: allowed.and_then(GitId::parse) };
     match world.mirror.fetch(&spec.protected_branch, accepted).await? {
         Fetch::Known(known) => Ok(known.tip()),
         Fetch::Unknown(unknown) if held && unknown.reason() == Reason::RepositoryUnreachable => {

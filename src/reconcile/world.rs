@@ -43,6 +43,20 @@ pub struct Memory {
     pub composed: Option<Composed>,
 }
 
+impl Memory {
+    /// The newest commit that is known to have been accepted: what a rollback rejected is newer than what it went back to.
+    ///
+    /// The status stands in for Records that do not prove anything, because their key was lost.
+    pub fn newest_commit(&self) -> Option<&str> {
+        let status = self.environment.status.as_ref();
+        let hold = status.and_then(|status| status.hold.as_ref()).filter(|hold| !hold.ended);
+        let rejected = hold.and_then(|hold| hold.rejected.last()).map(String::as_str);
+        let head = self.chain.head.as_ref().map(|head| head.spec.commit.as_str());
+        let applied = status.map(|status| status.commit.as_str()).filter(|commit| !commit.is_empty());
+        rejected.or(head).or(applied)
+    }
+}
+
 impl World {
     /// Name of the Repository.
     pub fn name(&self) -> &str {
@@ -52,5 +66,27 @@ impl World {
     /// Namespace of the Environments and Records.
     pub fn home(&self) -> &str {
         &self.repository.spec.home
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::environment::{EnvironmentSpec, EnvironmentStatus, HoldStatus};
+
+    fn memory(commit: &str, hold: Option<HoldStatus>) -> Memory {
+        let mut environment = Environment::new("staging", EnvironmentSpec::default());
+        environment.status =
+            Some(EnvironmentStatus { commit: commit.to_owned(), hold, ..EnvironmentStatus::default() });
+        Memory { environment, chain: Chain::default(), composed: None }
+    }
+
+    #[test]
+    fn what_a_rollback_rejected_was_accepted_after_what_it_went_back_to() {
+        let hold =
+            |ended| HoldStatus { rejected: vec!["c2".to_owned(), "c3".to_owned()], ended, ..HoldStatus::default() };
+        assert_eq!(memory("c1", Some(hold(false))).newest_commit(), Some("c3"));
+        assert_eq!(memory("c4", Some(hold(true))).newest_commit(), Some("c4"));
+        assert_eq!(memory("", None).newest_commit(), None);
     }
 }
