@@ -24,6 +24,7 @@ pub mod world;
 
 use crate::cluster::write::{Outcome, WriteContext};
 use crate::desired::config::Mode;
+use crate::git::fetch::Known;
 use crate::model::environment::{EnvironmentStatus, Hold};
 use crate::model::reason::Reason;
 use crate::model::record::{Record, RecordResult};
@@ -47,12 +48,21 @@ pub struct Ask {
     pub take_over: bool,
     /// Go on as if `spec.hold` said this: to show a rollback.
     pub hold: Option<Hold>,
+    /// What a look at the remote said a moment ago; without it the pass looks itself.
+    pub tip: Option<Known>,
 }
 
 impl Ask {
     /// A person wants the tip applied.
     pub fn by_person(environment: &str) -> Self {
-        Self { environment: environment.to_owned(), revision: None, trigger: "person", take_over: false, hold: None }
+        Self {
+            environment: environment.to_owned(),
+            revision: None,
+            trigger: "person",
+            take_over: false,
+            hold: None,
+            tip: None,
+        }
     }
 }
 
@@ -292,5 +302,16 @@ async fn tell(world: &mut World, ask: &Ask, error: &Error) {
 fn remember(world: &mut World, prepared: &mut Prepared, reached: bool) {
     if let Some(memory) = world.memory.get_mut(&prepared.subject.name) {
         memory.composed = if reached { prepared.composed.take() } else { None };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pass_can_run_on_any_thread() {
+        fn on_any_thread<T: Send>(_: impl FnOnce(&'static mut World, &'static Ask) -> T) {}
+        on_any_thread(reconcile);
     }
 }

@@ -58,7 +58,7 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
 async fn check(settings: &Settings, args: &Args) -> Result<Found, Failure> {
     let at = args.revision.clone().map_or(At::Tree, At::Revision);
     let (source, commit) = view::offline(settings, &at)?;
-    let (keyring, mut outlines, mut found) = (context::keyring(settings), Outlines::default(), Found::default());
+    let (keyring, outlines, mut found) = (context::keyring(settings), Outlines::default(), Found::default());
     let config = match target::config(&source).await {
         Ok(config) => config,
         Err(Error::Blocked { problems, .. }) if !problems.is_empty() => return Ok(Found { problems, ..found }),
@@ -71,13 +71,13 @@ async fn check(settings: &Settings, args: &Args) -> Result<Found, Failure> {
         config.environments.keys().filter(|name| args.environments.is_empty() || args.environments.contains(name))
     {
         let entry = target::entry(&config, name)?;
-        one(&mut outlines, &keyring, &source, commit, (name, entry), &mut found).await?;
+        one(&outlines, &keyring, &source, commit, (name, entry), &mut found).await?;
     }
     Ok(found)
 }
 
 async fn one(
-    outlines: &mut Outlines,
+    outlines: &Outlines,
     keyring: &Keyring,
     source: &Source,
     commit: GitId,

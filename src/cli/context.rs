@@ -1,8 +1,8 @@
 //! What most commands need first: the API server, the Repository, the person, the keys, the clone.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -15,7 +15,6 @@ use crate::model::digest::b32;
 use crate::model::environment::Environment;
 use crate::model::reason::Reason;
 use crate::model::repository::Repository;
-use crate::reconcile::desire::Outlines;
 use crate::reconcile::error::Error;
 use crate::reconcile::world::World;
 use crate::report::failure;
@@ -120,9 +119,7 @@ pub async fn world(settings: &Settings) -> Result<World, Failure> {
     let repository = repository(settings, &cluster).await?;
     let fingerprint_key = cluster.fingerprint_key(&repository.spec.home).await?;
     let mirror = Mirror::open(&mirror_directory(settings, &repository.spec.url)?, &repository.spec.url).await?;
-    let keyring = keyring(settings);
-    let (outlines, memory) = (Outlines::default(), HashMap::new());
-    Ok(World { cluster, repository, mirror, keyring, fingerprint_key, now: Timestamp::now, outlines, memory })
+    Ok(World::new(cluster, repository, mirror, keyring(settings), fingerprint_key, Timestamp::now))
 }
 
 /// The keys at hand. Files that hold no identity are named on stderr; the others serve.
@@ -141,8 +138,8 @@ pub fn keyring(settings: &Settings) -> Keyring {
 ///
 /// # Errors
 /// There is none.
-pub fn clone(settings: &Settings) -> Result<Rc<Worktree>, Failure> {
-    Ok(Rc::new(Worktree::discover(&settings.directory)?))
+pub fn clone(settings: &Settings) -> Result<Arc<Worktree>, Failure> {
+    Ok(Arc::new(Worktree::discover(&settings.directory)?))
 }
 
 /// The Environment, which has to be there.

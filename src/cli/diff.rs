@@ -94,8 +94,8 @@ struct Side {
 }
 
 async fn between(settings: &Settings, first: &Place, second: &Place, detail: Detail) -> Result<Finding, Failure> {
-    let mut outlines = Outlines::default();
-    let (old, new) = (side(settings, &mut outlines, first).await?, side(settings, &mut outlines, second).await?);
+    let outlines = Outlines::default();
+    let (old, new) = (side(settings, &outlines, first).await?, side(settings, &outlines, second).await?);
     // sorted and each once, as both sides mostly have the same files
     anstream::eprint!("{}", problems::text(&[old.locked.as_slice(), &new.locked].concat()).replace('✗', "!"));
     let ids: BTreeSet<&ObjectId> = old.desired.objects.keys().chain(new.desired.objects.keys()).collect();
@@ -114,7 +114,7 @@ async fn between(settings: &Settings, first: &Place, second: &Place, detail: Det
 }
 
 /// Composed and opened as far as the keys at hand go, in one namespace, so that environments can be compared.
-async fn side(settings: &Settings, outlines: &mut Outlines, place: &Place) -> Result<Side, Failure> {
+async fn side(settings: &Settings, outlines: &Outlines, place: &Place) -> Result<Side, Failure> {
     let (source, commit) = view::offline(settings, place.at.as_ref().unwrap_or(&At::Tree))?;
     let config = target::config(&source).await?;
     let entry = target::entry(&config, &place.environment)?;

@@ -45,7 +45,7 @@ pub fn offline(settings: &Settings, at: &At) -> Result<(Source, GitId), Failure>
             Ok((Source::Saved(worktree), head))
         }
         At::Revision(revision) => {
-            let commit = worktree.objects().resolve(revision)?;
+            let commit = worktree.objects(|objects| objects.resolve(revision))?;
             Ok((Source::Clone(worktree, commit), commit))
         }
         At::Live => Err(Failure::usage(

@@ -92,8 +92,8 @@ async fn origin(settings: &Settings, args: &Args, wanted: &str) -> Result<Findin
     let entry = target::entry(&config, &args.environment)?;
     let parameters = target::parameters(&args.environment, crate::cli::check::BRANCH, &entry.namespace, commit);
     let scope = desire::scope(None, &args.environment, entry, &entry.layers, &parameters);
-    let mut outlines = Outlines::default();
-    let composed = desire::whole(&mut outlines, &source, commit, scope).await?;
+    let outlines = Outlines::default();
+    let composed = desire::whole(&outlines, &source, commit, scope).await?;
     let desired = composed.composition.current();
     let object = find(desired.objects.keys(), wanted, &args.environment)?;
     let only = [object.clone()].into();

@@ -80,16 +80,16 @@ mod tests {
         let second = commit_all(path, author(20), "second\n\nwhy\n").unwrap();
         let clone = Worktree::discover(path).unwrap();
         assert_eq!((clone.branch().as_deref(), clone.head()), (Some("main"), Some(second)));
-        let info = clone.objects().commit(second).unwrap();
+        let info = clone.objects(|objects| objects.commit(second)).unwrap();
         assert_eq!((info.author.as_str(), info.time, info.summary.as_str()), ("Ann", 20, "second"));
-        assert!(clone.objects().is_ancestor(first, second).unwrap());
+        assert!(clone.objects(|objects| objects.is_ancestor(first, second)).unwrap());
         let names = |commit| {
-            let layers = clone.objects().files(commit, &["base".to_owned()]).unwrap();
+            let layers = clone.objects(|objects| objects.files(commit, &["base".to_owned()])).unwrap();
             format!("{layers:?}").matches("a.yaml").count()
         };
         assert_eq!((names(first), names(second)), (1, 1));
         assert!(matches!(
-            clone.objects().blob_at(second, "b.yaml", 100).unwrap(),
+            clone.objects(|objects| objects.blob_at(second, "b.yaml", 100)).unwrap(),
             crate::git::content::Content::Missing
         ));
     }

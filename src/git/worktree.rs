@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use git2::{ObjectType, Oid, Repository};
 
@@ -22,7 +23,7 @@ type Submodules = BTreeMap<Vec<u8>, GitId>;
 
 /// A clone and its files as they are on disk, committed or not.
 pub struct Worktree {
-    repository: Repository,
+    repository: Mutex<Repository>,
     root: PathBuf,
 }
 
@@ -38,7 +39,7 @@ impl Worktree {
         let Some(root) = repository.workdir().map(Path::to_owned) else {
             return Err(failed(Cause { code: "BareRepo".into(), text: "it has no working tree".into() }));
         };
-        Ok(Self { repository, root })
+        Ok(Self { repository: Mutex::new(repository), root })
     }
 
     /// The topmost directory.
@@ -48,25 +49,30 @@ impl Worktree {
 
     /// Name and URL of each remote. A URL may carry credentials: it is for comparing, not for printing.
     pub fn remotes(&self) -> Vec<(String, String)> {
-        let names = self.repository.remotes();
+        let repository = self.repository();
+        let names = repository.remotes();
         let names = names.iter().flat_map(|names| names.iter()).flatten().flatten();
-        names.filter_map(|name| Some((name.to_owned(), self.remote_url(name)?))).collect()
+        names.filter_map(|name| Some((name.to_owned(), remote_url(&repository, name)?))).collect()
     }
 
     /// The branch that is checked out, also before its first commit; none if a commit is.
     pub fn branch(&self) -> Option<String> {
-        let head = self.repository.find_reference("HEAD").ok()?;
+        let repository = self.repository();
+        let head = repository.find_reference("HEAD").ok()?;
         head.symbolic_target().ok()??.strip_prefix("refs/heads/").map(str::to_owned)
     }
 
     /// The commit that is checked out; none before the first.
     pub fn head(&self) -> Option<GitId> {
-        Some(git_id(self.repository.head().ok()?.peel_to_commit().ok()?.id()))
+        Some(git_id(self.repository().head().ok()?.peel_to_commit().ok()?.id()))
     }
 
-    /// The commits, trees and blobs of the clone.
-    pub fn objects(&self) -> Objects<'_> {
-        Objects::new(&self.repository)
+    /// Reads commits, trees and blobs of the clone.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn objects<T>(&self, read: impl FnOnce(&Objects<'_>) -> Result<T, Error>) -> Result<T, Error> {
+        read(&Objects::new(&self.repository()))
     }
 
     /// All files below each layer's directory as they are on disk, sorted by path; blob ids are those that `git add` without filters gives.
@@ -105,10 +111,6 @@ impl Worktree {
         Ok(Content::File { blob_id: hash(&place, Oid::hash_object(ObjectType::Blob, &bytes))?, bytes })
     }
 
-    fn remote_url(&self, name: &str) -> Option<String> {
-        self.repository.find_remote(name).ok()?.url().ok().map(str::to_owned)
-    }
-
     /// The directory at `path`, reached without following a link.
     fn directory(&self, path: &str) -> Result<Option<PathBuf>, Error> {
         let mut place = self.root.clone();
@@ -129,13 +131,22 @@ impl Worktree {
         Ok(listing.finish())
     }
 
+    fn repository(&self) -> MutexGuard<'_, Repository> {
+        self.repository.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The submodules in the index: one that was not checked out is an empty directory on disk.
     fn submodules(&self) -> Result<Submodules, Error> {
-        let failed = |e| Error::File { path: self.repository.path().join("index"), source: Cause::from(e) };
-        let index = self.repository.index().map_err(failed)?;
+        let repository = self.repository();
+        let failed = |e| Error::File { path: repository.path().join("index"), source: Cause::from(e) };
+        let index = repository.index().map_err(failed)?;
         let submodules = index.iter().filter(|entry| entry.mode == SUBMODULE);
         Ok(submodules.map(|entry| (entry.path, git_id(entry.id))).collect())
     }
+}
+
+fn remote_url(repository: &Repository, name: &str) -> Option<String> {
+    repository.find_remote(name).ok()?.url().ok().map(str::to_owned)
 }
 
 fn list(directory: &Path, submodules: &Submodules, listing: &mut Listing<TreeFile>) -> Result<(), Error> {

@@ -1,7 +1,7 @@
 //! From a revision's files to the desired set; what two revisions have in common is neither read nor composed again.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::desired::compose::{self, Caps, Composition, Scope};
 use crate::desired::config::EnvironmentConfig;
@@ -24,8 +24,13 @@ use crate::reconcile::source::Source;
 const FILES_AT_ONCE: usize = 512;
 
 /// What files contribute, by content: a file that moved or came back is not read again.
+///
+/// All environments of a process share them.
 #[derive(Default)]
-pub struct Outlines {
+pub struct Outlines(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
     by_content: HashMap<(GitId, bool), Arc<Outline>>,
     read: u64,
 }
@@ -49,41 +54,52 @@ pub struct Before {
 impl Outlines {
     /// Files read so far.
     pub fn files_read(&self) -> u64 {
-        self.read
+        self.known().read
+    }
+
+    /// Lets go of what no composed revision holds any more.
+    pub fn forget_unused(&self) {
+        self.known().by_content.retain(|_, outline| Arc::strong_count(outline) > 1);
     }
 
     /// The leaves of one object as its files show them without a key; later layers win.
     pub fn shape(&self, desired: &Desired) -> BTreeMap<String, Leaf> {
-        let entries = desired.sources.iter().filter_map(|source| self.entry(source));
-        entries.flat_map(|entry| entry.leaves.clone()).collect()
-    }
-
-    fn entry(&self, source: &Origin) -> Option<&Entry> {
-        let outline = self.by_content.get(&key(&source.path, source.blob_id))?;
-        outline.entries.iter().find(|entry| entry.index == source.index)
+        let known = self.known();
+        let entry = |source: &Origin| {
+            let outline = known.by_content.get(&key(&source.path, source.blob_id))?;
+            outline.entries.iter().find(|entry| entry.index == source.index)
+        };
+        desired.sources.iter().filter_map(entry).flat_map(|entry: &Entry| entry.leaves.clone()).collect()
     }
 
     /// The outlines of files, in their order; files that are no units are left out.
-    async fn of(&mut self, source: &Source, files: &[TreeFile]) -> Result<Vec<(TreeFile, Arc<Outline>)>, Error> {
+    async fn of(&self, source: &Source, files: &[TreeFile]) -> Result<Vec<(TreeFile, Arc<Outline>)>, Error> {
         let units: Vec<&TreeFile> = files.iter().filter(|file| unit::is_unit(&file.path)).collect();
         let plain = |file: &&TreeFile| file.mode == FileMode::File;
-        let unread = |file: &TreeFile| !self.by_content.contains_key(&key(&file.path, file.blob_id));
-        let missing: Vec<TreeFile> = units.iter().copied().filter(plain).filter(|file| unread(file)).cloned().collect();
+        let missing = self.unread(units.iter().copied().filter(plain));
         for chunk in missing.chunks(FILES_AT_ONCE) {
             let read = chunk.iter().zip(source.contents(chunk, FILE_BYTES).await?).collect();
-            self.read += chunk.len() as u64;
             let outlines =
                 parallel::map(read, |(file, content)| (key(&file.path, file.blob_id), outline(file, content)));
-            self.by_content.extend(outlines.into_iter().map(|(key, outline)| (key, Arc::new(outline))));
+            let mut known = self.known();
+            known.read += chunk.len() as u64;
+            known.by_content.extend(outlines.into_iter().map(|(key, outline)| (key, Arc::new(outline))));
         }
-        Ok(units.into_iter().map(|file| (file.clone(), self.get(file))).collect())
+        let known = self.known();
+        let of = |file: &TreeFile| match unit::refused(file.mode) {
+            Some(refused) => Arc::new(refused),
+            None => known.by_content.get(&key(&file.path, file.blob_id)).cloned().unwrap_or_default(),
+        };
+        Ok(units.into_iter().map(|file| (file.clone(), of(file))).collect())
     }
 
-    fn get(&self, file: &TreeFile) -> Arc<Outline> {
-        match unit::refused(file.mode) {
-            Some(refused) => Arc::new(refused),
-            None => self.by_content.get(&key(&file.path, file.blob_id)).cloned().unwrap_or_default(),
-        }
+    fn unread<'f>(&self, files: impl Iterator<Item = &'f TreeFile>) -> Vec<TreeFile> {
+        let known = self.known();
+        files.filter(|file| !known.by_content.contains_key(&key(&file.path, file.blob_id))).cloned().collect()
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -98,7 +114,7 @@ fn submodules(files: &[TreeFile]) -> Vec<Problem> {
 ///
 /// # Errors
 /// All problems of the layers' files, or what kept them from being read.
-pub async fn whole(outlines: &mut Outlines, source: &Source, commit: GitId, scope: Scope) -> Result<Composed, Error> {
+pub async fn whole(outlines: &Outlines, source: &Source, commit: GitId, scope: Scope) -> Result<Composed, Error> {
     let layers = scope.layers.clone();
     let mut composition = Composition::new(scope);
     let mut problems = Vec::new();
@@ -118,7 +134,7 @@ pub async fn whole(outlines: &mut Outlines, source: &Source, commit: GitId, scop
 /// # Errors
 /// As `whole`.
 pub async fn advance(
-    outlines: &mut Outlines,
+    outlines: &Outlines,
     mirror: &Mirror,
     from: Composed,
     commit: GitId,

@@ -37,7 +37,7 @@ pub async fn still_contains(
     for commit in commits {
         let source = Source::Mirror(world.mirror.clone(), commit);
         let scope = desire::scope(Some(&world.repository), name, config, &held.layers, &held.parameters);
-        sets.push(desire::whole(&mut world.outlines, &source, commit, scope).await?);
+        sets.push(desire::whole(&world.outlines, &source, commit, scope).await?);
     }
     let wanted = differing(sets[0].composition.current(), sets[1].composition.current());
     let mut sides = Vec::new();

@@ -101,7 +101,7 @@ pub struct Start {
 pub async fn begin(world: &mut World, ask: &Ask) -> Result<Start, Error> {
     let subject = subject::read(world, &ask.environment).await?;
     let held = ask.hold.is_some() || world.memory[&subject.name].environment.spec.hold.is_some();
-    let tip = target::accept(world, &subject, held).await?;
+    let tip = target::accept(world, &subject, ask, held).await?;
     let applied = world.memory[&subject.name].chain.applied.as_ref().filter(|_| held);
     let applied = applied.and_then(|record| GitId::parse(&record.spec.commit));
     let today = today(world, tip, applied).await?;
@@ -176,7 +176,7 @@ pub async fn outlook(world: &mut World, name: &str, source: &Source, commit: Git
     let branch = &world.repository.spec.protected_branch;
     let parameters = target::parameters(name, branch, &config.namespace, commit);
     let scope = desire::scope(Some(&world.repository), name, &config, &config.layers, &parameters);
-    let composed = desire::whole(&mut world.outlines, source, commit, scope).await?;
+    let composed = desire::whole(&world.outlines, source, commit, scope).await?;
     let before = predecessor(world, &subject, source, &config, &composed).await;
     let live = look(world, &subject, &config, &composed, before.as_ref()).await?;
     let view = View {
@@ -202,7 +202,7 @@ async fn predecessor(
     let commit = GitId::parse(&record.spec.commit)?;
     let spec = record.spec;
     let scope = desire::scope(Some(&world.repository), &subject.name, config, &spec.layers, &spec.parameters);
-    let then = desire::whole(&mut world.outlines, &source.at(commit), commit, scope).await.ok()?;
+    let then = desire::whole(&world.outlines, &source.at(commit), commit, scope).await.ok()?;
     Some(Before::all(&then, now))
 }
 
@@ -243,7 +243,7 @@ async fn desired(
             // a predecessor that cannot be composed any more is none: then all kinds are listed, and every leaf shows as added
             Some(commit) => {
                 let then = scope(&record.spec.layers, &record.spec.parameters);
-                desire::whole(&mut world.outlines, &source(commit), commit, then).await.ok()
+                desire::whole(&world.outlines, &source(commit), commit, then).await.ok()
             }
             None => None,
         },
@@ -256,11 +256,11 @@ async fn desired(
         {
             let parameters = target.parameters.clone();
             let (composed, before) =
-                desire::advance(&mut world.outlines, &world.mirror, known, target.commit, parameters).await?;
+                desire::advance(&world.outlines, &world.mirror, known, target.commit, parameters).await?;
             Ok((composed, Some(before)))
         }
         known => {
-            let composed = desire::whole(&mut world.outlines, &source(target.commit), target.commit, new).await?;
+            let composed = desire::whole(&world.outlines, &source(target.commit), target.commit, new).await?;
             let before = known.map(|known| Before::all(&known, &composed));
             Ok((composed, before))
         }

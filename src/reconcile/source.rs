@@ -1,6 +1,6 @@
 //! Where a revision's files are read: a commit of the mirror, a commit of a clone, or a working tree as it stands on disk.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::git::content::Content;
 use crate::git::error::Error;
@@ -15,9 +15,9 @@ pub enum Source {
     /// A commit of a mirror.
     Mirror(Mirror, GitId),
     /// A commit of a clone.
-    Clone(Rc<Worktree>, GitId),
+    Clone(Arc<Worktree>, GitId),
     /// The working tree of a clone, saved files only.
-    Saved(Rc<Worktree>),
+    Saved(Arc<Worktree>),
 }
 
 impl Source {
@@ -31,7 +31,7 @@ impl Source {
                 let (layers, commit) = (layers.to_vec(), *commit);
                 mirror.read(move |objects| objects.files(commit, &layers)).await
             }
-            Source::Clone(worktree, commit) => worktree.objects().files(*commit, layers),
+            Source::Clone(worktree, commit) => worktree.objects(|objects| objects.files(*commit, layers)),
             Source::Saved(worktree) => worktree.files(layers),
         }
     }
@@ -44,7 +44,7 @@ impl Source {
         let ids: Vec<GitId> = files.iter().map(|file| file.blob_id).collect();
         let blobs = match self {
             Source::Mirror(mirror, _) => mirror.read(move |objects| objects.blobs(&ids, limit)).await?,
-            Source::Clone(worktree, _) => worktree.objects().blobs(&ids, limit)?,
+            Source::Clone(worktree, _) => worktree.objects(|objects| objects.blobs(&ids, limit))?,
             Source::Saved(worktree) => return files.iter().map(|file| worktree.read(&file.path, limit)).collect(),
         };
         Ok(blobs
@@ -75,7 +75,7 @@ impl Source {
                 let (path, commit) = (path.to_owned(), *commit);
                 mirror.read(move |objects| objects.blob_at(commit, &path, limit)).await
             }
-            Source::Clone(worktree, commit) => worktree.objects().blob_at(*commit, path, limit),
+            Source::Clone(worktree, commit) => worktree.objects(|objects| objects.blob_at(*commit, path, limit)),
             Source::Saved(worktree) => worktree.read(path, limit),
         }
     }

@@ -3,7 +3,7 @@
 use crate::desired::config::{Config, EnvironmentConfig};
 use crate::desired::set::Parameters;
 use crate::git::content::Content;
-use crate::git::fetch::{Accepted, Fetch};
+use crate::git::fetch::{Accepted, Fetch, Unknown};
 use crate::model::environment::{Hold, HoldStatus};
 use crate::model::reason::Reason;
 use crate::model::record::{Record, RecordKind};
@@ -54,15 +54,19 @@ pub struct Choice {
 /// Looks at the remote and takes the tip of the protected branch, if it continues what was accepted before.
 ///
 /// For an environment that is `held` the mirror's own tip will do while the remote is unreachable: going back must work then.
+/// What a look a moment ago said is not asked again, but it has to continue what this environment had.
 ///
 /// # Errors
 /// `RepositoryUnreachable`, `RepositorySuspicious`: everything stays as it is.
-pub async fn accept(world: &World, subject: &Subject, held: bool) -> Result<GitId, Error> {
+pub async fn accept(world: &World, subject: &Subject, ask: &Ask, held: bool) -> Result<GitId, Error> {
     let spec = &world.repository.spec;
     let lanes = world.repository.status.iter().flat_map(|status| &status.lanes);
     let noted = lanes.filter(|lane| lane.lane == "protected").find_map(|lane| lane.tip.as_deref());
     let seen = world.memory[&subject.name].newest_commit();
     let allowed = spec.allow.iter().rev().find_map(|allow| allow.tip.as_deref());
+    if let Some(known) = &ask.tip {
+        return continued(world, known.tip(), seen.and_then(GitId::parse), allowed).await;
+    }
     let accepted = Accepted { last: noted.or(seen).and_then(GitId::parse), allowed: allowed.and_then(GitId::parse) };
     match world.mirror.fetch(&spec.protected_branch, accepted).await? {
         Fetch::Known(known) => Ok(known.tip()),
@@ -75,6 +79,14 @@ pub async fn accept(world: &World, subject: &Subject, held: bool) -> Result<GitI
         }
         Fetch::Unknown(unknown) => Err(unknown.into()),
     }
+}
+
+async fn continued(world: &World, tip: GitId, seen: Option<GitId>, allowed: Option<&str>) -> Result<GitId, Error> {
+    let Some(accepted) = seen.filter(|_| allowed != Some(tip.to_string().as_str())) else { return Ok(tip) };
+    if world.mirror.read(move |objects| objects.is_ancestor(accepted, tip)).await? {
+        return Ok(tip);
+    }
+    Err(Unknown::NotDescendant { branch: world.repository.spec.protected_branch.clone(), tip, accepted }.into())
 }
 
 /// Chooses between the tip, an older commit that was asked for, and what a person holds the environment at.

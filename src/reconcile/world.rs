@@ -1,6 +1,7 @@
 //! What a pass works with, and what is remembered between passes of one process.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -16,19 +17,19 @@ use crate::reconcile::history::Chain;
 /// One Repository, seen from one process.
 pub struct World {
     /// The API server.
-    pub cluster: Cluster,
+    pub cluster: Arc<Cluster>,
     /// The grant.
-    pub repository: Repository,
+    pub repository: Arc<Repository>,
     /// The mirror of its URL.
     pub mirror: Mirror,
     /// The identities at hand.
-    pub keyring: Keyring,
+    pub keyring: Arc<Keyring>,
     /// Keys fingerprints and seals.
-    pub fingerprint_key: FingerprintKey,
+    pub fingerprint_key: Arc<FingerprintKey>,
     /// Tells the time; a constant in tests.
     pub now: fn() -> Timestamp,
     /// What files contribute, by blob id.
-    pub outlines: Outlines,
+    pub outlines: Arc<Outlines>,
     /// What was seen of each environment, by name.
     pub memory: HashMap<String, Memory>,
 }
@@ -58,6 +59,27 @@ impl Memory {
 }
 
 impl World {
+    /// A process that has seen nothing yet.
+    pub fn new(
+        cluster: Cluster,
+        repository: Repository,
+        mirror: Mirror,
+        keyring: Keyring,
+        fingerprint_key: FingerprintKey,
+        now: fn() -> Timestamp,
+    ) -> Self {
+        Self {
+            cluster: Arc::new(cluster),
+            repository: Arc::new(repository),
+            mirror,
+            keyring: Arc::new(keyring),
+            fingerprint_key: Arc::new(fingerprint_key),
+            now,
+            outlines: Arc::default(),
+            memory: HashMap::new(),
+        }
+    }
+
     /// Name of the Repository.
     pub fn name(&self) -> &str {
         self.repository.metadata.name.as_deref().unwrap_or_default()

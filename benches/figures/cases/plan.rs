@@ -75,7 +75,7 @@ pub async fn rows(files: usize, directories: usize) -> Vec<Row> {
     let first = fetch(&pass.mirror).await;
     let source = Source::Mirror(pass.mirror.clone(), first);
     let begin = Instant::now();
-    let mut composed = desire::whole(&mut pass.outlines, &source, first, scope(first)).await.expect("no problems");
+    let mut composed = desire::whole(&pass.outlines, &source, first, scope(first)).await.expect("no problems");
     let cold = (begin.elapsed(), pass.outlines.files_read());
     pass.live = live(composed.composition.current());
     let mut spent = Spent::default();
@@ -91,7 +91,7 @@ impl Pass {
     async fn round(&mut self, old: Composed, commit: GitId, spent: &mut Spent) -> Composed {
         let (begin, files, opened) = (Instant::now(), self.outlines.files_read(), self.keyring.unwraps());
         let start = cpu();
-        let advanced = desire::advance(&mut self.outlines, &self.mirror, old, commit, parameters(commit)).await;
+        let advanced = desire::advance(&self.outlines, &self.mirror, old, commit, parameters(commit)).await;
         let (composed, before) = advanced.expect("no problems");
         let advanced = cpu();
         let desired = composed.composition.current();

@@ -45,12 +45,15 @@ fn a_clone_is_found_from_inside_and_says_where_it_is() {
     assert_eq!(worktree.remotes(), [("origin".to_owned(), "https://host/shop.git".to_owned())]);
     assert_eq!(worktree.branch().as_deref(), Some("main"));
     let head = worktree.head().unwrap();
-    assert_eq!(worktree.objects().commit(head).unwrap().summary, "first");
-    assert_eq!(worktree.objects().resolve("main"), Ok(head));
-    assert_eq!(worktree.objects().resolve("HEAD"), Ok(head));
-    assert_eq!(worktree.objects().resolve("HEAD~99"), Err(Error::NotFound { text: "HEAD~99".to_owned() }));
+    assert_eq!(worktree.objects(|objects| objects.commit(head)).unwrap().summary, "first");
+    assert_eq!(worktree.objects(|objects| objects.resolve("main")), Ok(head));
+    assert_eq!(worktree.objects(|objects| objects.resolve("HEAD")), Ok(head));
+    assert_eq!(
+        worktree.objects(|objects| objects.resolve("HEAD~99")),
+        Err(Error::NotFound { text: "HEAD~99".to_owned() })
+    );
     git(&root, &["update-ref", "refs/remotes/origin/next", "HEAD"]);
-    assert_eq!(worktree.objects().resolve("origin/next"), Ok(head));
+    assert_eq!(worktree.objects(|objects| objects.resolve("origin/next")), Ok(head));
     git(&root, &["checkout", "-q", "--detach"]);
     assert_eq!((worktree.branch(), worktree.head()), (None, Some(head)));
 }
@@ -71,7 +74,8 @@ fn committed_files_have_the_ids_that_they_have_in_the_commit() {
     let (_directory, root) = clone();
     let worktree = Worktree::discover(&root).unwrap();
     for layer in ["base", "."] {
-        let commit = worktree.objects().files(worktree.head().unwrap(), &layers(&[layer])).unwrap();
+        let head = worktree.head().unwrap();
+        let commit = worktree.objects(|objects| objects.files(head, &layers(&[layer]))).unwrap();
         assert_eq!(worktree.files(&layers(&[layer])).unwrap(), commit);
     }
 }

@@ -226,16 +226,10 @@ async fn one_pass(sandbox: Sandbox, name: &str, mirror: PathBuf, url: &str, minu
     };
     let repository = cluster.repository(name).await.map_err(|error| said(&error))?;
     let fingerprint_key = cluster.fingerprint_key(&repository.spec.home).await.map_err(|error| said(&error))?;
-    let mut pass = Pass {
-        cluster,
-        repository,
-        mirror: Mirror::open(&mirror, url).await.map_err(|error| said(&error))?,
-        keyring: Keyring::from_directory(KEYS.as_ref()).0,
-        fingerprint_key,
-        now: [now_0, now_1, now_2, now_3, now_4, now_5, now_6, now_7, now_8][minutes],
-        outlines: osier::reconcile::desire::Outlines::default(),
-        memory: std::collections::HashMap::new(),
-    };
+    let mirror = Mirror::open(&mirror, url).await.map_err(|error| said(&error))?;
+    let keyring = Keyring::from_directory(KEYS.as_ref()).0;
+    let now = [now_0, now_1, now_2, now_3, now_4, now_5, now_6, now_7, now_8][minutes];
+    let mut pass = Pass::new(cluster, repository, mirror, keyring, fingerprint_key, now);
     let mut ask = Ask::by_person("staging");
     ask.take_over = true;
     let settled = reconcile::reconcile(&mut pass, &ask).await.map_err(|error| said(&error))?;

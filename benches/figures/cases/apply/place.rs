@@ -1,15 +1,12 @@
 //! An API server with a Repository, its keys and its namespaces, and the git repository behind it.
 
-use std::collections::HashMap;
 use std::fmt::Write;
 use std::path::PathBuf;
 
 use http::Method;
-use jiff::Timestamp;
 use osier::cluster::{Cluster, admission, crds};
 use osier::git::mirror::Mirror;
 use osier::keys::{self, Keyring};
-use osier::reconcile::desire::Outlines;
 use osier::reconcile::world::World;
 use serde_json::{Value, json};
 
@@ -80,8 +77,7 @@ impl Place {
         let mirror = Mirror::open(&self.path("mirror"), &self.repository.url()).await.expect("a mirror opens");
         let (keyring, errors) = Keyring::from_directory(&self.path("keys"));
         assert!(errors.is_empty(), "{errors:?}");
-        let (outlines, memory) = (Outlines::default(), HashMap::new());
-        World { cluster, repository, mirror, keyring, fingerprint_key, now: Timestamp::now, outlines, memory }
+        World::new(cluster, repository, mirror, keyring, fingerprint_key, jiff::Timestamp::now)
     }
 
     /// A commit that changes `count` objects of all environments.
