@@ -18,6 +18,7 @@ use crate::cluster::write::task::{Stop, Task};
 use crate::desired::manifest::Manifest;
 use crate::model::object::ObjectId;
 use crate::model::reason::{Reason, Retry};
+use crate::planning::live::Live;
 use crate::planning::plan::{Phase, Plan, Step, Verb};
 
 /// Writes under way at once: where a kube-apiserver on two cores stops getting faster.
@@ -57,8 +58,8 @@ pub struct StepResult {
 pub enum StepOutcome {
     /// It took effect.
     Done {
-        /// The object's version afterwards, by which a watch tells our own write; empty after a delete.
-        resource_version: String,
+        /// The object afterwards, by whose version a watch tells our own write; `None` after a delete.
+        live: Option<Box<Live>>,
     },
     /// There is an object that is not ours; nothing was written to it.
     ForeignObject,
@@ -159,15 +160,15 @@ impl Cluster {
         let task = Task { step, manifest: manifest.as_ref(), context };
         let result = match step.verb {
             _ if step.object.namespace != context.namespace => Err(Stop::elsewhere(&step.object)),
-            Verb::Create => self.create(&task).await,
-            Verb::Update if step.stamps_only => self.stamp(&task).await,
-            Verb::Update => self.update(&task).await,
-            Verb::Adopt => self.adopt(&task).await,
-            Verb::Recreate => self.recreate(&task).await,
-            Verb::Delete => self.delete(&task).await.map(|()| String::new()),
+            Verb::Create => self.create(&task).await.map(Some),
+            Verb::Update if step.stamps_only => self.stamp(&task).await.map(Some),
+            Verb::Update => self.update(&task).await.map(Some),
+            Verb::Adopt => self.adopt(&task).await.map(Some),
+            Verb::Recreate => self.recreate(&task).await.map(Some),
+            Verb::Delete => self.delete(&task).await.map(|()| None),
         };
         match result {
-            Ok(resource_version) => StepOutcome::Done { resource_version },
+            Ok(live) => StepOutcome::Done { live: live.map(Box::new) },
             Err(Stop::Foreign) => StepOutcome::ForeignObject,
             Err(Stop::Failed { reason, message, retry }) => StepOutcome::Failed { reason, message, retry },
         }

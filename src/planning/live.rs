@@ -12,7 +12,7 @@ pub struct LiveSet {
 }
 
 /// One object in the cluster.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Live {
     /// Its uid.
     pub uid: String,

@@ -21,7 +21,7 @@ impl Cluster {
     ///
     /// A ConfigMap or Secret needs one patch; other kinds are claimed first and then applied over, so that a crash in between leaves an
     /// object of ours that the next pass brings up to date.
-    pub(super) async fn adopt(&self, task: &Task<'_>) -> Result<String, Stop> {
+    pub(super) async fn adopt(&self, task: &Task<'_>) -> Result<Live, Stop> {
         let decided = task.live()?;
         for _ in 0..=CHURN {
             let (object, now) = self.now_same(task, &decided.uid).await?;
@@ -41,7 +41,7 @@ impl Cluster {
         Err(Stop::conflict("somebody keeps changing it"))
     }
 
-    async fn adopt_config(&self, task: &Task<'_>, object: &Value, mut now: Live) -> Result<String, Stop> {
+    async fn adopt_config(&self, task: &Task<'_>, object: &Value, mut now: Live) -> Result<Live, Stop> {
         now.before.other_fields_after = digest(&Leaves::new());
         let mut wire = task.wire()?;
         set_fields(&mut wire, "");

@@ -17,7 +17,7 @@ const CHURN: usize = 5;
 
 impl Cluster {
     /// Applies over a version of an object that is ours, and over newer ones that differ in status only.
-    pub(super) async fn apply(&self, task: &Task<'_>, live: &Live) -> Result<String, Stop> {
+    pub(super) async fn apply(&self, task: &Task<'_>, live: &Live) -> Result<Live, Stop> {
         let mut wire = task.wire()?;
         let mut released = ignored(&wire);
         if task.step.leave_replicas {

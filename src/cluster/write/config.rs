@@ -13,12 +13,12 @@ use crate::planning::live::Live;
 
 impl Cluster {
     /// Brings an object of ours up to date, as the step was decided.
-    pub(super) async fn update(&self, task: &Task<'_>) -> Result<String, Stop> {
+    pub(super) async fn update(&self, task: &Task<'_>) -> Result<Live, Stop> {
         self.write_over(task, task.live()?).await
     }
 
     /// Writes over a version of an object that is ours.
-    pub(super) async fn write_over(&self, task: &Task<'_>, live: &Live) -> Result<String, Stop> {
+    pub(super) async fn write_over(&self, task: &Task<'_>, live: &Live) -> Result<Live, Stop> {
         if !task.object().kind.is_config() {
             return self.apply(task, live).await;
         }
@@ -33,7 +33,7 @@ impl Cluster {
     }
 
     /// Writes new stamps and no value.
-    pub(super) async fn stamp(&self, task: &Task<'_>) -> Result<String, Stop> {
+    pub(super) async fn stamp(&self, task: &Task<'_>) -> Result<Live, Stop> {
         let live = task.live()?;
         let fields = fields::stamp(&live.before.own_fields, &live.before.other_fields);
         let stamps = annotations(&task.marks()).into_iter().map(|(name, value)| (name, Value::from(value)));
@@ -101,7 +101,7 @@ impl Cluster {
         live: &Live,
         call: &Call,
         sent: &Sent,
-    ) -> Result<String, Stop> {
+    ) -> Result<Live, Stop> {
         let failure = match self.call(call).await {
             Ok(answer) => return self.settle(task, &answer, sent).await,
             Err(failure) => failure,

@@ -14,7 +14,7 @@ use crate::planning::live::Live;
 /// How a POST ended.
 pub(super) enum Posted {
     /// There is the object now.
-    Created(String),
+    Created(Box<Live>),
     /// There was one already.
     Exists {
         live: Box<Live>,
@@ -25,15 +25,15 @@ pub(super) enum Posted {
 
 impl Cluster {
     /// Creates the object. One that is ours already is brought up to date.
-    pub(super) async fn create(&self, task: &Task<'_>) -> Result<String, Stop> {
+    pub(super) async fn create(&self, task: &Task<'_>) -> Result<Live, Stop> {
         match self.post(task).await? {
-            Posted::Created(version) => Ok(version),
+            Posted::Created(live) => Ok(*live),
             Posted::Exists { live, repeated } => self.take(task, &live, repeated).await,
         }
     }
 
     /// Goes on with an object that was there already: as an update if it is ours, else not at all.
-    pub(super) async fn take(&self, task: &Task<'_>, live: &Live, repeated: bool) -> Result<String, Stop> {
+    pub(super) async fn take(&self, task: &Task<'_>, live: &Live, repeated: bool) -> Result<Live, Stop> {
         match () {
             () if !live.ownership.is_ours(&task.context.environment_id) => Err(Stop::Foreign),
             () if live.terminating => Err(Stop::conflict("it is being deleted")),
@@ -52,7 +52,7 @@ impl Cluster {
         let call = Call::post(format!("{}{WRITE}", self.collection(task).await?), &wire).sensitive(task.sensitive());
         drop(wire);
         let failure = match self.call(&call).await {
-            Ok(answer) => return Ok(Posted::Created(self.settle(task, &answer, &sent).await?)),
+            Ok(answer) => return Ok(Posted::Created(Box::new(self.settle(task, &answer, &sent).await?))),
             Err(failure) => failure,
         };
         match failure.code() {

@@ -8,6 +8,7 @@ use crate::cluster::Cluster;
 use crate::cluster::call::Call;
 use crate::cluster::write::create::Posted;
 use crate::cluster::write::task::{Stop, Task};
+use crate::planning::live::Live;
 
 /// How often status churn may be in the way.
 const CHURN: usize = 5;
@@ -50,12 +51,12 @@ impl Cluster {
     }
 
     /// Deletes the object, waits until it is gone and creates it again.
-    pub(super) async fn recreate(&self, task: &Task<'_>) -> Result<String, Stop> {
+    pub(super) async fn recreate(&self, task: &Task<'_>) -> Result<Live, Stop> {
         let old = task.live()?.uid.clone();
         self.delete(task).await?;
         for wait in GONE {
             match self.post(task).await? {
-                Posted::Created(version) => return Ok(version),
+                Posted::Created(live) => return Ok(*live),
                 Posted::Exists { live, repeated } if live.uid != old => return self.take(task, &live, repeated).await,
                 Posted::Exists { .. } => tokio::time::sleep(wait).await,
             }

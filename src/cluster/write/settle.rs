@@ -26,19 +26,19 @@ impl Cluster {
     /// if it lacks fields that were sent (equal values change no owner). Without it every restart would write the object again.
     ///
     /// The write itself has taken effect: if the patch fails, the next pass finds the difference.
-    pub(super) async fn settle(&self, task: &Task<'_>, answer: &Value, sent: &Sent) -> Result<String, Stop> {
-        let Ok((_, written)) = metadata::read(answer, &task.object().kind, &task.context.environment_id) else {
-            return Err(Stop::conflict("the API server's answer is not the object"));
+    pub(super) async fn settle(&self, task: &Task<'_>, answer: &Value, sent: &Sent) -> Result<Live, Stop> {
+        let read = |answer: &Value| match metadata::read(answer, &task.object().kind, &task.context.environment_id) {
+            Ok((_, live)) => Ok(live),
+            Err(_) => Err(Stop::conflict("the API server's answer is not the object")),
         };
+        let written = read(answer)?;
         let path = self.path(task).await?;
         let mut seen = (answer.clone(), written.clone());
         for _ in 0..=CHURN {
             let (object, live) = &seen;
             let Some(body) = correction(&task.object().kind, object, live, sent) else { break };
             let failure = match self.call(&merge_patch(&path, live, body).sensitive(task.sensitive())).await {
-                Ok(answer) => {
-                    return Ok(answer["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned());
-                }
+                Ok(answer) => return read(&answer),
                 Err(failure) => failure,
             };
             let now = self.now_same(task, &written.uid).await;
@@ -48,7 +48,7 @@ impl Cluster {
             };
             seen = now;
         }
-        Ok(seen.1.resource_version)
+        Ok(seen.1)
     }
 }
 

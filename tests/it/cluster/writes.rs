@@ -37,7 +37,7 @@ async fn a_config_map_takes_one_request_a_step() {
         let step = world.step(Verb::Delete, &object, "").await;
         for _ in 0..2 {
             let (outcome, requests) = world.run(step.clone(), None).await;
-            assert_eq!((outcome, requests), (StepOutcome::Done { resource_version: String::new() }, 1));
+            assert_eq!((outcome, requests), (StepOutcome::Done { live: None }, 1));
         }
         assert_eq!(world.live(&object).await, None);
     }
