@@ -12,6 +12,7 @@ pub mod fingerprint;
 pub mod immutable;
 mod jobs;
 pub mod live;
+pub mod live_index;
 pub mod opening;
 mod order;
 pub mod plan;

@@ -141,4 +141,6 @@ pub enum Drift {
     Newer(String),
     /// A manager owns `stringData`, whose writes do not show.
     StringData(String),
+    /// It was written, not by us, and metadata does not show what.
+    Unexplained,
 }

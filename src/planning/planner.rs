@@ -171,6 +171,7 @@ impl Planner<'_> {
             Drift::Fields => "fields were changed".to_owned(),
             Drift::Newer(manager) => format!("{manager} wrote after us"),
             Drift::StringData(manager) => format!("{manager} writes stringData"),
+            Drift::Unexplained => "somebody wrote it".to_owned(),
         });
         let mut signs: Vec<String> = signs.collect();
         if signs.is_empty() && !live.ownership.is_ours(self.input.environment_id) {

@@ -10,6 +10,7 @@
 //! `marks` are l(abel), a(nnotation), e(ntry); `lae` if not given. Leaves begin with `+`, `~`, `-`, `=`, `?` (unknown) or `r` (re-encrypted).
 
 mod diffs;
+mod index;
 mod plans;
 mod properties;
 

@@ -1,0 +1,129 @@
+//! The live objects as watches show them: what somebody else did is told from our own doing.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::model::object::{Kind, ObjectId};
+use crate::planning::live::{Drift, Live, LiveSet};
+
+/// A `LiveSet` that is kept up to date event by event.
+#[derive(Debug)]
+pub struct LiveIndex {
+    environment_id: String,
+    set: Arc<LiveSet>,
+    listed: BTreeSet<Kind>,
+    changed: BTreeSet<ObjectId>,
+}
+
+impl LiveIndex {
+    /// Nothing is known yet.
+    pub fn new(environment_id: &str) -> Self {
+        Self {
+            environment_id: environment_id.to_owned(),
+            set: Arc::default(),
+            listed: BTreeSet::new(),
+            changed: BTreeSet::new(),
+        }
+    }
+
+    /// What there is now. Nobody waits for whoever still looks at it.
+    pub fn set(&self) -> Arc<LiveSet> {
+        self.set.clone()
+    }
+
+    /// The kinds that were listed.
+    pub fn kinds(&self) -> &BTreeSet<Kind> {
+        &self.listed
+    }
+
+    /// Takes a whole list of one kind. At the first one objects are judged by their stamps alone, as after every start.
+    pub fn list(&mut self, kind: &Kind, objects: Vec<(ObjectId, Live)>) {
+        if self.listed.insert(kind.clone()) {
+            Arc::make_mut(&mut self.set).objects.extend(objects);
+            return;
+        }
+        let there: BTreeSet<&ObjectId> = objects.iter().map(|(object, _)| object).collect();
+        let known = self.set.objects.keys().filter(|object| object.kind == *kind);
+        let gone: Vec<ObjectId> = known.filter(|object| !there.contains(object)).cloned().collect();
+        for object in gone {
+            self.remove(&object);
+        }
+        for (object, live) in objects {
+            self.see(object, live);
+        }
+    }
+
+    /// Takes an object that was added or modified. A version that is known, or older than that, says nothing.
+    pub fn see(&mut self, object: ObjectId, mut live: Live) {
+        let known = self.set.objects.get(&object);
+        if known.is_some_and(|known| !is_newer(&live, known)) {
+            return;
+        }
+        let config = object.kind.is_config();
+        let churn = known.is_some_and(|known| {
+            !config
+                && known.uid == live.uid
+                && known.generation == live.generation
+                && known.terminating == live.terminating
+                && known.same_owners(&live)
+        });
+        if churn {
+            // a doubt that is not settled yet stays
+            live.drift = known.map(|known| known.drift.clone()).unwrap_or_default();
+        } else {
+            if live.ownership.may_repair(&self.environment_id) {
+                live.drift.push(Drift::Unexplained);
+            }
+            self.changed.insert(object.clone());
+        }
+        Arc::make_mut(&mut self.set).objects.insert(object, live);
+    }
+
+    /// Takes the end of an object, told by its uid: another one may have taken its name since.
+    pub fn end(&mut self, object: &ObjectId, uid: &str) {
+        if self.set.objects.get(object).is_some_and(|known| known.uid == uid) {
+            self.remove(object);
+        }
+    }
+
+    /// Takes what a write of our own left.
+    ///
+    /// The watch may have shown it before: then there is no doubt about it any more. What somebody else wrote after it stays in doubt.
+    pub fn wrote(&mut self, object: &ObjectId, live: Live) {
+        if self.set.objects.get(object).is_none_or(|known| !is_newer(known, &live)) {
+            Arc::make_mut(&mut self.set).objects.insert(object.clone(), live);
+            self.changed.remove(object);
+        }
+    }
+
+    /// Takes a delete of our own.
+    pub fn deleted(&mut self, object: &ObjectId, uid: &str) {
+        if self.set.objects.get(object).is_none_or(|known| known.uid == uid) {
+            Arc::make_mut(&mut self.set).objects.remove(object);
+            self.changed.remove(object);
+        }
+    }
+
+    /// The objects that somebody else changed since the last call.
+    pub fn take_changed(&mut self) -> BTreeSet<ObjectId> {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// True if somebody else changed an object.
+    pub fn is_changed(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
+    fn remove(&mut self, object: &ObjectId) {
+        Arc::make_mut(&mut self.set).objects.remove(object);
+        self.changed.insert(object.clone());
+    }
+}
+
+/// API servers number versions upwards (KEP-5504); versions that are no numbers are taken as they come.
+fn is_newer(live: &Live, known: &Live) -> bool {
+    match (live.resource_version.parse::<u64>(), known.resource_version.parse::<u64>()) {
+        (Ok(live), Ok(known)) => live > known,
+        _ => live.resource_version != known.resource_version,
+    }
+}

@@ -1,0 +1,98 @@
+//! What a watch shows, told apart: our own doing, status churn, somebody else's.
+
+use super::{live, object};
+use crate::planning::live::{Drift, Live};
+use crate::planning::live_index::LiveIndex;
+
+const APP: &str = "ConfigMap/app";
+const API: &str = "Deployment/api";
+
+fn at(short: &str, version: u64) -> Live {
+    Live { resource_version: version.to_string(), ..live(short, &["i1"]) }
+}
+
+/// An index that listed both objects at version 7.
+fn index() -> LiveIndex {
+    let mut index = LiveIndex::new(super::ENV);
+    for short in [APP, API] {
+        index.list(&object(short).kind, vec![(object(short), at(short, 7))]);
+    }
+    index
+}
+
+/// The objects that are in doubt, and whether a pass is due.
+fn doubts(index: &LiveIndex) -> (Vec<String>, bool) {
+    let set = index.set();
+    let doubt = set.objects.iter().filter(|(_, live)| live.drift.contains(&Drift::Unexplained));
+    (doubt.map(|(object, _)| object.short()).collect(), index.is_changed())
+}
+
+#[test]
+fn a_first_list_raises_no_doubt_and_a_later_one_does() {
+    let mut index = index();
+    assert_eq!(doubts(&index), (vec![], false));
+    index.list(&object(APP).kind, vec![(object(APP), at(APP, 7))]);
+    assert_eq!(doubts(&index), (vec![], false));
+    index.list(&object(APP).kind, vec![(object(APP), at(APP, 8))]);
+    assert_eq!(doubts(&index), (vec![APP.to_owned()], true));
+    index.list(&object(APP).kind, vec![]);
+    assert!(!index.set().objects.contains_key(&object(APP)));
+}
+
+#[test]
+fn the_echo_of_our_own_write_is_nothing_new_whichever_comes_first() {
+    let mut answer_first = index();
+    answer_first.wrote(&object(APP), at(APP, 8));
+    answer_first.see(object(APP), at(APP, 8));
+    answer_first.see(object(APP), at(APP, 7));
+    let mut echo_first = index();
+    echo_first.see(object(APP), at(APP, 8));
+    assert_eq!(doubts(&echo_first), (vec![APP.to_owned()], true));
+    echo_first.wrote(&object(APP), at(APP, 8));
+    for index in [answer_first, echo_first] {
+        assert_eq!(doubts(&index), (vec![], false));
+        assert_eq!(index.set().objects[&object(APP)].resource_version, "8");
+    }
+}
+
+#[test]
+fn what_somebody_writes_after_us_stays_in_doubt_until_it_is_written_again() {
+    let mut index = index();
+    index.see(object(APP), at(APP, 9));
+    index.wrote(&object(APP), at(APP, 8));
+    assert_eq!(doubts(&index), (vec![APP.to_owned()], true));
+    index.wrote(&object(APP), at(APP, 9)); // a re-assertion that changed nothing
+    assert_eq!(doubts(&index), (vec![], false));
+}
+
+#[test]
+fn status_churn_is_no_change_and_a_new_generation_is() {
+    let mut index = index();
+    index.see(object(API), at(API, 8));
+    assert_eq!(doubts(&index), (vec![], false));
+    assert_eq!(index.set().objects[&object(API)].resource_version, "8");
+    index.see(object(API), Live { generation: Some(2), ..at(API, 9) });
+    assert_eq!(doubts(&index), (vec![API.to_owned()], true));
+    index.see(object(API), Live { generation: Some(2), ..at(API, 10) });
+    assert_eq!(doubts(&index).0, [API], "churn does not settle a doubt");
+}
+
+#[test]
+fn an_end_is_told_by_its_uid() {
+    let mut index = index();
+    index.end(&object(APP), "another");
+    assert!(!index.is_changed());
+    index.end(&object(APP), &at(APP, 7).uid);
+    assert_eq!(index.take_changed().into_iter().collect::<Vec<_>>(), [object(APP)]);
+    index.deleted(&object(API), &at(API, 7).uid);
+    index.end(&object(API), &at(API, 7).uid);
+    assert!(!index.is_changed() && index.set().objects.is_empty());
+}
+
+#[test]
+fn what_is_not_ours_is_not_in_doubt() {
+    let mut index = index();
+    let foreign = || Live { resource_version: "8".to_owned(), ..live("ConfigMap/other", &["-", "marks="]) };
+    index.see(object("ConfigMap/other"), foreign());
+    assert_eq!(doubts(&index), (vec![], true));
+}
