@@ -50,6 +50,8 @@ pub struct Ask {
     pub hold: Option<Hold>,
     /// What a look at the remote said a moment ago; without it the pass looks itself.
     pub tip: Option<Known>,
+    /// Whether a status that names another commit and says nothing else new may wait a minute.
+    pub patient: bool,
 }
 
 impl Ask {
@@ -62,6 +64,7 @@ impl Ask {
             take_over: false,
             hold: None,
             tip: None,
+            patient: false,
         }
     }
 }
@@ -95,6 +98,24 @@ pub async fn reconcile(world: &mut World, ask: &Ask) -> Result<Settled, Error> {
     result
 }
 
+/// Puts right what drifted from what was applied last, and nothing else: while the target is blocked, the last good state is kept.
+///
+/// Returns what came of each step, or `None` if there was nothing to do. Writes no Record and no status.
+///
+/// # Errors
+/// As `reconcile`.
+pub async fn mend(world: &mut World, ask: &Ask) -> Result<Option<Outcome>, Error> {
+    let Some((start, choice)) = prepare::again(world, ask).await? else { return Ok(None) };
+    let mut prepared = prepare::towards(world, start, choice).await?;
+    prepared.plan.steps.retain(|step| step.repair);
+    if prepared.mode == Mode::Observe || prepared.plan.steps.is_empty() {
+        return Ok(None);
+    }
+    prepare::open_the_rest(world, &mut prepared).await?;
+    let number = world.memory[&ask.environment].chain.applied.as_ref().map_or(0, |applied| applied.spec.number);
+    Ok(Some(execute(world, &mut prepared, number).await))
+}
+
 async fn pass(world: &mut World, ask: &Ask) -> Result<Settled, Error> {
     let start = prepare::begin(world, ask).await?;
     subject::ensure(world, &start.subject).await?;
@@ -108,13 +129,12 @@ async fn carry_out(world: &mut World, ask: &Ask, mut prepared: Prepared) -> Resu
         let message =
             format!("observing {}: {}", prepared.target.commit.short(), crate::report::plan::summary(&prepared.plan));
         let verdict = Verdict { ready: true, reason: Reason::Observing, message, stalled: false };
-        settle(world, &prepared, &verdict, false).await?;
+        settle(world, ask, &prepared, &verdict, false).await?;
         return Ok(Settled { verdict, plan: prepared.plan, outcome: None, record: None });
     }
     let memory = &world.memory[&ask.environment];
-    let inputs = history::inputs(prepared.desired());
     let (allow, head) = (memory.environment.spec.allow.as_slice(), memory.chain.head.as_ref());
-    let given = consent::Given { allow, head, inputs: &inputs, live: &prepared.live };
+    let given = consent::Given { allow, head, inputs: &prepared.inputs };
     let allowed_by = consent::check(&prepared.plan, &given, &ask.environment)?;
     if !needs_record(&memory.chain, &prepared) {
         return without_record(world, ask, prepared).await;
@@ -126,7 +146,7 @@ async fn carry_out(world: &mut World, ask: &Ask, mut prepared: Prepared) -> Resu
     let verdict = verdict(&prepared, &outcome);
     complete(world, ask, &record, &outcome, &verdict).await?;
     let reached = verdict.ready;
-    settle(world, &prepared, &verdict, reached).await?;
+    settle(world, ask, &prepared, &verdict, reached).await?;
     remember(world, &mut prepared, reached);
     Ok(Settled { verdict, plan: prepared.plan, outcome: Some(outcome), record: Some(number) })
 }
@@ -134,7 +154,7 @@ async fn carry_out(world: &mut World, ask: &Ask, mut prepared: Prepared) -> Resu
 /// A new revision, rollback or release gets a Record; drift put right re-asserts the current one.
 fn needs_record(chain: &Chain, prepared: &Prepared) -> bool {
     let applied = chain.head.as_ref().filter(|head| history::result(head) == Some(RecordResult::Applied));
-    let same = applied.is_some_and(|head| head.spec.inputs == history::inputs(prepared.desired()));
+    let same = applied.is_some_and(|head| head.spec.inputs == prepared.inputs);
     let asserts = |step: &Step| step.repair || same && matches!(step.verb, Verb::Create | Verb::Update);
     prepared.begins_hold || !prepared.plan.steps.iter().all(asserts)
 }
@@ -147,8 +167,8 @@ async fn without_record(world: &mut World, ask: &Ask, mut prepared: Prepared) ->
         Some(outcome) => verdict(&prepared, outcome),
         None => applied(&prepared),
     };
-    settle(world, &prepared, &verdict, verdict.ready).await?;
     let reached = verdict.ready;
+    settle(world, ask, &prepared, &verdict, reached).await?;
     remember(world, &mut prepared, reached);
     Ok(Settled { verdict, plan: prepared.plan, outcome, record: None })
 }
@@ -161,7 +181,7 @@ async fn claim(world: &mut World, ask: &Ask, prepared: &Prepared, allowed_by: Ve
         environment_id: &prepared.subject.environment_id,
         target: &prepared.target,
         info: &prepared.info,
-        desired: prepared.desired(),
+        inputs: &prepared.inputs,
         plan: &prepared.plan,
         trigger: ask.trigger,
         issues: prepared.issues.clone(),
@@ -233,7 +253,14 @@ fn applied(prepared: &Prepared) -> Verdict {
 }
 
 /// The Environment's one status write of a pass, if anything changed.
-async fn settle(world: &mut World, prepared: &Prepared, verdict: &Verdict, reached: bool) -> Result<(), Error> {
+async fn settle(
+    world: &mut World,
+    ask: &Ask,
+    prepared: &Prepared,
+    verdict: &Verdict,
+    reached: bool,
+) -> Result<(), Error> {
+    let now = (world.now)();
     let name = &prepared.subject.name;
     let Some(memory) = world.memory.get(name) else { return Ok(()) };
     let environment = &memory.environment;
@@ -254,8 +281,11 @@ async fn settle(world: &mut World, prepared: &Prepared, verdict: &Verdict, reach
         jobs,
         restorable: before.restorable.clone(),
         observed_generation: generation,
-        conditions: settle::conditions(&before.conditions, verdict, generation, (world.now)()),
+        conditions: settle::conditions(&before.conditions, verdict, generation, now),
     };
+    if ask.patient && settle::only_moved_on(&before, &status) && !memory.may_say_so(now) {
+        return Ok(());
+    }
     write_status(world, name, status).await
 }
 
@@ -265,8 +295,10 @@ async fn write_status(world: &mut World, name: &str, status: EnvironmentStatus) 
         return Ok(());
     }
     let written = world.cluster.write_environment_status(&memory.environment, &status).await?;
+    let now = (world.now)();
     if let Some(memory) = world.memory.get_mut(name) {
         memory.environment = written;
+        memory.settled_at = Some(now);
     }
     Ok(())
 }

@@ -3,7 +3,6 @@
 use crate::model::environment::Allow;
 use crate::model::reason::Reason;
 use crate::model::record::{Record, RecordResult};
-use crate::planning::live::LiveSet;
 use crate::planning::plan::{Consent, Plan, Step, Verb};
 use crate::reconcile::error::Error;
 use crate::reconcile::{history, settle};
@@ -17,8 +16,6 @@ pub struct Given<'a> {
     pub head: Option<&'a Record>,
     /// Digest over the inputs of all desired objects.
     pub inputs: &'a str,
-    /// What the cluster has.
-    pub live: &'a LiveSet,
 }
 
 /// Who allowed the plan; empty if it needs nobody.
@@ -56,8 +53,7 @@ fn begun(plan: &Plan, given: &Given<'_>) -> Vec<String> {
         return Vec::new();
     };
     let asks = plan.steps.iter().filter(|step| matches!(step.verb, Verb::Adopt | Verb::Delete | Verb::Recreate));
-    let older =
-        |step: &Step| given.live.objects.get(&step.object).is_some_and(|live| live.created < head.spec.started_at);
+    let older = |step: &Step| step.precondition.as_ref().is_some_and(|live| live.created < head.spec.started_at);
     if asks.into_iter().all(older) { head.spec.allowed_by.clone() } else { Vec::new() }
 }
 
@@ -80,25 +76,23 @@ mod tests {
         Allow { digest: digest.to_owned(), by: "ann".to_owned(), reason: "checked".to_owned() }
     }
 
-    fn given<'a>(allow: &'a [Allow], live: &'a LiveSet) -> Given<'a> {
-        Given { allow, head: None, inputs: "", live }
+    fn given(allow: &[Allow]) -> Given<'_> {
+        Given { allow, head: None, inputs: "" }
     }
 
     #[test]
     fn consent_is_to_one_digest() {
-        let (held, live) =
-            (plan(vec![Consent::MassDeletion("deletes 9 of 10 objects".to_owned())]), LiveSet::default());
-        assert_eq!(check(&held, &given(&[allow("d1")], &live), "staging").ok(), Some(vec!["ann".to_owned()]));
-        let refused = check(&held, &given(&[allow("d2")], &live), "staging").map_err(|error| error.reason());
+        let held = plan(vec![Consent::MassDeletion("deletes 9 of 10 objects".to_owned())]);
+        assert_eq!(check(&held, &given(&[allow("d1")]), "staging").ok(), Some(vec!["ann".to_owned()]));
+        let refused = check(&held, &given(&[allow("d2")]), "staging").map_err(|error| error.reason());
         assert_eq!(refused, Err(Reason::MassDeletionHeld));
-        assert_eq!(check(&plan(Vec::new()), &given(&[], &live), "staging").ok(), Some(Vec::new()));
+        assert_eq!(check(&plan(Vec::new()), &given(&[]), "staging").ok(), Some(Vec::new()));
     }
 
     #[test]
     fn adoption_is_named_before_mass_deletion() {
         let both = plan(vec![Consent::MassDeletion(String::new()), Consent::Adoption(Vec::new())]);
-        let live = LiveSet::default();
-        let refused = check(&both, &given(&[], &live), "staging").map_err(|error| error.reason());
+        let refused = check(&both, &given(&[]), "staging").map_err(|error| error.reason());
         assert_eq!(refused, Err(Reason::AdoptionHeld));
     }
 }

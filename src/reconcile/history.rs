@@ -81,8 +81,8 @@ pub struct Entry<'a> {
     pub target: &'a Target,
     /// Author, time and message of the commit.
     pub info: &'a CommitInfo,
-    /// What shall be.
-    pub desired: &'a DesiredSet,
+    /// Digest of what shall be.
+    pub inputs: &'a str,
     /// What is about to be done.
     pub plan: &'a Plan,
     /// What made osier look.
@@ -95,7 +95,7 @@ pub struct Entry<'a> {
 
 /// The spec of the next Record, sealed.
 pub fn spec(entry: &Entry<'_>, chain: &Chain, key: &FingerprintKey, now: Timestamp) -> RecordSpec {
-    let Entry { environment, environment_id, target, info, desired, plan, trigger, issues, allowed_by } = entry;
+    let Entry { environment, environment_id, target, info, inputs, plan, trigger, issues, allowed_by } = entry;
     let mut spec = RecordSpec {
         environment: (*environment).to_owned(),
         id: (*environment_id).to_owned(),
@@ -106,7 +106,7 @@ pub fn spec(entry: &Entry<'_>, chain: &Chain, key: &FingerprintKey, now: Timesta
         reference: target.reference.clone(),
         layers: target.layers.clone(),
         parameters: target.parameters.clone(),
-        inputs: inputs(desired),
+        inputs: (*inputs).to_owned(),
         plan_digest: plan.digest.clone(),
         trigger: (*trigger).to_owned(),
         by: target.by.clone(),

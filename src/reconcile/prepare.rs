@@ -44,8 +44,8 @@ pub struct Prepared {
     pub issues: Vec<String>,
     /// The composed revision; taken when the pass is over.
     pub composed: Option<Composed>,
-    /// What the cluster has.
-    pub live: LiveSet,
+    /// Digest over the inputs of all its objects.
+    pub inputs: String,
     /// Opened objects, until their step is done.
     pub manifests: BTreeMap<ObjectId, Manifest>,
     /// What will be done.
@@ -101,6 +101,23 @@ pub struct Start {
 pub async fn begin(world: &mut World, ask: &Ask) -> Result<Start, Error> {
     let subject = subject::read(world, &ask.environment).await?;
     let held = ask.hold.is_some() || world.memory[&subject.name].environment.spec.hold.is_some();
+    start(world, ask, subject, held).await
+}
+
+/// What a pass begins with that goes to what was applied last; `None` if nothing was.
+///
+/// # Errors
+/// As `begin`.
+pub async fn again(world: &mut World, ask: &Ask) -> Result<Option<(Start, Choice)>, Error> {
+    let subject = subject::read(world, &ask.environment).await?;
+    let Some(applied) = world.memory[&subject.name].chain.applied.clone() else { return Ok(None) };
+    let start = start(world, ask, subject, true).await?;
+    let target = target::of(world, &start, &applied).await?;
+    Ok(Some((start, Choice { target, begins: false })))
+}
+
+/// A `held` environment can go on from what is at hand.
+async fn start(world: &World, ask: &Ask, subject: Subject, held: bool) -> Result<Start, Error> {
     let tip = target::accept(world, &subject, ask, held).await?;
     let applied = world.memory[&subject.name].chain.applied.as_ref().filter(|_| held);
     let applied = applied.and_then(|record| GitId::parse(&record.spec.commit));
@@ -126,7 +143,16 @@ async fn today(world: &World, tip: GitId, applied: Option<GitId>) -> Result<Conf
 /// # Errors
 /// Why there is no plan; problems all at once.
 pub async fn prepare(world: &mut World, ask: &Ask, start: Start) -> Result<Prepared, Error> {
-    let Choice { target, begins } = target::choose(world, ask, &start).await?;
+    let choice = target::choose(world, ask, &start).await?;
+    towards(world, start, choice).await
+}
+
+/// The same for a target that was chosen.
+///
+/// # Errors
+/// As `prepare`.
+pub async fn towards(world: &mut World, start: Start, choice: Choice) -> Result<Prepared, Error> {
+    let Choice { target, begins } = choice;
     let Start { subject, tip: _, config, issues } = start;
     subject::permit(&world.repository, &subject.name, &config)?;
     subject::stayed(&world.memory[&subject.name].environment, &config)?;
@@ -146,6 +172,7 @@ pub async fn prepare(world: &mut World, ask: &Ask, start: Start) -> Result<Prepa
     let info = world.mirror.read(move |objects| objects.commit(commit)).await?;
     let issues = issues.map(|issues| issues.keys(&info.message)).unwrap_or_default();
     let EnvironmentConfig { namespace, keys: class, mode, .. } = config;
+    let inputs = history::inputs(composed.composition.current());
     let composed = Some(composed);
     Ok(Prepared {
         subject,
@@ -156,7 +183,7 @@ pub async fn prepare(world: &mut World, ask: &Ask, start: Start) -> Result<Prepa
         info,
         issues,
         composed,
-        live,
+        inputs,
         manifests,
         plan,
         begins_hold: begins,

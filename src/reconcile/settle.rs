@@ -44,9 +44,14 @@ pub fn plan_status(plan: &Plan) -> PlanStatus {
     PlanStatus { digest: plan.digest.clone(), counts: plan.counts() }
 }
 
-/// True if the new status is worth a write.
-pub fn differs(before: Option<&EnvironmentStatus>, after: &EnvironmentStatus) -> bool {
-    before != Some(after)
+/// True if `after` names another commit and says nothing else that is new.
+pub fn only_moved_on(before: &EnvironmentStatus, after: &EnvironmentStatus) -> bool {
+    let without = |status: &EnvironmentStatus| {
+        let mut status = EnvironmentStatus { commit: String::new(), ..status.clone() };
+        status.conditions.iter_mut().for_each(|condition| condition.message.clear());
+        status
+    };
+    !before.commit.is_empty() && without(before) == without(after)
 }
 
 #[cfg(test)]
@@ -55,6 +60,20 @@ mod tests {
 
     fn verdict(ready: bool) -> Verdict {
         Verdict { ready, reason: Reason::Applied, message: "at 4f2a91c".to_owned(), stalled: false }
+    }
+
+    #[test]
+    fn another_commit_alone_says_nothing_new() {
+        let now = Timestamp::UNIX_EPOCH;
+        let at = |commit: &str, verdict: &Verdict| EnvironmentStatus {
+            commit: commit.to_owned(),
+            conditions: conditions(&[], verdict, Some(1), now),
+            ..EnvironmentStatus::default()
+        };
+        let moved = Verdict { message: "at 8d21f00".to_owned(), ..verdict(true) };
+        assert!(only_moved_on(&at("4f2a91c", &verdict(true)), &at("8d21f00", &moved)));
+        assert!(!only_moved_on(&at("4f2a91c", &verdict(true)), &at("8d21f00", &verdict(false))));
+        assert!(!only_moved_on(&at("", &verdict(true)), &at("8d21f00", &moved)));
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub async fn read(world: &mut World, name: &str) -> Result<Subject, Error> {
                 count(chain.forged.len(), "record")
             );
         }
-        world.memory.insert(name.to_owned(), Memory { environment, chain, composed: None });
+        world.memory.insert(name.to_owned(), Memory::new(environment, chain));
     }
     Ok(Subject { name: name.to_owned(), environment_id })
 }

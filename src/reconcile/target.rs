@@ -219,6 +219,18 @@ async fn revision(
     })
 }
 
+/// What a Record stands for, as a target.
+///
+/// # Errors
+/// Its commit cannot be read.
+pub async fn of(world: &World, start: &Start, record: &Record) -> Result<Target, Error> {
+    let unreadable = || Error::blocked(Reason::RecordForged, "the record names no commit", "see `osier history`");
+    let commit = GitId::parse(&record.spec.commit).ok_or_else(unreadable)?;
+    let target = revision(world, &start.subject, &start.config, commit).await?;
+    let (layers, parameters) = (record.spec.layers.clone(), record.spec.parameters.clone());
+    Ok(Target { layers, parameters, ..target })
+}
+
 /// What a hold names, as a target: layers and parameters of the record, or those of that commit's `osier.yaml`.
 async fn held(
     world: &World,

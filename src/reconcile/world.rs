@@ -42,9 +42,24 @@ pub struct Memory {
     pub chain: Chain,
     /// The desired set that was applied last.
     pub composed: Option<Composed>,
+    /// When its status was written last by this process.
+    pub settled_at: Option<Timestamp>,
 }
 
+/// A status that only names another commit is written this often at most, in seconds.
+pub const MOVED_ON_SECONDS: i64 = 60;
+
 impl Memory {
+    /// What is known of an environment at first sight.
+    pub fn new(environment: Environment, chain: Chain) -> Self {
+        Self { environment, chain, composed: None, settled_at: None }
+    }
+
+    /// True if the last write of the status is long enough ago to say that it moved on to another commit.
+    pub fn may_say_so(&self, now: Timestamp) -> bool {
+        self.settled_at.is_none_or(|then| (now.as_second() - then.as_second()).abs() >= MOVED_ON_SECONDS)
+    }
+
     /// The newest commit that is known to have been accepted: what a rollback rejected is newer than what it went back to.
     ///
     /// The status stands in for Records that do not prove anything, because their key was lost.
@@ -100,7 +115,7 @@ mod tests {
         let mut environment = Environment::new("staging", EnvironmentSpec::default());
         environment.status =
             Some(EnvironmentStatus { commit: commit.to_owned(), hold, ..EnvironmentStatus::default() });
-        Memory { environment, chain: Chain::default(), composed: None }
+        Memory::new(environment, Chain::default())
     }
 
     #[test]
