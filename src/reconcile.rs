@@ -156,7 +156,9 @@ fn needs_record(chain: &Chain, prepared: &Prepared) -> bool {
     let applied = chain.head.as_ref().filter(|head| history::result(head) == Some(RecordResult::Applied));
     let same = applied.is_some_and(|head| head.spec.inputs == prepared.inputs);
     let asserts = |step: &Step| step.repair || same && matches!(step.verb, Verb::Create | Verb::Update);
-    prepared.begins_hold || !prepared.plan.steps.iter().all(asserts)
+    // what failed or was interrupted is not the last word on an environment that equals its target now
+    let unfinished = chain.head.is_some() && applied.is_none();
+    prepared.begins_hold || unfinished || !prepared.plan.steps.iter().all(asserts)
 }
 
 async fn without_record(world: &mut World, ask: &Ask, mut prepared: Prepared) -> Result<Settled, Error> {
@@ -316,7 +318,7 @@ async fn tell(world: &mut World, ask: &Ask, error: &Error) {
     }
     let mut status = memory.environment.status.clone().unwrap_or_default();
     let stalled = error.retry() == crate::model::reason::Retry::Never;
-    let verdict = Verdict { ready: false, reason: error.reason(), message: error.to_string(), stalled };
+    let verdict = Verdict { ready: false, reason: error.reason(), message: error.sentence(), stalled };
     let generation = memory.environment.metadata.generation;
     status.conditions = settle::conditions(&status.conditions, &verdict, generation, (world.now)());
     status.observed_generation = generation;

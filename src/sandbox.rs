@@ -197,14 +197,13 @@ impl Sandbox {
                 tokio::time::sleep(*time).await;
                 Some(route::execute(&self.shared, &call))
             }
-            Some(Action::CommitThenBreak | Action::CommitThen(_) | Action::StopAfter) | None => {
-                Some(route::execute(&self.shared, &call))
-            }
+            _ => Some(route::execute(&self.shared, &call)),
         };
-        let answer = match action {
-            Some(Action::CommitThenBreak) => None,
-            Some(Action::CommitThen(code)) => Some(serve::refused(&faults::refusal(code, &line))),
-            _ => executed,
+        let answer = match (action, executed) {
+            (Some(Action::CommitThenBreak), _) => None,
+            (Some(Action::CommitThen(code)), _) => Some(serve::refused(&faults::refusal(code, &line))),
+            (Some(Action::CutShort), Some(whole)) => Some(serve::cut_short(whole).await),
+            (_, executed) => executed,
         };
         self.shared.wake();
         line.status = answer.as_ref().map_or(0, |response| response.status().as_u16());

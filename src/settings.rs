@@ -23,6 +23,10 @@ pub struct Common {
     /// Clone to work in [default: the current directory].
     #[arg(short = 'C', long = "directory", global = true, value_name = "DIR")]
     pub directory: Option<PathBuf>,
+    /// Longest time for one request to the API server; each is tried up to five times.
+    #[arg(long, global = true, hide_short_help = true, value_name = "SECONDS", default_value_t = 30)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=300))]
+    pub request_timeout: u64,
     /// Print data for programs instead of text for people.
     #[arg(short, long, global = true, value_name = "FORMAT", default_value = "text")]
     pub output: Output,

@@ -7,11 +7,18 @@ use serde_json::json;
 
 use crate::cli::failure::{Failure, Finding};
 use crate::cli::{context, output};
+use crate::cluster::write::{Outcome, StepOutcome, StepResult};
 use crate::model::reason::Reason;
+use crate::reconcile::settle::Verdict;
 use crate::reconcile::world::World;
 use crate::reconcile::{Ask, Settled, reconcile, subject};
+use crate::report::advice;
 use crate::report::plan::{self, Detail};
+use crate::report::style::{BOLD, RED, RESET, count};
 use crate::settings::{Output, Settings};
+
+/// Steps without effect that are named; they mostly say the same.
+const STEPS_NAMED: usize = 10;
 
 /// Make an environment equal to the protected branch's tip, once.
 ///
@@ -89,13 +96,31 @@ async fn carry_out(settings: &Settings, mut world: World, ask: &Ask, show: Show)
         }
         format => output::data(format, &data(ask, &settled)),
     }
-    let Settled { verdict, .. } = settled;
-    if verdict.ready {
-        return Ok(Finding::Nothing);
+    match (&settled.verdict, &settled.outcome) {
+        (Verdict { ready: true, .. }, _) => Ok(Finding::Nothing),
+        (verdict, Some(outcome)) => Err(unfinished(&ask.environment, verdict, outcome)),
+        (verdict, None) => Err(Failure::new(verdict.message.clone(), verdict.reason, None)),
     }
-    let hint =
-        format!("see `osier why {}`; what was written stays, and the next apply goes on from there", ask.environment);
-    Err(Failure::new(verdict.message, verdict.reason, Some(hint)))
+}
+
+/// Names every step that took no effect on stderr; the error has the reason of the first.
+fn unfinished(environment: &str, verdict: &Verdict, outcome: &Outcome) -> Failure {
+    let mut without_effect = 0;
+    for StepResult { object, result, .. } in &outcome.steps {
+        let why = match result {
+            StepOutcome::Done { .. } => continue,
+            StepOutcome::NotTried => "not tried: it needs what failed",
+            StepOutcome::ForeignObject => "an object of that name is there already and is not osier's",
+            StepOutcome::Failed { message, .. } => message,
+        };
+        without_effect += 1;
+        if without_effect <= STEPS_NAMED {
+            anstream::eprintln!("{RED}✗{RESET} {BOLD}{}{RESET}  {why}", object.short());
+        }
+    }
+    let (steps, namespace) = (outcome.steps.len(), outcome.steps.first().map_or("", |step| &step.object.namespace));
+    let message = format!("{} of {} took no effect; what was written stays", without_effect, count(steps, "step"));
+    Failure::new(message, verdict.reason, Some(advice::fix(verdict.reason.as_str(), environment, namespace)))
 }
 
 /// A person's apply and the service would fight: while the service's lease is live, only a suspended environment is a person's.
@@ -124,8 +149,11 @@ fn requests(world: &World) -> u64 {
 
 fn line(ask: &Ask, settled: &Settled) -> String {
     let record = settled.record.map(|number| format!(", record #{number}")).unwrap_or_default();
-    let mark = if settled.verdict.ready { '✓' } else { '✗' };
-    format!("{mark} {} {}{record}", ask.environment, settled.verdict.message)
+    let (mark, message) = match &settled.verdict {
+        Verdict { ready: true, message, .. } => ('✓', message.as_str()),
+        Verdict { reason, .. } => ('✗', reason.as_str()),
+    };
+    format!("{mark} {} {message}{record}", ask.environment)
 }
 
 fn data(ask: &Ask, settled: &Settled) -> serde_json::Value {

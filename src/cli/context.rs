@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -54,6 +55,7 @@ impl From<crate::git::error::Error> for Failure {
 /// No kubeconfig, no answer, no custom resources: with the line that installs them.
 pub async fn cluster(settings: &Settings) -> Result<Cluster, Failure> {
     let cluster = Cluster::connect(settings.common.kubeconfig.as_deref(), settings.common.context.as_deref()).await?;
+    let cluster = cluster.with_timeout(Duration::from_secs(settings.common.request_timeout));
     cluster.ensure_crds_present().await?;
     Ok(cluster)
 }

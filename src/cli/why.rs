@@ -46,8 +46,9 @@ async fn environment(settings: &Settings, args: &Args) -> Result<Finding, Failur
         Output::Text => anstream::print!("{}", text(&args.environment, &environment)),
         format => {
             let reason = ready.map(|ready| ready.reason.clone());
+            let namespace = environment.status.as_ref().map_or("", |status| &status.namespace);
             let data = json!({"kind": "Why", "environment": args.environment, "status": environment.status, "spec": environment.spec,
-                "reason": reason, "fix": reason.as_deref().map(|reason| advice::fix(reason, &args.environment))});
+                "reason": reason, "fix": reason.as_deref().map(|reason| advice::fix(reason, &args.environment, namespace))});
             output::data(format, &data);
         }
     }
@@ -81,7 +82,7 @@ fn text(name: &str, environment: &Environment) -> String {
     if let Some(plan) = status.plan.filter(|_| ready.status != "True") {
         lines.push(format!("  plan      {}", plan.digest));
     }
-    lines.push(format!("  fix       {}", advice::fix(&ready.reason, name)));
+    lines.push(format!("  fix       {}", advice::fix(&ready.reason, name, &status.namespace)));
     lines.join("\n") + "\n"
 }
 

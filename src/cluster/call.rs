@@ -273,7 +273,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.cause {
             Cause::Refused(refusal) => refusal.fmt(f),
-            Cause::Broken(text) => write!(f, "no connection to the API server: {text}"),
+            Cause::Broken(text) => write!(f, "no answer from the API server: {text}"),
             Cause::TimedOut(limit) => write!(f, "the API server did not answer within {} s", limit.as_secs()),
             Cause::Unreadable => f.write_str("the API server's answer is no JSON"),
         }

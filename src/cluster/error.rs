@@ -170,6 +170,12 @@ impl Error {
             Error::NamespaceMissing { namespace, repository } => Some(format!(
                 "kubectl create namespace {namespace} && kubectl label namespace {namespace} osier.dev/repository={repository}"
             )),
+            Error::NamespaceTerminating { namespace } => Some(format!(
+                "wait until it is gone and make it again; `kubectl describe namespace {namespace}` says what keeps it"
+            )),
+            Error::Changed { .. } | Error::AlreadyClaimed { .. } => {
+                Some("somebody else is at work on it: wait for them, then try again".to_owned())
+            }
             Error::NamespaceUnlabelled { namespace, repository } => {
                 Some(format!("kubectl label namespace {namespace} osier.dev/repository={repository}"))
             }
@@ -177,8 +183,11 @@ impl Error {
                 "kubectl -n {namespace} delete secret osier-fingerprint (a new one is made; each workload restarts once)"
             )),
             Error::Missing { .. } => Some("kubectl get repositories,environments -A".to_owned()),
+            Error::NameTaken { namespace, .. } => Some(format!(
+                "use another namespace; `kubectl get namespace {namespace} --show-labels` says whose it is"
+            )),
             Error::Call { source, .. } => source.hint(),
-            _ => None,
+            Error::Malformed { .. } | Error::Random { .. } => None,
         }
     }
 }
@@ -201,11 +210,22 @@ impl Failure {
     }
 
     fn hint(&self) -> Option<String> {
-        match self.reason() {
-            Reason::Forbidden => Some("kubectl auth whoami; kubectl auth can-i --list".to_owned()),
-            Reason::ServerUnavailable => Some("kubectl cluster-info".to_owned()),
-            _ => None,
-        }
+        let hint = match (&self.cause, self.reason()) {
+            (Cause::Broken(_), _) => "kubectl cluster-info",
+            (Cause::TimedOut(_), _) => "kubectl get --raw '/readyz?verbose'; --request-timeout gives it more time",
+            (_, Reason::Forbidden) if self.code() == Some(401) => {
+                "the credentials are not accepted: see `kubectl auth whoami`, and log in again"
+            }
+            (_, Reason::Forbidden) => "kubectl auth whoami; kubectl auth can-i --list",
+            (_, Reason::QuotaExceeded) => "kubectl describe quota --all-namespaces",
+            (_, Reason::Conflict) => "somebody else wrote at the same time: try again",
+            (_, Reason::ServerUnavailable) if self.code() == Some(429) => {
+                "it has too much to do: try again in a minute"
+            }
+            (_, Reason::ServerUnavailable) => "kubectl get --raw '/readyz?verbose', then try again",
+            _ => return None,
+        };
+        Some(hint.to_owned())
     }
 
     pub(super) fn code(&self) -> Option<u16> {
@@ -226,7 +246,8 @@ impl Refusal {
             (403, Sign::Quota) => Reason::QuotaExceeded,
             (_, Sign::OtherObject) | (404 | 409, _) => Reason::Conflict,
             (401 | 403, _) | (_, Sign::Admission) => Reason::Forbidden,
-            (429 | 500.., sign) if sign != Sign::NotApplicable => Reason::ServerUnavailable,
+            // 410: the pages of a list expired before the last one was read
+            (410 | 429 | 500.., sign) if sign != Sign::NotApplicable => Reason::ServerUnavailable,
             _ => Reason::ProblemsFound,
         }
     }
@@ -250,7 +271,7 @@ mod tests {
             (404, Sign::None, Reason::Conflict),
             (409, Sign::None, Reason::Conflict),
             (409, Sign::OtherObject, Reason::Conflict),
-            (410, Sign::None, Reason::ProblemsFound),
+            (410, Sign::None, Reason::ServerUnavailable),
             (422, Sign::None, Reason::ProblemsFound),
             (422, Sign::OtherObject, Reason::Conflict),
             (422, Sign::Admission, Reason::Forbidden),

@@ -17,7 +17,7 @@ pub enum Error {
     #[error("cannot go on from what the git remote says")]
     Fetch(#[from] git::fetch::Unknown),
     /// The API server failed.
-    #[error("cannot work with the API server")]
+    #[error(transparent)]
     Cluster(#[from] cluster::error::Error),
     /// Keys could not be read.
     #[error("cannot use the keys")]
@@ -70,6 +70,17 @@ impl Error {
     /// A plan that waits for somebody's consent.
     pub fn waits(reason: Reason, plan: PlanStatus, message: String, hint: String) -> Self {
         Self::Blocked { reason, message, hint, problems: Vec::new(), plan: Some(plan) }
+    }
+
+    /// What was attempted and why it did not work, in one sentence, as a condition has room for.
+    pub fn sentence(&self) -> String {
+        let mut sentence = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(link) = cause {
+            sentence = format!("{sentence}: {link}");
+            cause = link.source();
+        }
+        sentence
     }
 
     /// The plan that waits for consent.

@@ -2,8 +2,8 @@
 
 use crate::model::reason::Reason;
 
-/// A line that mends what `reason` (as conditions spell it) says of `environment`.
-pub fn fix(reason: &str, environment: &str) -> String {
+/// A line that mends what `reason` (as conditions spell it) says of `environment` and its namespace.
+pub fn fix(reason: &str, environment: &str, namespace: &str) -> String {
     let known = Reason::ALL.iter().find(|known| known.as_str() == reason);
     match known {
         Some(Reason::Applied) => "nothing to do".to_owned(),
@@ -25,8 +25,17 @@ pub fn fix(reason: &str, environment: &str) -> String {
         Some(Reason::RepositorySuspicious) => {
             "an administrator looks at the repository and allows its tip in Repository.spec.allow".to_owned()
         }
-        Some(Reason::Forbidden | Reason::QuotaExceeded) => {
-            "the platform engineer raises the quota or the rights".to_owned()
+        Some(Reason::QuotaExceeded) => {
+            format!("the platform engineer raises the quota: kubectl describe quota -n {namespace}")
+        }
+        Some(Reason::Forbidden) => {
+            format!("the platform engineer grants it: kubectl auth can-i --list -n {namespace}")
+        }
+        Some(Reason::NamespaceTerminating) => {
+            format!("wait until it is gone and make it again: kubectl describe namespace {namespace}")
+        }
+        Some(Reason::ServerUnavailable) => {
+            format!("kubectl get --raw '/readyz?verbose', then osier apply {environment}: it goes on from there")
         }
         _ => format!("osier apply {environment}"),
     }

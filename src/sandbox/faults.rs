@@ -47,6 +47,10 @@ pub enum Action {
     CommitThen(u16),
     /// Executed after this time.
     Delay(Duration),
+    /// Executed, then half of the answer arrives.
+    CutShort,
+    /// This, but only the first time; then the fault is over.
+    Once(Box<Action>),
     /// This request and all later ones get a connection error.
     StopFromHere,
     /// This request is executed and answered, all later ones get a connection error.
@@ -80,14 +84,20 @@ impl Plan {
         }
         self.requests += 1;
         self.mutating += usize::from(line.is_mutating());
-        let met = self.faults.iter().find(|fault| match &fault.on {
+        let met = self.faults.iter().position(|fault| match &fault.on {
             Match::Nth(n) => self.requests == *n,
             Match::NthMutating(n) => line.is_mutating() && self.mutating == *n,
             Match::Call { verb, resource, name } => {
                 line.verb == *verb && line.resource == *resource && name.as_ref().is_none_or(|n| *n == line.name)
             }
         });
-        let action = met.map(|fault| fault.action.clone());
+        let action = met.map(|at| match self.faults[at].action.clone() {
+            Action::Once(action) => {
+                self.faults.remove(at);
+                *action
+            }
+            action => action,
+        });
         self.stopped = matches!(action, Some(Action::StopFromHere | Action::StopAfter));
         action
     }
@@ -107,6 +117,7 @@ pub fn refusal(code: u16, line: &RequestLine) -> Refusal {
         409 if line.verb == "create" => Refusal::already_exists(&about),
         409 => Refusal::modified(&about),
         410 => Refusal::expired("The provided resource version is too old: a planned fault".to_owned()),
+        422 => Refusal::new(status, "Invalid", "is invalid: a planned fault"),
         429 => Refusal::new(status, "TooManyRequests", "the server has received too many requests: a planned fault"),
         500 => Refusal::new(status, "InternalError", "Internal error occurred: a planned fault"),
         503 => Refusal::new(status, "ServiceUnavailable", "the server is currently unable to handle the request"),

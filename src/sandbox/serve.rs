@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 use crate::sandbox::refusal::Refusal;
 use crate::sandbox::shared::BoxError;
-use crate::sandbox::{Body, Sandbox};
+use crate::sandbox::{Body, Broken, Sandbox};
 
 impl Sandbox {
     /// Serves HTTP/1.1 until the future is dropped; open connections end with it.
@@ -90,6 +90,15 @@ pub fn stream(events: BoxStream<'static, Result<Frame<Bytes>, BoxError>>) -> Res
     let mut response = Response::new(StreamBody::new(events).boxed_unsync());
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+/// The first half of an answer; then the connection breaks.
+pub async fn cut_short(answer: Response<Body>) -> Response<Body> {
+    let (head, body) = answer.into_parts();
+    let bytes = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let half = bytes.slice(..bytes.len() / 2);
+    let frames = stream::iter([Ok(Frame::data(half)), Err(Broken.into())]);
+    Response::from_parts(head, StreamBody::new(frames).boxed_unsync())
 }
 
 /// A body that fails as soon as it is read.

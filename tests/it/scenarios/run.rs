@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Output;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use osier::sandbox::faults::{Action, Fault, Match};
 use regex::Regex;
@@ -11,6 +12,9 @@ use crate::scenarios::script::{self, Command, Item, Servers};
 use crate::scenarios::show;
 use crate::scenarios::world::World;
 use crate::support::server::Server;
+
+/// Longer than any script waits for an answer.
+const SLOW: Duration = Duration::from_mins(1);
 
 static COUNT: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\([0-9]+ requests,").unwrap());
 static LOG: LazyLock<Regex> =
@@ -90,7 +94,7 @@ async fn program(world: &mut World, line: &str) -> String {
     format!("{}{}{code}", lines("|", &stdout), lines("!", &stderr))
 }
 
-/// `VERB RESOURCE CODE` answers every such call with the code, `VERB RESOURCE break` breaks the connection; `none` ends it.
+/// Sets or ends a fault, as the README beside the scripts says.
 fn fault(world: &World, text: &str) {
     let Server::Sandbox(sandbox) = &world.server else {
         panic!("only the sandbox has faults: mark the script `# sandbox only: …`")
@@ -98,19 +102,27 @@ fn fault(world: &World, text: &str) {
     let words: Vec<&str> = text.split(' ').collect();
     let faults = match words.as_slice() {
         ["none"] => Vec::new(),
-        [verb, resource, what] => {
-            let verb = ["get", "list", "create", "update", "patch", "delete"].into_iter().find(|known| known == verb);
-            let on =
-                Match::Call { verb: verb.expect("a verb of the API"), resource: (*resource).to_owned(), name: None };
-            let action = match *what {
-                "break" => Action::Break,
-                code => Action::Refuse(code.parse().expect("a status code")),
-            };
-            vec![Fault { on, action }]
-        }
-        _ => panic!("a fault is `VERB RESOURCE CODE`: {text}"),
+        [verb, resource, what] => vec![on(verb, resource, action(what))],
+        [verb, resource, what, "once"] => vec![on(verb, resource, Action::Once(Box::new(action(what))))],
+        _ => panic!("a fault is `VERB RESOURCE WHAT [once]`: {text}"),
     };
     sandbox.sandbox.set_faults(faults);
+}
+
+fn on(verb: &str, resource: &str, action: Action) -> Fault {
+    let verb = ["get", "list", "create", "update", "patch", "delete"].into_iter().find(|known| *known == verb);
+    let verb = verb.expect("a verb of the API");
+    Fault { on: Match::Call { verb, resource: resource.to_owned(), name: None }, action }
+}
+
+fn action(what: &str) -> Action {
+    match what {
+        "break" => Action::Break,
+        "cut" => Action::CutShort,
+        "slow" => Action::Delay(SLOW),
+        "lost" => Action::CommitThen(504),
+        code => Action::Refuse(code.parse().expect("a status code, or `break`, `cut`, `slow`, `lost`")),
+    }
 }
 
 fn lines(mark: &str, text: &str) -> String {
