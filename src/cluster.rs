@@ -13,6 +13,7 @@ pub mod error;
 pub mod fields;
 pub mod fingerprint_key;
 pub mod ignore;
+pub mod leaves;
 pub mod live;
 pub mod metadata;
 pub mod own;

@@ -7,7 +7,9 @@ use data_encoding::HEXLOWER;
 use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
+use hyper::body::Bytes;
 use kube::client::Body;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::cluster::Cluster;
@@ -158,6 +160,17 @@ impl Cluster {
     /// 429 is always tried again: the server has done nothing. After a 5xx or a lost answer the request is sent again too,
     /// and `repeated` says that it may have taken effect before: writes are fenced, so that the caller can tell.
     pub(super) async fn call(&self, call: &Call) -> Result<Value, Failure> {
+        self.call_for(call).await
+    }
+
+    /// As `call`, read as `T` straight from the bytes.
+    pub(super) async fn call_for<T: DeserializeOwned>(&self, call: &Call) -> Result<T, Failure> {
+        let bytes = self.bytes(call).await?;
+        serde_json::from_slice(&bytes).map_err(|_| Failure { cause: Cause::Unreadable, repeated: false })
+    }
+
+    /// As `call`, for an answer that is looked at in more than one way.
+    pub(super) async fn bytes(&self, call: &Call) -> Result<Bytes, Failure> {
         let mut repeated = false;
         let mut attempt = 0;
         loop {
@@ -179,21 +192,21 @@ impl Cluster {
         }
     }
 
-    async fn once(&self, call: &Call) -> Result<Value, (Cause, Option<Duration>)> {
+    async fn once(&self, call: &Call) -> Result<Bytes, (Cause, Option<Duration>)> {
         match tokio::time::timeout(self.timeout, self.exchange(call)).await {
             Ok(result) => result,
             Err(_) => Err((Cause::TimedOut(self.timeout), None)),
         }
     }
 
-    async fn exchange(&self, call: &Call) -> Result<Value, (Cause, Option<Duration>)> {
+    async fn exchange(&self, call: &Call) -> Result<Bytes, (Cause, Option<Duration>)> {
         let broken = |error: &dyn std::error::Error| (Cause::Broken(innermost(error)), None);
         let request = call.request().map_err(|error| broken(&error))?;
         let response = self.client.send(request).await.map_err(|error| broken(&error))?;
         let (head, body) = response.into_parts();
         let bytes = body.collect().await.map_err(|error| broken(&error))?.to_bytes();
         if head.status.is_success() {
-            return serde_json::from_slice(&bytes).map_err(|_| (Cause::Unreadable, None));
+            return Ok(bytes);
         }
         let seconds = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         let refusal = Refusal::read(head.status, &bytes, call.sensitive);

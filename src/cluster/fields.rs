@@ -1,18 +1,14 @@
 //! Who owns which fields: `metadata.managedFields`, read and written, and the `osier.dev/fields` stamp.
-//!
-//! A leaf path is the field names of FieldsV1 (`f:data`, `k:{"name":"app"}`) joined by line feeds. `.` entries do not count: whoever wrote
-//! a map first owns it, which says nothing about its values.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
+use crate::cluster::leaves::{self, Leaves};
 use crate::model::digest::b32;
 use crate::model::object::Kind;
 use crate::model::wire::MANAGER;
-
-/// Leaf paths.
-pub type Leaves = BTreeSet<String>;
 
 /// The owners of an object's fields, without those of subresource `status`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,27 +36,42 @@ pub struct Other {
     pub leaves: Leaves,
 }
 
+/// One entry of managedFields.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Entry {
+    manager: String,
+    operation: String,
+    subresource: String,
+    time: String,
+    #[serde(rename = "fieldsV1", deserialize_with = "leaves::read")]
+    leaves: Leaves,
+}
+
+impl<'de> Deserialize<'de> for Owners {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self::of(Vec::deserialize(deserializer)?))
+    }
+}
+
 impl Owners {
-    /// Reads the managedFields of an object or its metadata.
-    pub fn read(object: &Value) -> Self {
+    fn of(entries: Vec<Entry>) -> Self {
         let mut owners = Self::default();
-        for entry in entries(object).iter().filter(|entry| entry["subresource"] != "status") {
-            let time = entry["time"].as_str().unwrap_or_default();
-            let found = leaves(&entry["fieldsV1"]);
-            if is_ours(entry) {
+        for entry in entries.into_iter().filter(|entry| entry.subresource != "status") {
+            let Entry { manager, operation, subresource, time, leaves } = entry;
+            if manager == MANAGER && subresource.is_empty() {
                 owners.entry = true;
-                owners.created_by_post |= entry["operation"] == "Update" && !found.iter().all(|leaf| is_mark(leaf));
-                owners.own.extend(found);
-                owners.own_time = time.max(&owners.own_time).to_owned();
+                owners.created_by_post |= operation == "Update" && !leaves.iter().all(|leaf| is_mark(leaf));
+                owners.own.extend(leaves);
+                owners.own_time = time.max(owners.own_time);
             } else {
-                owners.scaled |= entry["subresource"] == "scale";
-                let name = entry["manager"].as_str().unwrap_or_default().to_owned();
-                let other = owners.others.entry(name).or_default();
-                other.time = time.max(&other.time).to_owned();
-                other.leaves.extend(found);
+                owners.scaled |= subresource == "scale";
+                let other = owners.others.entry(manager).or_default();
+                other.time = time.max(std::mem::take(&mut other.time));
+                other.leaves.extend(leaves);
             }
         }
-        owners.own = without_maps(&owners.own);
+        owners.own = without_maps(owners.own);
         owners
     }
 
@@ -109,32 +120,14 @@ pub fn digest(leaves: &Leaves) -> String {
     b32(13, leaves)
 }
 
-/// The leaves of a FieldsV1 value.
-pub fn leaves(fields: &Value) -> Leaves {
-    let mut found = Leaves::new();
-    collect(fields, "", &mut found);
-    found
-}
-
-/// A field with nothing but `.` is no leaf: it remains where somebody else took everything below.
-fn collect(fields: &Value, path: &str, found: &mut Leaves) {
-    for (name, value) in fields.as_object().into_iter().flatten().filter(|(name, _)| *name != ".") {
-        let child = if path.is_empty() { name.clone() } else { format!("{path}\n{name}") };
-        if value.as_object().is_none_or(Map::is_empty) {
-            found.insert(child);
-        } else {
-            collect(value, &child, found);
-        }
-    }
-}
-
 /// Without the maps that have a leaf below them: an entry whose last leaf of a map was taken over by another entry of ours keeps the map
 /// as if that were a leaf.
-fn without_maps(leaves: &Leaves) -> Leaves {
+fn without_maps(mut leaves: Leaves) -> Leaves {
     // a line feed sorts before everything that names have, so that what is below a map comes right after it
-    let next = leaves.iter().skip(1).map(Some).chain([None]);
-    let is_map = |leaf: &str, next: Option<&String>| next.is_some_and(|next| is_below(next, leaf));
-    leaves.iter().zip(next).filter(|(leaf, next)| !is_map(leaf, *next)).map(|(leaf, _)| leaf.clone()).collect()
+    let maps = leaves.iter().zip(leaves.iter().skip(1)).filter(|(leaf, next)| is_below(next, leaf));
+    let maps: Vec<String> = maps.map(|(leaf, _)| leaf.clone()).collect();
+    leaves.retain(|leaf| !maps.contains(leaf));
+    leaves
 }
 
 /// FieldsV1 of a ConfigMap or Secret as osier writes it: exactly what the API server notes for its POST.
@@ -265,6 +258,10 @@ mod tests {
         json!({"metadata": {"managedFields": entries}})
     }
 
+    fn owners(entries: Value) -> Owners {
+        Owners::deserialize(entries).unwrap()
+    }
+
     fn entry_of(manager: &str, operation: &str, fields: Value) -> Value {
         json!({"manager": manager, "operation": operation, "apiVersion": "v1", "time": "2026-11-21T06:00:00Z",
             "fieldsType": "FieldsV1", "fieldsV1": fields})
@@ -277,13 +274,13 @@ mod tests {
         let expected = json!({"f:data": {".": {}, "f:k": {}}, "f:immutable": {}, "f:metadata": {"f:labels": {".": {}, "f:x": {}}}});
         assert_eq!(fields_of_config(&wire), expected);
         let paths = ["f:data\nf:k", "f:immutable", "f:metadata\nf:labels\nf:x"];
-        assert_eq!(leaves(&expected), paths.map(str::to_owned).into());
+        assert_eq!(leaves::read(&expected).unwrap(), paths.map(str::to_owned).into());
     }
 
     #[test]
     fn a_foreign_data_key_is_gone_after_a_write_unless_keys_are_shared() {
         let nobody = Owners::default().others_digest(&config_map());
-        let owners = Owners::read(&object(json!([entry_of("kubectl-edit", "Update", json!({"f:data": {"f:k": {}}}))])));
+        let owners = owners(json!([entry_of("kubectl-edit", "Update", json!({"f:data": {"f:k": {}}}))]));
         assert_ne!(owners.others_digest(&config_map()), nobody);
         assert_eq!(owners.others_digest_after(&config_map(), false), nobody);
         assert_ne!(owners.others_digest_after(&config_map(), true), nobody);
@@ -295,7 +292,7 @@ mod tests {
     fn status_entries_do_not_count() {
         let mut status = entry_of("kube-controller-manager", "Update", json!({"f:status": {"f:replicas": {}}}));
         status["subresource"] = json!("status");
-        assert_eq!(Owners::read(&object(json!([status]))), Owners::default());
+        assert_eq!(owners(json!([status])), Owners::default());
     }
 
     #[test]
@@ -319,16 +316,16 @@ mod tests {
     fn a_patch_of_stamps_leaves_an_applied_object_applied() {
         let stamps = entry_of("osier", "Update", json!({"f:metadata": {"f:annotations": {"f:osier.dev/fields": {}}}}));
         let applied = entry_of("osier", "Apply", json!({"f:spec": {"f:paused": {}}}));
-        assert!(!Owners::read(&object(json!([applied, stamps]))).created_by_post);
+        assert!(!owners(json!([applied, stamps])).created_by_post);
         let post = entry_of("osier", "Update", json!({"f:spec": {"f:paused": {}}}));
-        assert!(Owners::read(&object(json!([post]))).created_by_post);
+        assert!(owners(json!([post])).created_by_post);
     }
 
     #[test]
     fn a_map_that_an_apply_took_the_values_of_is_no_leaf() {
         let post = entry_of("osier", "Update", json!({"f:metadata": {"f:annotations": {}}}));
         let applied = entry_of("osier", "Apply", json!({"f:metadata": {"f:annotations": {"f:a": {}}}}));
-        let own = Owners::read(&object(json!([post, applied]))).own;
+        let own = owners(json!([post, applied])).own;
         assert_eq!(own, ["f:metadata\nf:annotations\nf:a".to_owned()].into());
     }
 
@@ -347,7 +344,7 @@ mod tests {
 
     #[test]
     fn a_map_that_one_entry_owns_empty_and_another_filled_is_filled() {
-        let of = |leaves: &[&str]| without_maps(&leaves.iter().map(|leaf| (*leaf).to_owned()).collect());
+        let of = |leaves: &[&str]| without_maps(leaves.iter().map(|leaf| (*leaf).to_owned()).collect());
         assert_eq!(of(&["f:a\nf:b", "f:a"]), of(&["f:a\nf:b"]));
         assert_ne!(of(&["f:a\nf:b", "f:ab"]), of(&["f:a\nf:b"]));
     }

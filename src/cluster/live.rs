@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt;
 use futures::stream;
+use hyper::body::Bytes;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::cluster::Cluster;
-use crate::cluster::call::{Call, METADATA, METADATA_LIST, encoded};
+use crate::cluster::call::{Call, Cause, Failure, METADATA, METADATA_LIST, WHOLE, encoded};
 use crate::cluster::error::Error;
-use crate::cluster::metadata;
+use crate::cluster::metadata::Metadata;
 use crate::model::object::{Kind, ObjectId};
 use crate::model::wire::REPOSITORY;
 use crate::planning::live::{Live, LiveSet};
@@ -20,6 +23,33 @@ const PAGE: usize = 500;
 const LISTS: usize = 8;
 /// How often a list is begun again after its continue token expired (five minutes).
 const RESTARTS: usize = 3;
+
+/// An object's metadata, and the JSON for the few writes that rewrite its managedFields.
+pub(super) struct Answer {
+    pub metadata: Metadata,
+    bytes: Bytes,
+}
+
+impl Answer {
+    /// The whole answer.
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).expect("the metadata was read from the same bytes")
+    }
+}
+
+#[derive(Deserialize)]
+struct Page<T> {
+    #[serde(default)]
+    metadata: PageMetadata,
+    items: Option<Vec<T>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct PageMetadata {
+    #[serde(rename = "continue")]
+    next: String,
+}
 
 impl Cluster {
     /// Makes sure that the namespace exists, stays, and is meant for this Repository.
@@ -65,8 +95,8 @@ impl Cluster {
 
     async fn list_kind(&self, path: String, kind: &Kind, environment_id: &str) -> Result<Vec<(ObjectId, Live)>, Error> {
         let mut found = Vec::new();
-        self.pages(&path, "", METADATA_LIST, &mut |item| {
-            found.push(metadata::read(item, kind, environment_id).map_err(|field| malformed(kind, field))?);
+        self.pages(&path, "", METADATA_LIST, &mut |item: Metadata| {
+            found.push(item.live(kind, environment_id).map_err(|field| malformed(kind, field))?);
             Ok(())
         })
         .await?;
@@ -76,18 +106,18 @@ impl Cluster {
     }
 
     /// Walks a list page by page. After an expired token it begins again, so that an item may come twice.
-    pub(super) async fn pages(
+    pub(super) async fn pages<T: DeserializeOwned>(
         &self,
         path: &str,
         query: &str,
         accept: &'static str,
-        take: &mut (impl FnMut(&Value) -> Result<(), Error> + Send),
+        take: &mut (impl FnMut(T) -> Result<(), Error> + Send),
     ) -> Result<(), Error> {
         let mut token = String::new();
         let mut restarts = 0;
         loop {
             let call = Call::list(format!("{path}?limit={PAGE}{query}{token}"), accept);
-            let page = match self.call(&call).await {
+            let page: Page<T> = match self.call_for(&call).await {
                 Ok(answer) => answer,
                 Err(failure) if failure.code() == Some(410) && restarts < RESTARTS => {
                     restarts += 1;
@@ -96,12 +126,10 @@ impl Cluster {
                 }
                 Err(failure) => return Err(Error::call(format!("list `{path}`"))(failure)),
             };
-            for item in page["items"].as_array().into_iter().flatten() {
-                take(item)?;
-            }
-            match page["metadata"]["continue"].as_str() {
-                Some(next) if !next.is_empty() => token = format!("&continue={}", encoded(next)),
-                _ => return Ok(()),
+            page.items.into_iter().flatten().try_for_each(&mut *take)?;
+            match page.metadata.next.as_str() {
+                "" => return Ok(()),
+                next => token = format!("&continue={}", encoded(next)),
             }
         }
     }
@@ -112,9 +140,8 @@ impl Cluster {
     /// `UnknownKind`, `Malformed`, `Call`.
     pub async fn read(&self, object: &ObjectId, environment_id: &str) -> Result<Option<Live>, Error> {
         let Some(found) = self.read_metadata(object).await? else { return Ok(None) };
-        let (_, live) =
-            metadata::read(&found, &object.kind, environment_id).map_err(|field| malformed(&object.kind, field))?;
-        Ok(Some(live))
+        let live = found.metadata.live(&object.kind, environment_id);
+        Ok(Some(live.map_err(|field| malformed(&object.kind, field))?.1))
     }
 
     /// Reads one whole object, values included: to show what adoption would change.
@@ -122,16 +149,26 @@ impl Cluster {
     /// # Errors
     /// `UnknownKind`, `Call`.
     pub async fn get(&self, object: &ObjectId) -> Result<Option<Value>, Error> {
-        self.read_as(object, crate::cluster::call::WHOLE).await
-    }
-
-    pub(super) async fn read_metadata(&self, object: &ObjectId) -> Result<Option<Value>, Error> {
-        self.read_as(object, METADATA).await
-    }
-
-    async fn read_as(&self, object: &ObjectId, accept: &'static str) -> Result<Option<Value>, Error> {
-        let call = Call::get(self.kinds().await?.object(object)?, accept);
+        let call = Call::get(self.kinds().await?.object(object)?, WHOLE);
         self.get_opt(&call, || format!("read {}", object.short())).await
+    }
+
+    pub(super) async fn read_metadata(&self, object: &ObjectId) -> Result<Option<Answer>, Error> {
+        let call = Call::get(self.kinds().await?.object(object)?, METADATA);
+        match self.call_for_object(&call).await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(failure) if failure.code() == Some(404) => Ok(None),
+            Err(failure) => Err(Error::call(format!("read {}", object.short()))(failure)),
+        }
+    }
+
+    /// A request that is answered with an object.
+    pub(super) async fn call_for_object(&self, call: &Call) -> Result<Answer, Failure> {
+        let bytes = self.bytes(call).await?;
+        match serde_json::from_slice(&bytes) {
+            Ok(metadata) => Ok(Answer { metadata, bytes }),
+            Err(_) => Err(Failure { cause: Cause::Unreadable, repeated: false }),
+        }
     }
 
     /// A GET whose 404 is an answer.

@@ -1,6 +1,9 @@
-//! From an object's metadata to `Live`: pure, no values.
+//! From an object's metadata to `Live`: straight from JSON, no values.
 
-use serde_json::Value;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
 use crate::cluster::fields::{self, Owners};
 use crate::model::object::{Kind, ObjectId};
@@ -10,70 +13,198 @@ use crate::planning::live::{Before, Drift, Live, Ownership, Stamps};
 /// Annotation of client-side `kubectl apply`.
 pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 const REPLICAS: &str = "f:spec\nf:replicas";
+/// Labels and annotations that mean something to osier.
+const KNOWN: [&str; 11] = [
+    wire::ENVIRONMENT,
+    wire::INPUTS,
+    wire::FIELDS,
+    wire::FINGERPRINT,
+    wire::RECORD,
+    wire::CONFIG,
+    wire::ADOPTED_CONFIG,
+    wire::PRUNE,
+    wire::KEYS,
+    wire::IGNORE,
+    LAST_APPLIED,
+];
 
-/// Reads the metadata of an object of `kind`, seen from the environment with this id.
+/// What an API server says about an object.
 ///
-/// # Errors
-/// The name of the field that is missing: without uid and resourceVersion nothing can be written.
-pub fn read(object: &Value, kind: &Kind, environment_id: &str) -> Result<(ObjectId, Live), &'static str> {
-    let metadata = &object["metadata"];
-    let needed = |field: &'static str| metadata[field].as_str().ok_or(field);
-    let id = ObjectId::new(kind.clone(), needed("namespace")?, needed("name")?);
-    let owners = Owners::read(object);
-    let annotation = |name: &str| metadata["annotations"][name].as_str().map(str::to_owned);
-    let ownership = Ownership {
-        label: metadata["labels"][wire::ENVIRONMENT].as_str().map(str::to_owned),
-        annotation: annotation(wire::ENVIRONMENT),
-        entry: owners.entry,
-    };
-    let stamps = Stamps {
-        inputs: annotation(wire::INPUTS),
-        fields: annotation(wire::FIELDS),
-        fingerprint: annotation(wire::FINGERPRINT),
-        record: annotation(wire::RECORD).and_then(|number| number.parse().ok()),
-        config: annotation(wire::CONFIG),
-        adopted_config: annotation(wire::ADOPTED_CONFIG),
-    };
-    let before = before(metadata, kind, &owners);
-    let live = Live {
-        uid: needed("uid")?.to_owned(),
-        resource_version: needed("resourceVersion")?.to_owned(),
-        generation: metadata["generation"].as_i64(),
-        created: metadata["creationTimestamp"].as_str().unwrap_or_default().to_owned(),
-        terminating: !metadata["deletionTimestamp"].is_null(),
-        drift: drift(environment_id, &ownership, &stamps, &owners, &before),
-        managers: owners.others.keys().cloned().collect(),
-        // whoever made an object that is not ours owns its replicas: that is no autoscaler's doing
-        scaled_by_others: owners.scaled || owners.entry && owners.others_own(REPLICAS),
-        created_by_post: owners.created_by_post,
-        prune_keep: annotation(wire::PRUNE).as_deref() == Some("keep"),
-        last_applied: !metadata["annotations"][LAST_APPLIED].is_null(),
-        ownership,
-        stamps,
-        before,
-    };
-    Ok((id, live))
+/// Reads an object of any kind or its PartialObjectMetadata, and keeps nothing but what osier needs to know: no value, not even that of
+/// `last-applied-configuration`. A list or a bookmark of a watch has a `resource_version` only.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Metadata {
+    metadata: Fields,
 }
 
-fn before(metadata: &Value, kind: &Kind, owners: &Owners) -> Before {
-    let shared = metadata["annotations"][wire::KEYS] == "shared";
-    let key_by_key = shared || !metadata["annotations"][wire::IGNORE].is_null();
-    let mut prefixes = vec![("f:metadata\nf:labels\nf:", "labels"), ("f:metadata\nf:annotations\nf:", "annotations")];
-    if kind.is_config() && key_by_key {
-        prefixes.extend([("f:data\nf:", "data"), ("f:binaryData\nf:", "binaryData")]);
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Fields {
+    namespace: Option<String>,
+    name: Option<String>,
+    uid: Option<String>,
+    resource_version: Option<String>,
+    generation: Option<i64>,
+    creation_timestamp: Option<String>,
+    deletion_timestamp: Option<IgnoredAny>,
+    labels: Option<Known>,
+    annotations: Option<Known>,
+    managed_fields: Owners,
+}
+
+impl Metadata {
+    /// Its resourceVersion; empty if it says none.
+    pub fn resource_version(&self) -> &str {
+        self.metadata.resource_version.as_deref().unwrap_or_default()
     }
-    let own = |(prefix, map): (&str, &str)| {
-        let names = owners.own.iter().filter_map(|leaf| leaf.strip_prefix(prefix));
-        names.filter(|name| !is_mark(name)).map(|name| format!("{map}/{name}")).collect::<Vec<_>>()
-    };
-    Before {
-        labels: metadata["labels"].is_object(),
-        annotations: metadata["annotations"].is_object(),
-        own_keys: prefixes.into_iter().flat_map(own).collect(),
-        own_replicas: owners.own.contains(REPLICAS),
-        own_fields: owners.own_digest(),
-        other_fields: owners.others_digest(kind),
-        other_fields_after: owners.others_digest_after(kind, key_by_key),
+
+    /// Who owns its fields.
+    pub fn owners(&self) -> &Owners {
+        &self.metadata.managed_fields
+    }
+
+    /// The object of `kind`, seen from the environment with this id.
+    ///
+    /// # Errors
+    /// The name of the field that is missing: without uid and resourceVersion nothing can be written.
+    pub fn live(&self, kind: &Kind, environment_id: &str) -> Result<(ObjectId, Live), &'static str> {
+        let Fields { namespace, name, uid, resource_version, generation, creation_timestamp, .. } = &self.metadata;
+        let namespace = namespace.as_ref().ok_or("namespace")?;
+        let id = ObjectId::new(kind.clone(), namespace, name.as_ref().ok_or("name")?);
+        let owners = self.owners();
+        let ownership = Ownership {
+            label: self.label(wire::ENVIRONMENT).map(str::to_owned),
+            annotation: self.annotation(wire::ENVIRONMENT).map(str::to_owned),
+            entry: owners.entry,
+        };
+        let stamps = self.stamps();
+        let before = self.before(kind);
+        let live = Live {
+            uid: uid.clone().ok_or("uid")?,
+            resource_version: resource_version.clone().ok_or("resourceVersion")?,
+            generation: *generation,
+            created: creation_timestamp.clone().unwrap_or_default(),
+            terminating: self.metadata.deletion_timestamp.is_some(),
+            drift: drift(environment_id, &ownership, &stamps, owners, &before),
+            managers: owners.others.keys().cloned().collect(),
+            // whoever made an object that is not ours owns its replicas: that is no autoscaler's doing
+            scaled_by_others: owners.scaled || owners.entry && owners.others_own(REPLICAS),
+            created_by_post: owners.created_by_post,
+            prune_keep: self.annotation(wire::PRUNE) == Some("keep"),
+            last_applied: self.annotation(LAST_APPLIED).is_some(),
+            ownership,
+            stamps,
+            before,
+        };
+        Ok((id, live))
+    }
+
+    fn label(&self, name: &str) -> Option<&str> {
+        self.metadata.labels.as_ref()?.get(name)
+    }
+
+    fn annotation(&self, name: &str) -> Option<&str> {
+        self.metadata.annotations.as_ref()?.get(name)
+    }
+
+    fn stamps(&self) -> Stamps {
+        let stamp = |name| self.annotation(name).map(str::to_owned);
+        Stamps {
+            inputs: stamp(wire::INPUTS),
+            fields: stamp(wire::FIELDS),
+            fingerprint: stamp(wire::FINGERPRINT),
+            record: self.annotation(wire::RECORD).and_then(|number| number.parse().ok()),
+            config: stamp(wire::CONFIG),
+            adopted_config: stamp(wire::ADOPTED_CONFIG),
+        }
+    }
+
+    fn before(&self, kind: &Kind) -> Before {
+        let key_by_key = self.annotation(wire::KEYS) == Some("shared") || self.annotation(wire::IGNORE).is_some();
+        let mut prefixes =
+            vec![("f:metadata\nf:labels\nf:", "labels"), ("f:metadata\nf:annotations\nf:", "annotations")];
+        if kind.is_config() && key_by_key {
+            prefixes.extend([("f:data\nf:", "data"), ("f:binaryData\nf:", "binaryData")]);
+        }
+        let owners = self.owners();
+        let own = |(prefix, map): (&str, &str)| {
+            let names = owners.own.iter().filter_map(|leaf| leaf.strip_prefix(prefix));
+            names.filter(|name| !is_mark(name)).map(|name| format!("{map}/{name}")).collect::<Vec<_>>()
+        };
+        Before {
+            labels: self.metadata.labels.is_some(),
+            annotations: self.metadata.annotations.is_some(),
+            own_keys: prefixes.into_iter().flat_map(own).collect(),
+            own_replicas: owners.own.contains(REPLICAS),
+            own_fields: owners.own_digest(),
+            other_fields: owners.others_digest(kind),
+            other_fields_after: owners.others_digest_after(kind, key_by_key),
+        }
+    }
+}
+
+/// Labels or annotations, as far as they are known.
+#[derive(Debug, Default)]
+struct Known(Vec<(&'static str, String)>);
+
+impl Known {
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Known {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(KnownVisitor)
+    }
+}
+
+struct KnownVisitor;
+
+impl<'de> Visitor<'de> for KnownVisitor {
+    type Value = Known;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("labels or annotations")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Known, A::Error> {
+        let mut known = Vec::new();
+        while let Some(name) = map.next_key_seed(KnownName)? {
+            match name {
+                Some(LAST_APPLIED) => {
+                    map.next_value::<IgnoredAny>()?;
+                    known.push((LAST_APPLIED, String::new()));
+                }
+                Some(name) => known.push((name, map.next_value()?)),
+                None => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(Known(known))
+    }
+}
+
+/// Reads a name; `None` if it means nothing to osier.
+struct KnownName;
+
+impl<'de> DeserializeSeed<'de> for KnownName {
+    type Value = Option<&'static str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for KnownName {
+    type Value = Option<&'static str>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a name")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(KNOWN.into_iter().find(|known| *known == name))
     }
 }
 
@@ -106,9 +237,10 @@ fn drift(environment_id: &str, ownership: &Ownership, stamps: &Stamps, owners: &
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
+    use crate::cluster::leaves::{self, Leaves};
 
     const ID: &str = "e1";
 
@@ -119,17 +251,23 @@ mod tests {
     /// A ConfigMap as osier left it, with further entries of managedFields.
     fn config_map(further: &[Value]) -> Value {
         let ours = json!({"f:data": {".": {}, "f:k": {}}, "f:metadata": {"f:labels": {"f:team": {}, "f:osier.dev/environment": {}}}});
-        let own = fields::digest(&fields::leaves(&ours));
+        let own = fields::digest(&leaves::read(&ours).unwrap());
         let mut entries = vec![entry("osier", "2026-11-21T06:00:00Z", &ours)];
         entries.extend_from_slice(further);
         json!({"metadata": {"name": "a", "namespace": "n", "uid": "u", "resourceVersion": "7",
             "labels": {"osier.dev/environment": ID, "team": "x"},
-            "annotations": {"osier.dev/environment": ID, "osier.dev/fields": fields::stamp(&own, &fields::digest(&fields::Leaves::new())), "osier.dev/record": "3"},
+            "annotations": {"osier.dev/environment": ID, "osier.dev/fields": fields::stamp(&own, &fields::digest(&Leaves::new())), "osier.dev/record": "3"},
             "managedFields": entries}})
     }
 
+    fn read(object: &Value) -> Result<(ObjectId, Live), &'static str> {
+        let bytes = object.to_string();
+        let metadata: Metadata = serde_json::from_str(&bytes).unwrap();
+        metadata.live(&Kind::new("", "ConfigMap"), ID)
+    }
+
     fn live(object: &Value) -> Live {
-        read(object, &Kind::new("", "ConfigMap"), ID).unwrap().1
+        read(object).unwrap().1
     }
 
     #[test]
@@ -163,6 +301,6 @@ mod tests {
         let foreign = json!({"metadata": {"name": "a", "namespace": "n", "uid": "u", "resourceVersion": "7",
             "labels": {"osier.dev/environment": ID}}});
         assert_eq!(live(&foreign).drift, []);
-        assert_eq!(read(&json!({"metadata": {"name": "a"}}), &Kind::new("", "ConfigMap"), ID), Err("namespace"));
+        assert_eq!(read(&json!({"metadata": {"name": "a"}})), Err("namespace"));
     }
 }

@@ -42,7 +42,7 @@ impl Cluster {
     /// Every object of a list, page by page. One that cannot be read is logged and left out, so that it cannot hide the others.
     pub(super) async fn list_own<T: DeserializeOwned + Send>(&self, path: &str, query: &str) -> Result<Vec<T>, Error> {
         let mut found = Vec::new();
-        self.pages(path, query, WHOLE, &mut |item| {
+        self.pages(path, query, WHOLE, &mut |item: Value| {
             match typed(path, item.clone()) {
                 Ok(object) => found.push(object),
                 Err(error) => tracing::warn!(name = item["metadata"]["name"].as_str(), %error, "left out of the list"),

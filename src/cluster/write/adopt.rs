@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::cluster::Cluster;
-use crate::cluster::fields::{Leaves, as_adopted, digest, fields_of_config};
-use crate::cluster::metadata::{self, LAST_APPLIED};
+use crate::cluster::fields::{as_adopted, digest, fields_of_config};
+use crate::cluster::leaves::Leaves;
+use crate::cluster::metadata::{LAST_APPLIED, Metadata};
 use crate::cluster::wire_object::set_fields;
 use crate::cluster::write::config::removal;
 use crate::cluster::write::task::{Stop, Task, merge_patch};
@@ -24,13 +25,14 @@ impl Cluster {
     pub(super) async fn adopt(&self, task: &Task<'_>) -> Result<Live, Stop> {
         let decided = task.live()?;
         for _ in 0..=CHURN {
-            let (object, now) = self.now_same(task, &decided.uid).await?;
+            let (answer, now) = self.now_same(task, &decided.uid).await?;
             if now.ownership.is_ours(&task.context.environment_id) {
                 return self.write_over(task, &now).await; // claimed already: before a crash, or the answer was lost
             }
             if !is_as_decided(task, &now, decided) {
                 return Err(Stop::conflict("somebody changed it in the meantime"));
             }
+            let object = answer.json();
             if task.object().kind.is_config() {
                 return self.adopt_config(task, &object, now).await;
             }
@@ -74,12 +76,13 @@ impl Cluster {
         }});
         body["metadata"]["annotations"][LAST_APPLIED] = Value::Null;
         let call = merge_patch(&self.path(task).await?, now, body).sensitive(task.sensitive());
-        let claimed = match self.call(&call).await {
+        let claimed: Metadata = match self.call_for(&call).await {
             Ok(answer) => answer,
             Err(failure) if failure.is_conflict() => return Ok(None),
             Err(failure) => return Err(failure.into()),
         };
-        let (_, live) = metadata::read(&claimed, &task.object().kind, id)
+        let (_, live) = claimed
+            .live(&task.object().kind, id)
             .map_err(|_| Stop::conflict("the API server's answer is not the object"))?;
         Ok(Some(live))
     }

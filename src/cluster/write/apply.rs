@@ -1,12 +1,13 @@
 //! Update of other kinds: a server-side apply of one version of one object.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::cluster::Cluster;
 use crate::cluster::call::Call;
 use crate::cluster::fields::as_applied;
 use crate::cluster::ignore::FieldPath;
-use crate::cluster::metadata;
+use crate::cluster::live::Answer;
+use crate::cluster::metadata::Metadata;
 use crate::cluster::write::settle::Sent;
 use crate::cluster::write::task::{Stop, Task, WRITE, ignored, merge_patch};
 use crate::planning::changes::Word;
@@ -36,8 +37,8 @@ impl Cluster {
             wire["metadata"]["uid"] = json!(seen.uid);
             wire["metadata"]["resourceVersion"] = json!(seen.resource_version);
             let call = Call::apply(format!("{path}{WRITE}&force=true"), &wire).sensitive(task.sensitive());
-            let failure = match self.call(&call).await {
-                Ok(answer) => return self.settle(task, &answer, &sent).await,
+            let failure = match self.call_for_object(&call).await {
+                Ok(answer) => return self.settle(task, answer, &sent).await,
                 Err(failure) => failure,
             };
             repeated |= failure.repeated;
@@ -45,7 +46,7 @@ impl Cluster {
                 return Err(failure.into());
             }
             if repeated && let Some((answer, _)) = self.own_write(task, &seen).await? {
-                return self.settle(task, &answer, &sent).await;
+                return self.settle(task, answer, &sent).await;
             }
             churn += 1;
             seen = self.after_churn(task, &seen).await?;
@@ -53,7 +54,7 @@ impl Cluster {
     }
 
     /// The object now, if the write whose answer was lost is what it shows.
-    async fn own_write(&self, task: &Task<'_>, seen: &Live) -> Result<Option<(Value, Live)>, Stop> {
+    async fn own_write(&self, task: &Task<'_>, seen: &Live) -> Result<Option<(Answer, Live)>, Stop> {
         let now = self.now_same(task, &seen.uid).await?;
         Ok(Some(now).filter(|(_, now)| task.took_effect(now) && now.stamps != seen.stamps))
     }
@@ -69,18 +70,19 @@ impl Cluster {
         }
         let path = self.path(task).await?;
         for _ in 0..=CHURN {
-            let (object, now) = self.now_same(task, &live.uid).await?;
+            let (answer, now) = self.now_same(task, &live.uid).await?;
             if now.generation != live.generation || !now.same_owners(live) {
                 break;
             }
+            let object = answer.json();
             let entries = as_applied(&object, |leaf| released.iter().any(|path| path.covers(leaf)));
             if !removes && object["metadata"]["managedFields"] == json!(entries) {
                 return Ok(now);
             }
             let body = json!({"metadata": {"managedFields": entries}});
-            match self.call(&merge_patch(&path, &now, body).sensitive(task.sensitive())).await {
+            match self.call_for::<Metadata>(&merge_patch(&path, &now, body).sensitive(task.sensitive())).await {
                 Ok(answer) => {
-                    let read = metadata::read(&answer, &task.object().kind, &task.context.environment_id);
+                    let read = answer.live(&task.object().kind, &task.context.environment_id);
                     return read.map(|(_, after)| after).map_err(|_| Stop::conflict("the answer is not the object"));
                 }
                 Err(failure) if failure.is_conflict() && failure.repeated => {

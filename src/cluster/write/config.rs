@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::cluster::Cluster;
 use crate::cluster::call::Call;
 use crate::cluster::fields;
+use crate::cluster::leaves::Leaves;
 use crate::cluster::wire_object::annotations;
 use crate::cluster::write::settle::Sent;
 use crate::cluster::write::task::{Stop, Task, WRITE, ignored, merge_patch};
@@ -40,7 +41,7 @@ impl Cluster {
         let stamps: Value = stamps.chain([(wire::FIELDS, Value::from(fields))]).collect();
         let body = json!({"metadata": {"annotations": stamps}});
         let call = merge_patch(&self.path(task).await?, live, body).sensitive(task.sensitive());
-        let sent = Sent { whole: json!({}), api_version: String::new() };
+        let sent = Sent { whole: json!({}), leaves: Leaves::new(), api_version: String::new() };
         self.send_config(task, live, &call, &sent).await
     }
 
@@ -102,14 +103,14 @@ impl Cluster {
         call: &Call,
         sent: &Sent,
     ) -> Result<Live, Stop> {
-        let failure = match self.call(call).await {
-            Ok(answer) => return self.settle(task, &answer, sent).await,
+        let failure = match self.call_for_object(call).await {
+            Ok(answer) => return self.settle(task, answer, sent).await,
             Err(failure) => failure,
         };
         if failure.is_conflict() && failure.repeated {
             let (answer, now) = self.now_same(task, &live.uid).await?;
             if task.took_effect(&now) {
-                return self.settle(task, &answer, sent).await;
+                return self.settle(task, answer, sent).await;
             }
         }
         Err(failure.into())

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
 use crate::cluster::call::Call;
-use crate::cluster::fields::{self, Leaves};
+use crate::cluster::fields;
+use crate::cluster::leaves::{self, Leaves};
 use crate::cluster::wire_object::set_fields;
 use crate::cluster::write::settle::Sent;
 use crate::cluster::write::task::{Stop, Task, WRITE};
@@ -38,9 +39,9 @@ impl Cluster {
             () if !live.ownership.is_ours(&task.context.environment_id) => Err(Stop::Foreign),
             () if live.terminating => Err(Stop::conflict("it is being deleted")),
             () if repeated && task.took_effect(live) => {
-                let (object, _) = self.now_same(task, &live.uid).await?;
+                let (answer, _) = self.now_same(task, &live.uid).await?;
                 let nobody = fields::digest(&Leaves::new());
-                self.settle(task, &object, &Sent::new(&mut task.wire()?, task, nobody.clone(), nobody)).await
+                self.settle(task, answer, &Sent::new(&mut task.wire()?, task, nobody.clone(), nobody)).await
             }
             () => self.write_over(task, live).await,
         }
@@ -51,8 +52,8 @@ impl Cluster {
         let sent = Sent::new(&mut wire, task, fields::digest(&Leaves::new()), fields::digest(&Leaves::new()));
         let call = Call::post(format!("{}{WRITE}", self.collection(task).await?), &wire).sensitive(task.sensitive());
         drop(wire);
-        let failure = match self.call(&call).await {
-            Ok(answer) => return Ok(Posted::Created(Box::new(self.settle(task, &answer, &sent).await?))),
+        let failure = match self.call_for_object(&call).await {
+            Ok(answer) => return Ok(Posted::Created(Box::new(self.settle(task, answer, &sent).await?))),
             Err(failure) => failure,
         };
         match failure.code() {
@@ -77,9 +78,10 @@ impl Sent {
     pub(super) fn new(wire: &mut Value, task: &Task<'_>, own: String, others: String) -> Self {
         set_fields(wire, "");
         let whole = task.object().kind.is_config().then(|| fields::fields_of_config(wire));
-        let own = whole.as_ref().map_or(own, |fields| fields::digest(&fields::leaves(fields)));
+        let leaves = whole.as_ref().and_then(|fields| leaves::read(fields).ok());
+        let own = leaves.as_ref().map_or(own, fields::digest);
         set_fields(wire, &fields::stamp(&own, &others));
         let api_version = wire["apiVersion"].as_str().unwrap_or_default().to_owned();
-        Sent { whole: whole.unwrap_or_else(|| json!({})), api_version }
+        Sent { whole: whole.unwrap_or_else(|| json!({})), leaves: leaves.unwrap_or_default(), api_version }
     }
 }

@@ -6,7 +6,7 @@ use crate::cluster::Cluster;
 use crate::cluster::call::{Call, Failure};
 use crate::cluster::error::Error;
 use crate::cluster::ignore::{self, FieldPath};
-use crate::cluster::metadata;
+use crate::cluster::live::Answer;
 use crate::cluster::wire_object::{Marks, carries_secret, wire_object};
 use crate::cluster::write::WriteContext;
 use crate::desired::manifest::Manifest;
@@ -135,11 +135,11 @@ impl Cluster {
     }
 
     /// The live object now and its metadata, if it is the one that the step was decided on.
-    pub(super) async fn now_same(&self, task: &Task<'_>, uid: &str) -> Result<(Value, Live), Stop> {
+    pub(super) async fn now_same(&self, task: &Task<'_>, uid: &str) -> Result<(Answer, Live), Stop> {
         let found = self.read_metadata(task.object()).await?;
-        let read = |object: Value| {
-            let (_, live) = metadata::read(&object, &task.object().kind, &task.context.environment_id).ok()?;
-            Some((object, live))
+        let read = |answer: Answer| {
+            let (_, live) = answer.metadata.live(&task.object().kind, &task.context.environment_id).ok()?;
+            Some((answer, live))
         };
         let same = found.and_then(read).filter(|(_, live)| live.uid == uid);
         same.ok_or_else(|| Stop::conflict("it is gone or another object"))
