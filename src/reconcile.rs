@@ -25,7 +25,7 @@ pub mod world;
 use crate::cluster::write::{Outcome, WriteContext};
 use crate::desired::config::Mode;
 use crate::git::fetch::Known;
-use crate::model::environment::{EnvironmentStatus, Hold};
+use crate::model::environment::{EnvironmentStatus, Hold, PlanStatus};
 use crate::model::reason::Reason;
 use crate::model::record::{Record, RecordResult};
 use crate::planning::plan::{Plan, Step, Verb};
@@ -198,13 +198,21 @@ async fn claim(world: &mut World, ask: &Ask, prepared: &Prepared, allowed_by: Ve
     Ok(record)
 }
 
-async fn execute(world: &World, prepared: &mut Prepared, record: u64) -> Outcome {
+async fn execute(world: &mut World, prepared: &mut Prepared, record: u64) -> Outcome {
     let context = WriteContext {
         environment_id: prepared.subject.environment_id.clone(),
         namespace: prepared.namespace.clone(),
         record,
     };
-    world.cluster.execute(&prepared.plan, &mut prepared.manifests, &context).await
+    let outcome = world.cluster.execute(&prepared.plan, &mut prepared.manifests, &context).await;
+    if let Some(watched) = &world.watched {
+        watched.wrote(&prepared.plan, &outcome);
+    }
+    if let Some(memory) = world.memory.get_mut(&prepared.subject.name) {
+        // the namespace may be why
+        memory.namespace_checked &= outcome.is_complete();
+    }
+    outcome
 }
 
 async fn complete(
@@ -311,19 +319,9 @@ async fn tell(world: &mut World, ask: &Ask, error: &Error) {
         // somebody else is writing: what they say counts
         return;
     }
-    let Some(memory) = world.memory.get(&ask.environment) else { return };
-    if memory.environment.metadata.uid.is_none() {
-        // there is no Environment yet, and what is not in osier.yaml gets none
-        return;
-    }
-    let mut status = memory.environment.status.clone().unwrap_or_default();
     let stalled = error.retry() == crate::model::reason::Retry::Never;
     let verdict = Verdict { ready: false, reason: error.reason(), message: error.sentence(), stalled };
-    let generation = memory.environment.metadata.generation;
-    status.conditions = settle::conditions(&status.conditions, &verdict, generation, (world.now)());
-    status.observed_generation = generation;
-    status.plan = error.plan().cloned();
-    if let Err(second) = write_status(world, &ask.environment, status).await {
+    if let Err(second) = conclude(world, &ask.environment, &verdict, error.plan().cloned()).await {
         tracing::warn!(
             environment = ask.environment,
             reason = second.reason().as_str(),
@@ -332,10 +330,37 @@ async fn tell(world: &mut World, ask: &Ask, error: &Error) {
     }
 }
 
+/// Says in the conditions how an environment stands of which no pass was made.
+///
+/// # Errors
+/// The API server failed.
+pub async fn say(world: &mut World, environment: &str, verdict: &Verdict) -> Result<(), Error> {
+    let plan = world.memory.get(environment).and_then(|memory| memory.environment.status.as_ref()?.plan.clone());
+    conclude(world, environment, verdict, plan).await
+}
+
+async fn conclude(world: &mut World, name: &str, verdict: &Verdict, plan: Option<PlanStatus>) -> Result<(), Error> {
+    let Some(memory) = world.memory.get(name) else { return Ok(()) };
+    if memory.environment.metadata.uid.is_none() {
+        // there is no Environment yet, and what is not in osier.yaml gets none
+        return Ok(());
+    }
+    let mut status = memory.environment.status.clone().unwrap_or_default();
+    let generation = memory.environment.metadata.generation;
+    status.conditions = settle::conditions(&status.conditions, verdict, generation, (world.now)());
+    status.observed_generation = generation;
+    status.plan = plan;
+    write_status(world, name, status).await
+}
+
 /// Keeps the composed revision for the next pass, if the environment equals it now.
 fn remember(world: &mut World, prepared: &mut Prepared, reached: bool) {
+    let kinds = prepared.kinds();
     if let Some(memory) = world.memory.get_mut(&prepared.subject.name) {
         memory.composed = if reached { prepared.composed.take() } else { None };
+    }
+    if let (true, Some(watched)) = (reached, &world.watched) {
+        watched.narrow(kinds);
     }
 }
 

@@ -7,7 +7,7 @@ use crate::model::object::{Kind, ObjectId};
 use crate::planning::live::{Drift, Live, LiveSet};
 
 /// A `LiveSet` that is kept up to date event by event.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct LiveIndex {
     environment_id: String,
     set: Arc<LiveSet>,
@@ -34,6 +34,15 @@ impl LiveIndex {
     /// The kinds that were listed.
     pub fn kinds(&self) -> &BTreeSet<Kind> {
         &self.listed
+    }
+
+    /// Forgets the objects of all other kinds.
+    pub fn keep(&mut self, kinds: &BTreeSet<Kind>) {
+        if self.listed.is_subset(kinds) {
+            return;
+        }
+        self.listed.retain(|kind| kinds.contains(kind));
+        Arc::make_mut(&mut self.set).objects.retain(|object, _| kinds.contains(&object.kind));
     }
 
     /// Takes a whole list of one kind. At the first one objects are judged by their stamps alone, as after every start.
@@ -107,11 +116,6 @@ impl LiveIndex {
     /// The objects that somebody else changed since the last call.
     pub fn take_changed(&mut self) -> BTreeSet<ObjectId> {
         std::mem::take(&mut self.changed)
-    }
-
-    /// True if somebody else changed an object.
-    pub fn is_changed(&self) -> bool {
-        !self.changed.is_empty()
     }
 
     fn remove(&mut self, object: &ObjectId) {

@@ -1,6 +1,7 @@
 //! Everything up to the plan: reads, decides, writes nothing but the empty Environment.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::desired::config::{Config, EnvironmentConfig, Issues, Mode};
 use crate::desired::manifest::Manifest;
@@ -59,6 +60,12 @@ impl Prepared {
     pub fn desired(&self) -> &DesiredSet {
         const NONE: &DesiredSet = &DesiredSet { objects: BTreeMap::new() };
         self.composed.as_ref().map_or(NONE, |composed| composed.composition.current())
+    }
+
+    /// The kinds of what shall be and of what is kept.
+    pub fn kinds(&self) -> BTreeSet<Kind> {
+        let kept = self.plan.kept.iter().map(|kept| kept.object.kind.clone());
+        self.desired().kinds().into_iter().chain(kept).collect()
     }
 
     /// Adds the Jobs of the desired set: once the environment equals it, each ran or runs for its inputs.
@@ -299,13 +306,16 @@ async fn desired(
 /// The kinds are those of the desired set and of what was applied before; where that is not known for certain, all that the
 /// Repository may use, so that nothing of ours is forgotten.
 async fn look(
-    world: &World,
+    world: &mut World,
     subject: &Subject,
     config: &EnvironmentConfig,
     composed: &Composed,
     before: Option<&Before>,
-) -> Result<LiveSet, Error> {
-    world.cluster.check_namespace(&config.namespace, world.name()).await?;
+) -> Result<Arc<LiveSet>, Error> {
+    let watched = world.watched.clone().filter(|watched| watched.namespace() == config.namespace);
+    if watched.is_none() || !world.memory[&subject.name].namespace_checked {
+        world.cluster.check_namespace(&config.namespace, world.name()).await?;
+    }
     let desired = composed.composition.current();
     let failed = world.memory[&subject.name]
         .chain
@@ -317,7 +327,14 @@ async fn look(
         _ => composed.composition.scope().kinds.clone(),
     };
     let kinds: BTreeSet<Kind> = desired.kinds().into_iter().chain(kinds).collect();
-    Ok(world.cluster.live(&config.namespace, &kinds, &subject.environment_id).await?)
+    let Some(watched) = watched else {
+        return Ok(Arc::new(world.cluster.live(&config.namespace, &kinds, &subject.environment_id).await?));
+    };
+    let live = watched.look(&kinds).await?;
+    if let Some(memory) = world.memory.get_mut(&subject.name) {
+        memory.namespace_checked = true;
+    }
+    Ok(live)
 }
 
 /// Whether a file that no key at hand opens ends the pass.

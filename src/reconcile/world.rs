@@ -1,14 +1,16 @@
 //! What a pass works with, and what is remembered between passes of one process.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::cluster::Cluster;
+use crate::cluster::watched::Watched;
 use crate::git::mirror::Mirror;
 use crate::keys::Keyring;
-use crate::model::environment::Environment;
+use crate::model::environment::{Environment, Head};
+use crate::model::object::ObjectId;
 use crate::model::repository::Repository;
 use crate::model::wire::FingerprintKey;
 use crate::reconcile::desire::{Composed, Outlines};
@@ -32,6 +34,8 @@ pub struct World {
     pub outlines: Arc<Outlines>,
     /// What was seen of each environment, by name.
     pub memory: HashMap<String, Memory>,
+    /// The watches of the one environment that this is for; without them each pass lists what there is.
+    pub watched: Option<Arc<Watched>>,
 }
 
 /// What was seen of one environment.
@@ -42,6 +46,8 @@ pub struct Memory {
     pub chain: Chain,
     /// The desired set that was applied last.
     pub composed: Option<Composed>,
+    /// True while the watches are up and the namespace was found to be as it has to be.
+    pub namespace_checked: bool,
     /// When its status was written last by this process.
     pub settled_at: Option<Timestamp>,
 }
@@ -52,7 +58,7 @@ pub const MOVED_ON_SECONDS: i64 = 60;
 impl Memory {
     /// What is known of an environment at first sight.
     pub fn new(environment: Environment, chain: Chain) -> Self {
-        Self { environment, chain, composed: None, settled_at: None }
+        Self { environment, chain, composed: None, namespace_checked: false, settled_at: None }
     }
 
     /// True if the last write of the status is long enough ago to say that it moved on to another commit.
@@ -92,7 +98,55 @@ impl World {
             now,
             outlines: Arc::default(),
             memory: HashMap::new(),
+            watched: None,
         }
+    }
+
+    /// The same surroundings for one environment of its own, of which nothing is remembered yet.
+    #[must_use]
+    pub fn for_environment(&self, watched: Watched) -> Self {
+        Self {
+            cluster: self.cluster.clone(),
+            repository: self.repository.clone(),
+            mirror: self.mirror.clone(),
+            keyring: self.keyring.clone(),
+            fingerprint_key: self.fingerprint_key.clone(),
+            now: self.now,
+            outlines: self.outlines.clone(),
+            memory: HashMap::new(),
+            watched: Some(Arc::new(watched)),
+        }
+    }
+
+    /// Takes an Environment as a watch shows it. What is older than what is remembered says nothing.
+    ///
+    /// After a Record of somebody else everything is read again; true if that is so.
+    pub fn saw(&mut self, name: &str, environment: Environment) -> bool {
+        let Some(memory) = self.memory.get_mut(name) else { return false };
+        let number = |head: Option<&Head>| head.map_or(0, |head| head.number);
+        let version = |environment: &Environment| {
+            environment.metadata.resource_version.as_deref().and_then(|version| version.parse::<u64>().ok())
+        };
+        if version(&environment) <= version(&memory.environment) {
+            return false;
+        }
+        let head = environment.status.as_ref().and_then(|status| status.head.as_ref());
+        let others = number(head) > number(memory.chain.head().as_ref());
+        if others {
+            self.memory.remove(name);
+        } else {
+            memory.environment = environment;
+        }
+        others
+    }
+
+    /// True if one of the live objects is or was meant to be the environment's.
+    pub fn concerns(&self, name: &str, objects: &BTreeSet<ObjectId>) -> bool {
+        let composed = self.memory.get(name).and_then(|memory| memory.composed.as_ref());
+        let desired = composed.map(|composed| &composed.composition.current().objects);
+        let marked = |object: &ObjectId| self.watched.as_ref().is_some_and(|watched| watched.is_marked(object));
+        // nothing is remembered after a failed pass: then each change may help
+        desired.is_none_or(|desired| objects.iter().any(|object| desired.contains_key(object) || marked(object)))
     }
 
     /// Name of the Repository.

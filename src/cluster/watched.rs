@@ -1,0 +1,178 @@
+//! The live objects of one environment, kept up to date by watches: nobody has to ask for them again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt;
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinSet};
+
+use crate::cluster::Cluster;
+use crate::cluster::error::Error;
+use crate::cluster::watch::Event;
+use crate::cluster::write::{Outcome, StepOutcome};
+use crate::model::object::{Kind, ObjectId};
+use crate::planning::live::{Live, LiveSet};
+use crate::planning::live_index::LiveIndex;
+use crate::planning::plan::Plan;
+
+/// Between two attempts to learn what the server serves.
+const DISCOVERY_PAUSE: Duration = Duration::from_secs(5);
+
+/// What the watches of one environment's namespace have shown.
+///
+/// `run` drives the watches; whoever reconciles asks `look`.
+pub struct Watched {
+    cluster: Arc<Cluster>,
+    namespace: String,
+    environment_id: String,
+    index: Mutex<LiveIndex>,
+    /// The kinds that shall be watched.
+    wanted: watch::Sender<BTreeSet<Kind>>,
+    /// Kinds that cannot be watched now, and why. Each change of it or of the index is news.
+    broken: watch::Sender<BTreeMap<Kind, Arc<Error>>>,
+}
+
+impl Watched {
+    /// Watches nothing until somebody looks.
+    pub fn new(cluster: Arc<Cluster>, namespace: &str, environment_id: &str) -> Self {
+        Self {
+            cluster,
+            namespace: namespace.to_owned(),
+            environment_id: environment_id.to_owned(),
+            index: Mutex::new(LiveIndex::new(environment_id)),
+            wanted: watch::Sender::default(),
+            broken: watch::Sender::default(),
+        }
+    }
+
+    /// The namespace that is watched.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Drives the watches until it is dropped.
+    pub async fn run(self: Arc<Self>) {
+        let mut tasks = JoinSet::new();
+        let mut open: BTreeMap<Kind, AbortHandle> = BTreeMap::new();
+        let mut wanted = self.wanted.subscribe();
+        loop {
+            let now = wanted.borrow_and_update().clone();
+            for (_, task) in open.extract_if(.., |kind, _| !now.contains(kind)) {
+                task.abort();
+            }
+            self.index().keep(&now);
+            for kind in now {
+                let (watched, of) = (self.clone(), kind.clone());
+                open.entry(kind).or_insert_with(|| tasks.spawn(async move { watched.follow(of).await }));
+            }
+            if wanted.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// What there is of these kinds, once each was listed. They are watched from then on.
+    ///
+    /// While a kind that was listed cannot be watched, what it showed last stands in: writes are fenced by version.
+    ///
+    /// # Errors
+    /// Why a kind cannot be listed.
+    pub async fn look(&self, kinds: &BTreeSet<Kind>) -> Result<Arc<LiveSet>, Error> {
+        self.wanted.send_if_modified(|wanted| {
+            let before = wanted.len();
+            wanted.extend(kinds.iter().cloned());
+            wanted.len() > before
+        });
+        let mut news = self.broken.subscribe();
+        loop {
+            let missing: Vec<Kind> = kinds.difference(self.index().kinds()).cloned().collect();
+            if missing.is_empty() {
+                return Ok(self.index().set());
+            }
+            let why = missing.iter().find_map(|kind| news.borrow_and_update().get(kind).cloned());
+            if let Some(why) = why {
+                return Err(Error::Watch { source: why });
+            }
+            news.changed().await.expect("the sender is a field of self");
+        }
+    }
+
+    /// Watches these kinds and no others.
+    pub fn narrow(&self, kinds: BTreeSet<Kind>) {
+        self.wanted.send_if_modified(|wanted| std::mem::replace(wanted, kinds) != *wanted);
+    }
+
+    /// Takes over what our own writes left, so that their echo is nothing new.
+    pub fn wrote(&self, plan: &Plan, outcome: &Outcome) {
+        let mut index = self.index();
+        for (step, result) in plan.steps.iter().zip(&outcome.steps) {
+            match (&result.result, &step.precondition) {
+                (StepOutcome::Done { live: Some(live) }, _) => index.wrote(&step.object, Live::clone(live)),
+                (StepOutcome::Done { live: None }, Some(before)) => index.deleted(&step.object, &before.uid),
+                _ => {}
+            }
+        }
+    }
+
+    /// Waits until somebody else has changed objects, and says which.
+    pub async fn changed(&self) -> BTreeSet<ObjectId> {
+        let mut news = self.broken.subscribe();
+        loop {
+            let changed = self.index().take_changed();
+            if !changed.is_empty() {
+                return changed;
+            }
+            news.changed().await.expect("the sender is a field of self");
+        }
+    }
+
+    /// True if a live object carries a mark of this environment.
+    pub fn is_marked(&self, object: &ObjectId) -> bool {
+        let set = self.index().set();
+        set.objects.get(object).is_some_and(|live| live.ownership.marks(&self.environment_id) > 0)
+    }
+
+    /// Why kinds cannot be watched now.
+    pub fn broken(&self) -> BTreeMap<Kind, Arc<Error>> {
+        self.broken.borrow().clone()
+    }
+
+    async fn follow(&self, kind: Kind) {
+        let mut events = loop {
+            match self.cluster.watch_live(&kind, &self.namespace, &self.environment_id).await {
+                Ok(events) => break events,
+                // a kind that the server does not serve has no objects
+                Err(Error::UnknownKind { .. }) => return self.take(&kind, Event::Listed(Vec::new())),
+                Err(error) => self.take(&kind, Event::Broken(error)),
+            }
+            tokio::time::sleep(DISCOVERY_PAUSE).await;
+        };
+        while let Some(event) = events.next().await {
+            self.take(&kind, event);
+        }
+    }
+
+    fn take(&self, kind: &Kind, event: Event<(ObjectId, Live)>) {
+        if !self.wanted.borrow().contains(kind) {
+            return; // its watch is about to end
+        }
+        let mut broken = None;
+        match event {
+            Event::Listed(objects) => self.index().list(kind, objects),
+            Event::Changed((object, live)) => self.index().see(object, live),
+            Event::Gone((object, live)) => self.index().end(&object, &live.uid),
+            Event::Broken(error) => broken = Some(Arc::new(error)),
+            Event::Restored => {}
+        }
+        self.broken.send_modify(|kinds| match broken {
+            Some(error) => drop(kinds.insert(kind.clone(), error)),
+            None => drop(kinds.remove(kind)),
+        });
+    }
+
+    fn index(&self) -> MutexGuard<'_, LiveIndex> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,320 @@
+//! One environment: from triggers to passes, one at a time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+
+use crate::controller::flapping::{Flapping, WINDOW};
+use crate::controller::metrics::{Metrics, Subject};
+use crate::controller::pace::Pace;
+use crate::controller::supervise::{Stop, contained};
+use crate::git::fetch::Known;
+use crate::keys::watch::Loaded;
+use crate::model::environment::Environment;
+use crate::model::reason::{Reason, Retry};
+use crate::model::repository::Repository;
+use crate::reconcile::error::Error;
+use crate::reconcile::settle::Verdict;
+use crate::reconcile::world::{MOVED_ON_SECONDS, World};
+use crate::reconcile::{self, Ask, Settled, subject};
+
+/// A revision whose passes panicked this often is not tried again.
+const PANICS: u32 = 2;
+
+/// What the environments of a lane share.
+pub struct Shared {
+    /// `protected` or `branches`.
+    pub lane: &'static str,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Passes that may run at once.
+    pub slots: Semaphore,
+}
+
+/// The protected branch's tip, and when it was first seen.
+#[derive(Clone, Debug)]
+pub struct Tip {
+    /// What a look at the remote said.
+    pub known: Known,
+    /// When.
+    pub seen: Instant,
+}
+
+/// What an environment's task hears of.
+pub struct Inputs {
+    /// The newest tip.
+    pub tip: watch::Receiver<Option<Tip>>,
+    /// Its custom resource, as it was seen last; `None` if there is none.
+    pub environment: watch::Receiver<Option<Environment>>,
+    /// The grant.
+    pub repository: watch::Receiver<Arc<Repository>>,
+    /// The identities.
+    pub keys: watch::Receiver<Loaded>,
+}
+
+/// The task of one environment.
+pub struct Task {
+    shared: Arc<Shared>,
+    world: World,
+    name: String,
+    inputs: Inputs,
+    pace: Pace,
+    flapping: Flapping,
+    panics: u32,
+}
+
+/// What made osier look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trigger {
+    Push,
+    Person,
+    Drift,
+    Timer,
+}
+
+impl Trigger {
+    /// As Records say it.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Push => "push",
+            Self::Person => "person",
+            Self::Drift => "drift",
+            Self::Timer => "timer",
+        }
+    }
+}
+
+impl Task {
+    /// A task that has done nothing yet. `world` has the environment's watches.
+    pub fn new(shared: Arc<Shared>, world: World, name: &str, inputs: Inputs) -> Self {
+        let (pace, flapping) = (Pace::default(), Flapping::default());
+        Self { shared, world, name: name.to_owned(), inputs, pace, flapping, panics: 0 }
+    }
+
+    /// Keeps the environment equal to its target until it is told to stop, or nobody is left who tells it anything.
+    pub async fn run(mut self, stop: Stop) {
+        let Some(watched) = self.world.watched.clone() else { return };
+        tokio::select! {
+            () = watched.run() => {}
+            () = self.passes(&stop) => {}
+        }
+    }
+
+    async fn passes(&mut self, stop: &Stop) {
+        self.inputs.tip.mark_changed();
+        while let Some(trigger) = self.next(stop).await {
+            self.attend(trigger).await;
+        }
+    }
+
+    /// Waits for a trigger. What comes while a pass runs is taken together by the next one.
+    async fn next(&mut self, stop: &Stop) -> Option<Trigger> {
+        let watched = self.world.watched.clone()?;
+        loop {
+            let may_repair = self.flapping.may_repair(Instant::now());
+            tokio::select! {
+                biased;
+                () = stop.requested() => return None,
+                changed = self.inputs.tip.changed() => return changed.ok().map(|()| Trigger::Push),
+                changed = self.inputs.environment.changed() => {
+                    changed.ok()?;
+                    if self.somebody_spoke() {
+                        return Some(Trigger::Person);
+                    }
+                }
+                changed = self.inputs.repository.changed() => return changed.ok().map(|()| Trigger::Person),
+                changed = self.inputs.keys.changed() => return changed.ok().map(|()| Trigger::Person),
+                () = tokio::time::sleep_until(self.pace.again()) => return Some(Trigger::Timer),
+                changed = watched.changed(), if may_repair => {
+                    if self.world.concerns(&self.name, &changed) {
+                        return Some(Trigger::Drift);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes the custom resource as it is now; true if it says something that osier has not attended to.
+    fn somebody_spoke(&mut self) -> bool {
+        let now = self.inputs.environment.borrow_and_update().clone();
+        match now {
+            Some(environment) => {
+                let generation = environment.metadata.generation;
+                let status = environment.status.as_ref();
+                let attended = status.is_some_and(|status| status.observed_generation == generation);
+                self.world.saw(&self.name, environment) || !attended
+            }
+            // somebody deleted it: it is made again
+            None => self.world.memory.remove(&self.name).is_some(),
+        }
+    }
+
+    /// One pass, once there is a slot for it.
+    async fn attend(&mut self, trigger: Trigger) {
+        let shared = self.shared.clone();
+        let Ok(_slot) = shared.slots.acquire().await else { return };
+        let Some(tip) = self.inputs.tip.borrow_and_update().clone() else { return };
+        self.world.repository = self.inputs.repository.borrow_and_update().clone();
+        self.world.keyring = self.inputs.keys.borrow_and_update().keyring.clone();
+        let begun = Instant::now();
+        let reason = match contained(self.pass(trigger, &tip)).await {
+            Ok(reason) => reason,
+            Err(_) => self.quarantine().await,
+        };
+        let Shared { lane, metrics, .. } = &*self.shared;
+        metrics.reconciled(lane, reason, begun.elapsed());
+        if trigger == Trigger::Push && reason == Reason::Applied {
+            metrics.applied(lane, tip.seen.elapsed());
+        }
+    }
+
+    async fn pass(&mut self, trigger: Trigger, tip: &Tip) -> Reason {
+        if let Some(reason) = self.suspended().await {
+            return reason;
+        }
+        let ask = Ask {
+            trigger: trigger.as_str(),
+            take_over: true,
+            tip: Some(tip.known.clone()),
+            patient: true,
+            ..Ask::by_person(&self.name)
+        };
+        match reconcile::reconcile(&mut self.world, &ask).await {
+            Ok(settled) => self.settled(settled).await,
+            Err(error) => {
+                self.blocked(&error, &ask).await;
+                error.reason()
+            }
+        }
+    }
+
+    async fn settled(&mut self, settled: Settled) -> Reason {
+        self.panics = 0;
+        let ready = settled.verdict.ready;
+        self.report(&settled.verdict, 0);
+        tracing::info!(
+            environment = self.name,
+            reason = settled.verdict.reason.as_str(),
+            record = settled.record,
+            steps = settled.plan.steps.len(),
+            "{}",
+            settled.verdict.message
+        );
+        if !ready {
+            self.pace.failed();
+            return settled.verdict.reason;
+        }
+        self.pace.went_well(self.later());
+        let repairs = settled.plan.steps.iter().filter(|step| step.repair);
+        let mut too_often = None;
+        let mut repaired = 0;
+        for step in repairs {
+            repaired += 1;
+            if self.flapping.repaired(&step.object, Instant::now()) {
+                too_often = Some(format!("{} changes again and again: {}", step.object.short(), step.why));
+            }
+        }
+        self.shared.metrics.drift(self.subject(), 0, repaired);
+        if let Some(message) = too_often {
+            let verdict = Verdict { ready: false, reason: Reason::Flapping, message, stalled: false };
+            self.say(&verdict).await;
+            self.pace.went_well(Some(WINDOW));
+            return Reason::Flapping;
+        }
+        settled.verdict.reason
+    }
+
+    /// The pass did not come to its end. What was applied last is kept as it is.
+    async fn blocked(&mut self, error: &Error, ask: &Ask) {
+        let problems = if let Error::Blocked { problems, .. } = error { problems.len() } else { 0 };
+        let verdict =
+            Verdict { ready: false, reason: error.reason(), message: error.to_string(), stalled: problems > 0 };
+        self.report(&verdict, problems);
+        let cause = std::error::Error::source(error).map(ToString::to_string);
+        tracing::warn!(environment = self.name, reason = verdict.reason.as_str(), cause, "{error}");
+        if error.reason() == Reason::Conflict {
+            // somebody else wrote what we remember
+            self.world.memory.remove(&self.name);
+        }
+        if error.retry() == Retry::Later {
+            return self.pace.failed();
+        }
+        self.pace.went_well(None);
+        match reconcile::mend(&mut self.world, ask).await {
+            Ok(Some(outcome)) if outcome.is_complete() => {
+                let repaired = outcome.steps.len() as u64;
+                self.shared.metrics.drift(self.subject(), 0, repaired);
+                tracing::info!(environment = self.name, repaired, "put right what drifted from the last applied revision");
+            }
+            Ok(None) => {}
+            Ok(Some(_)) => self.pace.failed(),
+            Err(second) => {
+                tracing::warn!(environment = self.name, reason = second.reason().as_str(), "{second}");
+                self.pace.failed();
+            }
+        }
+    }
+
+    /// True to its word, osier writes nothing while a person says so; the conditions say who and why.
+    async fn suspended(&mut self) -> Option<Reason> {
+        let now = (self.world.now)();
+        if let Err(error) = subject::read(&mut self.world, &self.name).await {
+            self.pace.failed();
+            return Some(error.reason());
+        }
+        let suspend = subject::suspended(&self.world.memory[&self.name].environment, now)?.clone();
+        let until = suspend.until.as_deref().and_then(|until| until.parse::<jiff::Timestamp>().ok());
+        let left = until.map(|until| Duration::from_secs(until.as_second().saturating_sub(now.as_second()).max(1).unsigned_abs()));
+        let message = format!("suspended by {}: {}", suspend.by, suspend.reason);
+        let verdict = Verdict { ready: false, reason: Reason::Suspended, message, stalled: false };
+        self.report(&verdict, 0);
+        self.say(&verdict).await;
+        self.pace.went_well(left);
+        Some(Reason::Suspended)
+    }
+
+    /// A pass panicked. Once may be chance; a revision that does it again is left alone until there is another.
+    async fn quarantine(&mut self) -> Reason {
+        self.world.memory.remove(&self.name);
+        self.panics += 1;
+        tracing::error!(environment = self.name, panics = self.panics, "a mistake in osier ended the pass");
+        if self.panics < PANICS {
+            self.pace.failed();
+            return Reason::Interrupted;
+        }
+        let message = "a mistake in osier ended each pass: this revision is not tried again".to_owned();
+        let verdict = Verdict { ready: false, reason: Reason::Quarantined, message, stalled: true };
+        self.report(&verdict, 0);
+        self.say(&verdict).await;
+        self.pace.went_well(None);
+        Reason::Quarantined
+    }
+
+    async fn say(&mut self, verdict: &Verdict) {
+        if let Err(error) = reconcile::say(&mut self.world, &self.name, verdict).await {
+            tracing::warn!(environment = self.name, reason = error.reason().as_str(), "the conditions could not be written");
+            self.pace.failed();
+        }
+    }
+
+    /// When a status that may wait is due.
+    fn later(&self) -> Option<Duration> {
+        let tip = self.inputs.tip.borrow().as_ref().map(|tip| tip.known.tip().to_string());
+        let environment = &self.world.memory.get(&self.name)?.environment;
+        let said = environment.status.as_ref().map(|status| status.commit.clone());
+        (said != tip && environment.spec.hold.is_none()).then(|| Duration::from_secs(MOVED_ON_SECONDS.unsigned_abs()))
+    }
+
+    fn report(&self, verdict: &Verdict, problems: usize) {
+        let metrics = &self.shared.metrics;
+        metrics.condition(self.subject(), verdict.ready, verdict.reason);
+        metrics.problems(self.subject(), problems);
+        metrics.held(self.subject(), verdict.reason == Reason::HeldBack);
+    }
+
+    fn subject(&self) -> Subject<'_> {
+        Subject { lane: self.shared.lane, repository: self.world.name(), environment: &self.name }
+    }
+}
