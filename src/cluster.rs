@@ -14,6 +14,7 @@ pub mod fields;
 pub mod fingerprint_key;
 pub mod ignore;
 pub mod leaves;
+pub mod leases;
 pub mod live;
 pub mod metadata;
 pub mod own;
@@ -32,12 +33,14 @@ use kube::Client;
 use tokio::sync::OnceCell;
 
 use crate::cluster::discovery::Kinds;
+use crate::cluster::leases::Leadership;
 
 /// One API server, what it serves, and how often it was asked.
 pub struct Cluster {
     client: Client,
     kinds: OnceCell<Kinds>,
     timeout: Duration,
+    fence: Option<Leadership>,
     requests: Mutex<BTreeMap<&'static str, u64>>,
     throttled: AtomicU64,
 }

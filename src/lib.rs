@@ -4,6 +4,7 @@
 
 pub mod cli;
 pub mod cluster;
+pub mod controller;
 pub mod desired;
 pub mod git;
 pub mod keys;

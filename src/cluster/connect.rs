@@ -12,8 +12,9 @@ use tokio::sync::OnceCell;
 
 use crate::cluster::Cluster;
 use crate::cluster::error::Error;
+use crate::cluster::leases::Leadership;
 
-/// Longest time for one request. Shorter than a lease, so that a leader that lost it has no write under way.
+/// Longest time for one request; for a write of the service what is left of its Lease, where that is less.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest time for opening a connection: a server that is there answers at once.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -42,6 +43,7 @@ impl Cluster {
             client,
             kinds: OnceCell::new(),
             timeout: TIMEOUT,
+            fence: None,
             requests: Mutex::default(),
             throttled: AtomicU64::default(),
         }
@@ -51,5 +53,11 @@ impl Cluster {
     #[must_use]
     pub fn with_timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
+    }
+
+    /// The same for a leader: what changes something is sent only while the Lease is held, and given up before it runs out.
+    #[must_use]
+    pub fn fenced(self, fence: Leadership) -> Self {
+        Self { fence: Some(fence), ..self }
     }
 }
