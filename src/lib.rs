@@ -13,5 +13,6 @@ pub mod planning;
 pub mod reconcile;
 pub mod report;
 pub mod sandbox;
+pub mod server;
 pub mod settings;
 pub mod telemetry;

@@ -16,8 +16,8 @@ use crate::cluster::own::WRITE;
 
 /// For how long a Lease that was not renewed still keeps others away. The Kubernetes controllers use the same.
 pub const DURATION: Duration = Duration::from_secs(15);
-/// What a holder stops short of that: a request that it gave up may take effect a moment later, and two clocks differ a little.
-const MARGIN: Duration = Duration::from_secs(2);
+/// For how long its holder writes: less, since a request that it gave up may take effect a moment later, and two clocks differ a little.
+const HELD: Duration = Duration::from_secs(13);
 /// Longest sleep of [`Leadership::lost`]: timers stand still while the machine sleeps, leases do not.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -69,7 +69,7 @@ impl Tenure {
     ///
     /// True if it was not held before.
     pub fn hold(&self, asked: BootTime) -> bool {
-        self.until.send_replace(Some(asked.after(DURATION - MARGIN))).is_none()
+        self.until.send_replace(Some(asked.after(HELD))).is_none()
     }
 
     /// The Lease may be somebody else's. True if it was held before.
@@ -238,7 +238,7 @@ mod tests {
         assert_eq!(leadership.remaining_at(asked), None);
         tenure.hold(asked);
         assert_eq!(leadership.remaining_at(asked.after(Duration::from_secs(5))), Some(Duration::from_secs(8)));
-        for late in [DURATION - MARGIN, DURATION, Duration::from_hours(1)] {
+        for late in [HELD, DURATION, Duration::from_hours(1)] {
             assert_eq!(leadership.remaining_at(asked.after(late)), None, "{late:?}");
         }
         tenure.end();

@@ -194,18 +194,22 @@ mod tests {
 
     use super::*;
 
-    /// The Lease as `holder` wrote it for the n-th time.
-    fn lease(holder: &str, n: u64) -> Option<Lease> {
+    /// The Lease as `holder` wrote it in the n-th version.
+    fn lease(holder: &str, n: u64) -> Lease {
         let spec = json!({"holderIdentity": holder, "leaseDurationSeconds": 15, "renewTime": n});
-        Some(Lease::new(json!({"metadata": {"uid": "u", "resourceVersion": n.to_string()}, "spec": spec})).unwrap())
+        Lease::new(json!({"metadata": {"uid": "u", "resourceVersion": n.to_string()}, "spec": spec})).unwrap()
     }
 
-    /// What "we" do about each of these, seen at these seconds.
-    fn moves(seen: &[(u64, Option<Lease>)]) -> Vec<&'static str> {
+    /// What "we" do about the n-th version of a holder's Lease, or about none, seen at these seconds.
+    fn moves(seen: &[(u64, Option<(&str, u64)>)]) -> Vec<&'static str> {
         let start = BootTime::now();
         let mut memory = Memory::default();
         let judged = seen.iter().map(|(second, found)| {
-            match memory.judge(found.clone(), "we", start.after(Duration::from_secs(*second))) {
+            match memory.judge(
+                found.map(|(holder, n)| lease(holder, n)),
+                "we",
+                start.after(Duration::from_secs(*second)),
+            ) {
                 Move::Create => "create",
                 Move::Write(_) => "write",
                 Move::Wait => "wait",
@@ -217,25 +221,27 @@ mod tests {
     #[test]
     fn a_lease_that_is_free_or_ours_is_written() {
         assert_eq!(moves(&[(0, None)]), ["create"]);
-        assert_eq!(moves(&[(0, lease("", 1))]), ["write"]);
-        assert_eq!(moves(&[(0, lease("we", 1)), (100, lease("we", 1))]), ["write", "write"]);
+        assert_eq!(moves(&[(0, Some(("", 1)))]), ["write"]);
+        assert_eq!(moves(&[(0, Some(("we", 1))), (100, Some(("we", 1)))]), ["write", "write"]);
     }
 
     #[test]
     fn another_is_waited_for_until_it_has_not_changed_before_our_eyes_for_as_long_as_it_lasts() {
-        let other = |n| lease("they", n);
-        assert_eq!(moves(&[(0, other(1)), (14, other(1)), (15, other(1))]), ["wait", "wait", "write"]);
-        assert_eq!(moves(&[(0, other(1)), (14, other(2)), (28, other(2)), (29, other(2))])[2..], ["wait", "write"]);
+        let still = [(0, Some(("they", 1))), (14, Some(("they", 1))), (15, Some(("they", 1)))];
+        assert_eq!(moves(&still), ["wait", "wait", "write"]);
+        let renewed =
+            [(0, Some(("they", 1))), (14, Some(("they", 2))), (28, Some(("they", 2))), (29, Some(("they", 2)))];
+        assert_eq!(moves(&renewed), ["wait", "wait", "wait", "write"]);
     }
 
     #[test]
     fn after_a_long_sleep_the_first_look_counts_if_it_shows_a_change() {
-        assert_eq!(moves(&[(0, lease("they", 1)), (9000, lease("they", 2))]), ["wait", "wait"]);
+        assert_eq!(moves(&[(0, Some(("they", 1))), (9000, Some(("they", 2)))]), ["wait", "wait"]);
     }
 
     #[test]
     fn a_lease_that_was_deleted_keeps_us_away_as_long_as_it_would_have() {
-        assert_eq!(moves(&[(0, lease("they", 1)), (5, None), (14, None), (15, None)])[1..], ["wait", "wait", "create"]);
+        assert_eq!(moves(&[(0, Some(("they", 1))), (14, None), (15, None)]), ["wait", "wait", "create"]);
     }
 
     #[test]

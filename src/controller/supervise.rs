@@ -80,6 +80,19 @@ impl Stop {
     }
 }
 
+impl Stop {
+    /// Runs what never ends by itself until told to stop; it is dropped then.
+    ///
+    /// # Errors
+    /// That of `running`.
+    pub async fn ends<E>(self, running: impl Future<Output = Result<(), E>>) -> Result<(), E> {
+        tokio::select! {
+            () = self.requested() => Ok(()),
+            ended = running => ended,
+        }
+    }
+}
+
 /// The named tasks of the process, in one JoinSet.
 pub struct Tasks {
     running: JoinSet<Result<(), Cause>>,
@@ -261,7 +274,7 @@ mod tests {
         let told = async || {
             signals -= 1;
             if signals < 0 {
-                never().await
+                never().await;
             }
         };
         crew(&log).run_until(told).await.unwrap();

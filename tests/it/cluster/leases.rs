@@ -13,6 +13,7 @@ use osier::cluster::leases::{BootTime, DURATION, Leadership, leadership};
 use osier::controller::lease::Keeper;
 use osier::controller::supervise::{Order, Tasks};
 use osier::model::reason::{Reason, Retry};
+use osier::model::wire::LEASE_PROTECTED as NAME;
 use osier::sandbox::faults::{Action, Fault, Match};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -21,8 +22,6 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::cluster::world::World;
 use crate::support::control_plane::User;
 use crate::support::server::{PATIENCE, Server};
-
-const NAME: &str = "osier-protected";
 
 /// A process that wants to lead; dropped, it is killed.
 struct Candidate {
