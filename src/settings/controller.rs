@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
@@ -102,6 +103,8 @@ pub struct ControllerSettings {
     pub kubeconfig: Option<PathBuf>,
     /// Context of the kubeconfig.
     pub context: Option<String>,
+    /// Longest time for one request to the API server.
+    pub request_timeout: Duration,
     /// Which environments.
     pub lane: Lane,
     /// Name of this cluster.
@@ -169,6 +172,7 @@ impl ControllerSettings {
         Ok(Self {
             kubeconfig: common.kubeconfig.clone(),
             context: common.context.clone(),
+            request_timeout: Duration::from_secs(common.request_timeout),
             lane,
             cluster: cluster.clone(),
             namespace,
@@ -186,9 +190,9 @@ impl ControllerSettings {
     /// All of them, for people and programs.
     pub fn json(&self) -> Value {
         let Self { kubeconfig, context, lane, cluster, namespace, keys, data, listen, concurrency, .. } = self;
-        let Self { watch, log_format, log, machine, .. } = self;
+        let Self { watch, log_format, log, machine, request_timeout, .. } = self;
         json!({
-            "kubeconfig": kubeconfig, "context": context,
+            "kubeconfig": kubeconfig, "context": context, "requestTimeout": request_timeout.as_secs(),
             "lane": lane.as_str(), "leases": lane.leases(), "cluster": cluster, "namespace": namespace,
             "keys": keys, "data": data, "listen": listen, "concurrency": concurrency,
             "watch": typed(*watch), "logFormat": typed(*log_format), "log": log, "machine": machine,
