@@ -9,6 +9,7 @@ pub mod approve;
 pub mod ask;
 pub mod check;
 pub mod context;
+pub mod controller;
 pub mod demo;
 pub mod diff;
 pub mod failure;
@@ -32,7 +33,7 @@ pub mod why;
 use clap::{Parser, Subcommand};
 
 use crate::cli::failure::{Failure, Finding};
-use crate::settings::{Common, ProcessEnvironment, Settings};
+use crate::settings::{Common, LogFormat, ProcessEnvironment, Settings};
 
 /// Keeps Kubernetes namespaces equal to an encrypted git repository.
 ///
@@ -48,9 +49,17 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// How often `-v` was given.
+    /// How often `-v` was given; the service says once more what it does.
     pub fn verbose(&self) -> u8 {
-        self.common.verbose
+        self.common.verbose + u8::from(matches!(self.command, Command::Controller(_)))
+    }
+
+    /// How logs are written.
+    pub fn log_format(&self) -> LogFormat {
+        match &self.command {
+            Command::Controller(args) => args.service.log_format(),
+            _ => LogFormat::Text,
+        }
     }
 }
 
@@ -90,6 +99,8 @@ enum Command {
     Demo(demo::Args),
     /// Serve an in-memory Kubernetes API on this machine.
     Sandbox(sandbox::Args),
+    /// Check and print the settings of the service.
+    Controller(controller::Args),
     /// Print custom resources, completions, man pages or schemas.
     Generate(generate::Args),
 }
@@ -118,6 +129,7 @@ pub async fn run(cli: Cli, process: ProcessEnvironment) -> Result<Finding, Failu
         Command::Resume(args) => resume::run(&settings, &args).await,
         Command::Sandbox(args) => sandbox::run(&settings, &args).await,
         Command::Demo(args) => demo::run(&settings, &args).await,
+        Command::Controller(args) => controller::run(&settings, &args).await,
         Command::Generate(args) => generate::run(&settings, &args),
     }
 }

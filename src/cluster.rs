@@ -13,6 +13,7 @@ pub mod error;
 pub mod fields;
 pub mod fingerprint_key;
 pub mod ignore;
+pub mod leases;
 pub mod leaves;
 pub mod live;
 pub mod metadata;
@@ -33,12 +34,14 @@ use kube::Client;
 use tokio::sync::OnceCell;
 
 use crate::cluster::discovery::Kinds;
+use crate::cluster::leases::Leadership;
 
 /// One API server, what it serves, and how often it was asked.
 pub struct Cluster {
     client: Client,
     kinds: OnceCell<Kinds>,
     timeout: Duration,
+    fence: Option<Leadership>,
     requests: Mutex<BTreeMap<&'static str, u64>>,
     throttled: AtomicU64,
 }

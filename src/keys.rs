@@ -1,6 +1,7 @@
 //! Identities, and the data keys that they unwrap. The only module that names `age`, beside the writing side.
 
 mod person;
+pub mod watch;
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -40,6 +41,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// Nobody follows the directory of key classes any more.
+    #[error("the directory of key classes is not followed any more")]
+    Ended,
     /// The command of `SOPS_AGE_KEY_CMD` failed.
     #[error("the command of `{place}` did not print identities")]
     Command {
@@ -109,7 +113,7 @@ impl Error {
     /// Only reading may go better later.
     pub fn retry(&self) -> Retry {
         match self {
-            Self::Read { .. } | Self::Command { .. } => Retry::Later,
+            Self::Read { .. } | Self::Command { .. } | Self::Ended => Retry::Later,
             _ => Retry::Never,
         }
     }
@@ -117,7 +121,7 @@ impl Error {
     /// What to do.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Read { .. } | Self::Command { .. } => None,
+            Self::Read { .. } | Self::Command { .. } | Self::Ended => None,
             Self::Malformed { .. } | Self::Empty { .. } => {
                 Some("put one `AGE-SECRET-KEY-1…` a line there, or an OpenSSH private key of type ed25519".to_owned())
             }

@@ -4,6 +4,7 @@
 
 pub mod cli;
 pub mod cluster;
+pub mod controller;
 pub mod desired;
 pub mod git;
 pub mod keys;
@@ -12,5 +13,6 @@ pub mod planning;
 pub mod reconcile;
 pub mod report;
 pub mod sandbox;
+pub mod server;
 pub mod settings;
 pub mod telemetry;

@@ -12,7 +12,7 @@ use osier::telemetry;
 async fn main() -> ExitCode {
     let cli = Cli::parse();
     let process = ProcessEnvironment::read();
-    telemetry::start(cli.verbose(), process.get("OSIER_LOG"));
+    telemetry::start(cli.verbose(), process.get("OSIER_LOG"), cli.log_format());
     match cli::run(cli, process).await {
         Ok(finding) => ExitCode::from(finding.code()),
         Err(failure) => {

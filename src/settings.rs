@@ -1,5 +1,7 @@
 //! Arguments as typed become settings as resolved. The only place that reads environment variables.
 
+pub mod controller;
+
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -45,6 +47,16 @@ pub enum Output {
     Json,
     /// YAML.
     Yaml,
+}
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// A line for people.
+    #[default]
+    Text,
+    /// A JSON object a line.
+    Json,
 }
 
 /// What the process environment says.

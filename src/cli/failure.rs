@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::model::problem::Problem;
 use crate::model::reason::Reason;
+use crate::report::style::count;
 use crate::report::{failure, problems};
 
 /// The good ends of a command.
@@ -55,6 +56,12 @@ impl Failure {
         let all_keys = !problems.is_empty() && problems.iter().all(|problem| problem.reason == Reason::CannotDecrypt);
         let code = if all_keys { 4 } else { 1 };
         Self { error: message.into().into(), hint: None, problems, code }
+    }
+
+    /// Settings that cannot be used, all of them.
+    pub fn settings(problems: Vec<Problem>) -> Self {
+        let error = format!("{} cannot be used", count(problems.len(), "setting")).into();
+        Self { error, hint: None, problems, code: 2 }
     }
 
     /// The current directory cannot be read.

@@ -59,6 +59,8 @@ pub enum Cause {
     TimedOut(Duration),
     /// The answer is no JSON.
     Unreadable,
+    /// The Lease is not ours any more: nothing was sent.
+    LeaseLost,
 }
 
 /// A refusal, as the server's Status says it.
@@ -175,8 +177,9 @@ impl Cluster {
         let mut attempt = 0;
         loop {
             attempt += 1;
+            let Some(limit) = self.limit(call) else { return Err(Failure { cause: Cause::LeaseLost, repeated }) };
             self.count_request(call.verb);
-            let (cause, retry_after) = match self.once(call).await {
+            let (cause, retry_after) = match self.once(call, limit).await {
                 Ok(answer) => return Ok(answer),
                 Err(failed) => failed,
             };
@@ -192,10 +195,18 @@ impl Cluster {
         }
     }
 
-    async fn once(&self, call: &Call) -> Result<Bytes, (Cause, Option<Duration>)> {
-        match tokio::time::timeout(self.timeout, self.exchange(call)).await {
+    /// How long an answer is waited for: what changes something must be over before the Lease is; `None` if it is.
+    fn limit(&self, call: &Call) -> Option<Duration> {
+        match &self.fence {
+            Some(fence) if call.method != Method::GET => Some(fence.remaining()?.min(self.timeout)),
+            _ => Some(self.timeout),
+        }
+    }
+
+    async fn once(&self, call: &Call, limit: Duration) -> Result<Bytes, (Cause, Option<Duration>)> {
+        match tokio::time::timeout(limit, self.exchange(call)).await {
             Ok(result) => result,
-            Err(_) => Err((Cause::TimedOut(self.timeout), None)),
+            Err(_) => Err((Cause::TimedOut(limit), None)),
         }
     }
 
@@ -219,7 +230,7 @@ impl Cause {
     pub fn code(&self) -> Option<u16> {
         match self {
             Cause::Refused(refusal) => Some(refusal.code),
-            Cause::Broken(_) | Cause::TimedOut(_) | Cause::Unreadable => None,
+            Cause::Broken(_) | Cause::TimedOut(_) | Cause::Unreadable | Cause::LeaseLost => None,
         }
     }
 
@@ -230,7 +241,7 @@ impl Cause {
                 matches!(refusal.code, 500 | 502 | 503 | 504) && refusal.sign != Sign::NotApplicable
             }
             Cause::Broken(_) | Cause::TimedOut(_) => true,
-            Cause::Unreadable => false,
+            Cause::Unreadable | Cause::LeaseLost => false,
         }
     }
 }
@@ -289,6 +300,7 @@ impl fmt::Display for Failure {
             Cause::Broken(text) => write!(f, "no answer from the API server: {text}"),
             Cause::TimedOut(limit) => write!(f, "the API server did not answer within {} s", limit.as_secs()),
             Cause::Unreadable => f.write_str("the API server's answer is no JSON"),
+            Cause::LeaseLost => f.write_str("somebody else may lead by now: nothing was sent"),
         }
     }
 }

@@ -197,6 +197,7 @@ impl Failure {
     pub fn reason(&self) -> Reason {
         match &self.cause {
             Cause::Refused(refusal) => refusal.class(),
+            Cause::LeaseLost => Reason::Conflict,
             Cause::Broken(_) | Cause::TimedOut(_) | Cause::Unreadable => Reason::ServerUnavailable,
         }
     }
@@ -234,7 +235,7 @@ impl Failure {
 
     /// True if the object is another one than the request was meant for, or has another version.
     pub(super) fn is_conflict(&self) -> bool {
-        self.reason() == Reason::Conflict
+        matches!(self.cause, Cause::Refused(_)) && self.reason() == Reason::Conflict
     }
 }
 

@@ -60,6 +60,11 @@ pub const RUN: &str = "osier.dev/run";
 /// Name of the Secret in the home namespace that holds the fingerprint key, and its entry.
 pub const FINGERPRINT_SECRET: (&str, &str) = ("osier-fingerprint", "key");
 
+/// Name of the Lease of the protected environments, in osier's own namespace.
+pub const LEASE_PROTECTED: &str = "osier-protected";
+/// Name of the Lease of the branch environments.
+pub const LEASE_BRANCHES: &str = "osier-branches";
+
 /// Version of everything that turns files into objects; raised when equal inputs would give another object.
 pub const RENDER_VERSION: u32 = 1;
 

@@ -3,6 +3,7 @@
 mod adoption;
 mod drift;
 mod faults;
+mod leases;
 mod own;
 mod policies;
 mod world;

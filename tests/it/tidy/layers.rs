@@ -19,8 +19,26 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("report", &["model", "desired", "planning", "sealing"]),
     // L3: the pipeline, and what calls it.
     ("settings", &["model"]),
-    ("telemetry", &["model"]),
+    ("telemetry", &["model", "settings"]),
+    ("server", &["model"]),
     ("reconcile", &["model", "desired", "planning", "sealing", "git", "cluster", "keys", "report"]),
+    (
+        "controller",
+        &[
+            "model",
+            "desired",
+            "planning",
+            "sealing",
+            "git",
+            "cluster",
+            "keys",
+            "report",
+            "reconcile",
+            "settings",
+            "telemetry",
+            "server",
+        ],
+    ),
     (
         "cli",
         &[
@@ -33,6 +51,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "keys",
             "report",
             "reconcile",
+            "controller",
             "settings",
             "telemetry",
             "sandbox",

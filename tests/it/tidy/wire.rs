@@ -64,6 +64,8 @@ fn constants_never_change() {
         RUN = osier.dev/run
         FINGERPRINT_SECRET = osier-fingerprint
         FINGERPRINT_SECRET = key
+        LEASE_PROTECTED = osier-protected
+        LEASE_BRANCHES = osier-branches
     "#]]
     .assert_eq(&text);
 }

@@ -1,0 +1,352 @@
+//! What the service counts.
+//!
+//! Label values are lanes, names of objects that exist, and closed lists: their number is bounded, and none is a value of a Secret.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Metric, Registry};
+
+use crate::model::reason::Reason;
+
+/// Upper ends in seconds: a push of one object lands in the first, a first apply of 10,000 objects in the last.
+const SECONDS: [f64; 14] = [0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0, 120.0, 300.0, 600.0];
+
+type Labels = Vec<(&'static str, String)>;
+type Counters = Family<Labels, Counter>;
+type Gauges = Family<Labels, Gauge>;
+type Durations = Family<Labels, Histogram>;
+
+/// An environment, as its series name it.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// `protected` or `branches`.
+    pub lane: &'static str,
+    /// Name of the Repository.
+    pub repository: &'a str,
+    /// Name of the environment.
+    pub environment: &'a str,
+}
+
+/// All metrics of the process.
+pub struct Metrics {
+    registry: Registry,
+    leading: Gauges,
+    push_to_applied: Durations,
+    reconciles: Counters,
+    reconcile_durations: Durations,
+    objects_applied: Counters,
+    environments: Gauges,
+    of_environment: OfEnvironment,
+    reasons: Mutex<BTreeMap<Labels, Labels>>,
+    fetches: Counters,
+    fetched_at: Family<Labels, Gauge<f64, AtomicU64>>,
+    requests: Counters,
+    decrypts: Counters,
+    decrypt_failures: Counters,
+    outlines: Counters,
+    queues: Gauges,
+    key_classes: Gauge,
+    unusable_keys: Gauge,
+}
+
+/// Series that go with their environment.
+struct OfEnvironment {
+    ready: Gauges,
+    problems: Gauges,
+    held: Gauges,
+    drift: Gauges,
+    repaired: Counters,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("osier");
+        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "The program", build);
+        let r = &mut registry;
+        Self {
+            leading: add(r, "leading", "1 while this process holds the Lease of the lane"),
+            push_to_applied: durations(r, "push_to_applied_seconds", "From seeing a push to having applied it"),
+            reconciles: add(r, "reconcile", "Reconciles by how they ended"),
+            reconcile_durations: durations(r, "reconcile_duration_seconds", "How long a reconcile took"),
+            objects_applied: add(r, "objects_applied", "Steps that took effect"),
+            environments: add(r, "environments", "Environments by reason of their condition Ready"),
+            of_environment: OfEnvironment {
+                ready: add(r, "environment_ready", "1 if the environment is ready"),
+                problems: add(r, "problems", "Problems of the newest revision"),
+                held: add(r, "environment_held", "1 while a rollback or hold is in force"),
+                drift: add(r, "drift_objects", "Objects that differ without a new revision"),
+                repaired: add(r, "drift_repaired", "Objects that were put right"),
+            },
+            reasons: Mutex::default(),
+            fetches: add(r, "git_fetch", "Looks at a remote by how they ended"),
+            fetched_at: add(r, "git_last_success_timestamp_seconds", "When a remote last answered"),
+            requests: add(r, "api_requests", "Requests to the API server"),
+            decrypts: add(r, "decrypts", "Wrapped data keys that were tried"),
+            decrypt_failures: add(r, "decrypt_failures", "Files that could not be opened"),
+            outlines: add(r, "outlines", "Files whose outline was remembered or read"),
+            queues: add(r, "queue_length", "What waits"),
+            key_classes: add(r, "key_classes", "Key classes that can be used"),
+            unusable_keys: add(r, "unusable_key_files", "Files of key classes that cannot be used"),
+            registry,
+        }
+    }
+}
+
+impl Metrics {
+    /// Everything as OpenMetrics text.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("a String takes everything");
+        text
+    }
+
+    /// Whether this process holds the Lease of a lane.
+    pub fn leading(&self, lane: &'static str, is_leading: bool) {
+        self.leading.get_or_create(&of_lane(lane)).set(i64::from(is_leading));
+    }
+
+    /// A push is applied, so long after it was seen.
+    pub fn applied(&self, lane: &'static str, after: Duration) {
+        self.push_to_applied.get_or_create(&of_lane(lane)).observe(after.as_secs_f64());
+    }
+
+    /// A reconcile ended.
+    pub fn reconciled(&self, lane: &'static str, reason: Reason, duration: Duration) {
+        self.reconciles.get_or_create(&with(of_lane(lane), "result", reason.as_str())).inc();
+        self.reconcile_durations.get_or_create(&of_lane(lane)).observe(duration.as_secs_f64());
+    }
+
+    /// A step took effect; `action` is its verb. Kinds are those that the Repositories allow.
+    pub fn step(&self, lane: &'static str, kind: &str, action: &'static str) {
+        self.objects_applied.get_or_create(&with(with(of_lane(lane), "kind", kind), "action", action)).inc();
+    }
+
+    /// What an environment's condition Ready says.
+    pub fn condition(&self, subject: Subject<'_>, is_ready: bool, reason: Reason) {
+        let by_reason = with(of_lane(subject.lane), "reason", reason.as_str());
+        self.environments.get_or_create(&by_reason).inc();
+        self.of_environment.ready.get_or_create(&subject.labels()).set(i64::from(is_ready));
+        self.put_reason(subject, Some(by_reason));
+    }
+
+    /// Problems of an environment's newest revision.
+    pub fn problems(&self, subject: Subject<'_>, count: usize) {
+        self.of_environment.problems.get_or_create(&subject.labels()).set(number(count));
+    }
+
+    /// Whether a rollback or hold is in force.
+    pub fn held(&self, subject: Subject<'_>, is_held: bool) {
+        self.of_environment.held.get_or_create(&subject.labels()).set(i64::from(is_held));
+    }
+
+    /// Objects that differ without a new revision, and how many were put right just now.
+    pub fn drift(&self, subject: Subject<'_>, differ: usize, repaired: u64) {
+        self.of_environment.drift.get_or_create(&subject.labels()).set(number(differ));
+        self.of_environment.repaired.get_or_create(&subject.labels()).inc_by(repaired);
+    }
+
+    /// An environment is gone, and its series with it.
+    pub fn forget_environment(&self, subject: Subject<'_>) {
+        let labels = subject.labels();
+        let OfEnvironment { ready, problems, held, drift, repaired } = &self.of_environment;
+        for gauges in [ready, problems, held, drift] {
+            gauges.remove(&labels);
+        }
+        repaired.remove(&labels);
+        self.put_reason(subject, None);
+    }
+
+    /// A remote was looked at, at this time since 1970; `failure` is why it gave no answer that can be used.
+    pub fn fetched(&self, repository: &str, failure: Option<Reason>, at: Duration) {
+        let labels = vec![("repository", repository.to_owned())];
+        let result = failure.map_or("Known", Reason::as_str);
+        self.fetches.get_or_create(&with(labels.clone(), "result", result)).inc();
+        if failure.is_none() {
+            self.fetched_at.get_or_create(&labels).set(at.as_secs_f64());
+        }
+    }
+
+    /// A Repository is gone, and its series with it.
+    pub fn forget_repository(&self, repository: &str) {
+        let labels = vec![("repository", repository.to_owned())];
+        self.fetched_at.remove(&labels);
+        for result in Reason::ALL.iter().map(|reason| reason.as_str()).chain(["Known"]) {
+            self.fetches.remove(&with(labels.clone(), "result", result));
+        }
+    }
+
+    /// Requests of a lane so far, by verb.
+    pub fn requests(&self, lane: &'static str, by_verb: &BTreeMap<&'static str, u64>) {
+        for (verb, count) in by_verb {
+            let counter = self.requests.get_or_create(&with(of_lane(lane), "verb", verb));
+            counter.inner().store(*count, Ordering::Relaxed);
+        }
+    }
+
+    /// Wrapped data keys were tried.
+    pub fn decrypted(&self, lane: &'static str, count: u64) {
+        self.decrypts.get_or_create(&of_lane(lane)).inc_by(count);
+    }
+
+    /// A file could not be opened.
+    pub fn not_decrypted(&self, lane: &'static str, reason: Reason) {
+        self.decrypt_failures.get_or_create(&with(of_lane(lane), "reason", reason.as_str())).inc();
+    }
+
+    /// So many outlines were remembered, and so many files read.
+    pub fn outlines(&self, remembered: u64, read: u64) {
+        for (from, count) in [("memory", remembered), ("file", read)] {
+            self.outlines.get_or_create(&vec![("from", from.to_owned())]).inc_by(count);
+        }
+    }
+
+    /// How much waits in a queue.
+    pub fn queue(&self, queue: &'static str, length: usize) {
+        self.queues.get_or_create(&vec![("queue", queue.to_owned())]).set(number(length));
+    }
+
+    /// How many key classes can be used, and how many files cannot.
+    pub fn keys(&self, classes: usize, unusable: usize) {
+        self.key_classes.set(number(classes));
+        self.unusable_keys.set(number(unusable));
+    }
+
+    /// Moves an environment from the count of its last reason to that of this one.
+    fn put_reason(&self, subject: Subject<'_>, reason: Option<Labels>) {
+        let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = match reason {
+            Some(reason) => reasons.insert(subject.labels(), reason),
+            None => reasons.remove(&subject.labels()),
+        };
+        if let Some(last) = last {
+            self.environments.get_or_create(&last).dec();
+        }
+    }
+}
+
+impl Subject<'_> {
+    fn labels(self) -> Labels {
+        with(with(of_lane(self.lane), "repository", self.repository), "environment", self.environment)
+    }
+}
+
+fn add<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
+    let metric = M::default();
+    registry.register(name, help, metric.clone());
+    metric
+}
+
+fn durations(registry: &mut Registry, name: &str, help: &str) -> Durations {
+    let family = Durations::new_with_constructor(|| Histogram::new(SECONDS));
+    registry.register(name, help, family.clone());
+    family
+}
+
+fn of_lane(lane: &'static str) -> Labels {
+    vec![("lane", lane.to_owned())]
+}
+
+fn with(mut labels: Labels, name: &'static str, value: &str) -> Labels {
+    labels.push((name, value.to_owned()));
+    labels
+}
+
+fn number(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    const STAGING: Subject<'_> = Subject { lane: "protected", repository: "shop", environment: "staging" };
+
+    /// The lines that are no comment and, of histograms, only the counts.
+    fn values(metrics: &Metrics) -> String {
+        let text = metrics.text();
+        assert!(text.ends_with("# EOF\n"), "{text}");
+        let mut lines: Vec<&str> = text
+            .lines()
+            .filter(|line| !line.starts_with('#') && !line.contains("_bucket") && !line.contains("_sum"))
+            .collect();
+        lines.sort_unstable();
+        lines.join("\n") + "\n"
+    }
+
+    #[test]
+    fn everything_has_a_name_and_labels() {
+        let metrics = Metrics::default();
+        metrics.leading("protected", true);
+        metrics.applied("protected", Duration::from_millis(300));
+        metrics.reconciled("protected", Reason::Applied, Duration::from_millis(80));
+        metrics.step("protected", "ConfigMap", "update");
+        metrics.condition(STAGING, false, Reason::ProblemsFound);
+        metrics.condition(STAGING, true, Reason::Applied);
+        metrics.problems(STAGING, 2);
+        metrics.held(STAGING, true);
+        metrics.drift(STAGING, 1, 3);
+        metrics.fetched("shop", None, Duration::from_secs(1_700_000_000));
+        metrics.fetched("shop", Some(Reason::RepositoryUnreachable), Duration::from_secs(1_700_000_010));
+        metrics.requests("protected", &BTreeMap::from([("get", 7)]));
+        metrics.decrypted("protected", 4);
+        metrics.not_decrypted("protected", Reason::CannotDecrypt);
+        metrics.outlines(10, 2);
+        metrics.queue("environments", 5);
+        metrics.keys(2, 1);
+        expect![[r#"
+            osier_api_requests_total{lane="protected",verb="get"} 7
+            osier_build_info{version="0.1.0"} 1
+            osier_decrypt_failures_total{lane="protected",reason="CannotDecrypt"} 1
+            osier_decrypts_total{lane="protected"} 4
+            osier_drift_objects{lane="protected",repository="shop",environment="staging"} 1
+            osier_drift_repaired_total{lane="protected",repository="shop",environment="staging"} 3
+            osier_environment_held{lane="protected",repository="shop",environment="staging"} 1
+            osier_environment_ready{lane="protected",repository="shop",environment="staging"} 1
+            osier_environments{lane="protected",reason="Applied"} 1
+            osier_environments{lane="protected",reason="ProblemsFound"} 0
+            osier_git_fetch_total{repository="shop",result="Known"} 1
+            osier_git_fetch_total{repository="shop",result="RepositoryUnreachable"} 1
+            osier_git_last_success_timestamp_seconds{repository="shop"} 1700000000.0
+            osier_key_classes 2
+            osier_leading{lane="protected"} 1
+            osier_objects_applied_total{lane="protected",kind="ConfigMap",action="update"} 1
+            osier_outlines_total{from="file"} 2
+            osier_outlines_total{from="memory"} 10
+            osier_problems{lane="protected",repository="shop",environment="staging"} 2
+            osier_push_to_applied_seconds_count{lane="protected"} 1
+            osier_queue_length{queue="environments"} 5
+            osier_reconcile_duration_seconds_count{lane="protected"} 1
+            osier_reconcile_total{lane="protected",result="Applied"} 1
+            osier_unusable_key_files 1
+        "#]]
+        .assert_eq(&values(&metrics));
+    }
+
+    #[test]
+    fn series_go_with_their_environment_and_repository() {
+        let metrics = Metrics::default();
+        let nothing = values(&metrics);
+        metrics.condition(STAGING, true, Reason::Applied);
+        metrics.problems(STAGING, 0);
+        metrics.held(STAGING, false);
+        metrics.drift(STAGING, 0, 1);
+        metrics.fetched("shop", None, Duration::ZERO);
+        metrics.fetched("shop", Some(Reason::RepositorySuspicious), Duration::ZERO);
+        metrics.forget_environment(STAGING);
+        metrics.forget_repository("shop");
+        let left = values(&metrics);
+        assert_eq!(left.replace("osier_environments{lane=\"protected\",reason=\"Applied\"} 0\n", ""), nothing);
+    }
+}
