@@ -100,12 +100,7 @@ fn fitting(settings: &Settings, all: &[Repository]) -> Result<Repository, Failur
 
 /// A home namespace keeps the books of one Repository: the oldest.
 fn home_is_its_own(repository: &Repository, all: &[Repository]) -> Result<(), Failure> {
-    let age = |repository: &Repository| {
-        let metadata = &repository.metadata;
-        (metadata.creation_timestamp.clone(), metadata.name.clone())
-    };
-    let older = |other: &&Repository| other.spec.home == repository.spec.home && age(other) < age(repository);
-    let Some(first) = all.iter().find(older) else { return Ok(()) };
+    let Some(first) = all.iter().find(|other| other.takes_home_from(repository)) else { return Ok(()) };
     let [this, first] = [repository, first].map(|one| one.metadata.name.as_deref().unwrap_or_default());
     let message = format!("the home namespace `{}` serves the Repository `{first}` already", repository.spec.home);
     let hint = format!("an administrator gives `{this}` a home of its own: kubectl edit repository {this}");

@@ -9,12 +9,13 @@ use tokio::time::Instant;
 use crate::controller::flapping::{Flapping, WINDOW};
 use crate::controller::metrics::{Metrics, Subject};
 use crate::controller::pace::Pace;
+use crate::controller::source::{Sight, Tip};
 use crate::controller::supervise::{Stop, contained};
-use crate::git::fetch::Known;
 use crate::keys::watch::Loaded;
 use crate::model::environment::Environment;
 use crate::model::reason::{Reason, Retry};
 use crate::model::repository::Repository;
+use crate::model::tree::GitId;
 use crate::reconcile::error::Error;
 use crate::reconcile::settle::Verdict;
 use crate::reconcile::world::{MOVED_ON_SECONDS, World};
@@ -33,19 +34,10 @@ pub struct Shared {
     pub slots: Semaphore,
 }
 
-/// The protected branch's tip, and when it was first seen.
-#[derive(Clone, Debug)]
-pub struct Tip {
-    /// What a look at the remote said.
-    pub known: Known,
-    /// When.
-    pub seen: Instant,
-}
-
 /// What an environment's task hears of.
 pub struct Inputs {
-    /// The newest tip.
-    pub tip: watch::Receiver<Option<Tip>>,
+    /// What the remote said last.
+    pub sight: watch::Receiver<Sight>,
     /// Its custom resource, as it was seen last; `None` if there is none.
     pub environment: watch::Receiver<Option<Environment>>,
     /// The grant.
@@ -63,6 +55,8 @@ pub struct Task {
     pace: Pace,
     flapping: Flapping,
     panics: u32,
+    /// The tip that was looked at last.
+    attended: Option<GitId>,
 }
 
 /// What made osier look.
@@ -90,7 +84,7 @@ impl Task {
     /// A task that has done nothing yet. `world` has the environment's watches.
     pub fn new(shared: Arc<Shared>, world: World, name: &str, inputs: Inputs) -> Self {
         let (pace, flapping) = (Pace::default(), Flapping::default());
-        Self { shared, world, name: name.to_owned(), inputs, pace, flapping, panics: 0 }
+        Self { shared, world, name: name.to_owned(), inputs, pace, flapping, panics: 0, attended: None }
     }
 
     /// Keeps the environment equal to its target until it is told to stop, or nobody is left who tells it anything.
@@ -103,7 +97,7 @@ impl Task {
     }
 
     async fn passes(&mut self, stop: &Stop) {
-        self.inputs.tip.mark_changed();
+        self.inputs.sight.mark_changed();
         while let Some(trigger) = self.next(stop).await {
             self.attend(trigger).await;
         }
@@ -117,7 +111,13 @@ impl Task {
             tokio::select! {
                 biased;
                 () = stop.requested() => return None,
-                changed = self.inputs.tip.changed() => return changed.ok().map(|()| Trigger::Push),
+                changed = self.inputs.sight.changed() => {
+                    changed.ok()?;
+                    let tip = self.inputs.sight.borrow_and_update().tip.as_ref().map(|tip| tip.known.tip());
+                    if tip != self.attended {
+                        return Some(Trigger::Push);
+                    }
+                }
                 changed = self.inputs.environment.changed() => {
                     changed.ok()?;
                     if self.somebody_spoke() {
@@ -155,7 +155,8 @@ impl Task {
     async fn attend(&mut self, trigger: Trigger) {
         let shared = self.shared.clone();
         let Ok(_slot) = shared.slots.acquire().await else { return };
-        let Some(tip) = self.inputs.tip.borrow_and_update().clone() else { return };
+        let Some(tip) = self.inputs.sight.borrow_and_update().tip.clone() else { return };
+        self.attended = Some(tip.known.tip());
         self.world.repository = self.inputs.repository.borrow_and_update().clone();
         self.world.keyring = self.inputs.keys.borrow_and_update().keyring.clone();
         let begun = Instant::now();
@@ -301,7 +302,7 @@ impl Task {
 
     /// When a status that may wait is due.
     fn later(&self) -> Option<Duration> {
-        let tip = self.inputs.tip.borrow().as_ref().map(|tip| tip.known.tip().to_string());
+        let tip = self.attended.map(|tip| tip.to_string());
         let environment = &self.world.memory.get(&self.name)?.environment;
         let said = environment.status.as_ref().map(|status| status.commit.clone());
         (said != tip && environment.spec.hold.is_none()).then(|| Duration::from_secs(MOVED_ON_SECONDS.unsigned_abs()))

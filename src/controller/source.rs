@@ -8,11 +8,10 @@ use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use crate::controller::environment::Tip;
 use crate::controller::metrics::Metrics;
 use crate::controller::pace::jittered;
 use crate::controller::supervise::Stop;
-use crate::git::fetch::{Accepted, Fetch, Unknown};
+use crate::git::fetch::{Accepted, Fetch, Known, Unknown};
 use crate::git::mirror::Mirror;
 use crate::model::repository::Repository;
 use crate::model::tree::GitId;
@@ -25,6 +24,15 @@ const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_hours(1);
 /// Looks are this far apart: what comes in between is answered by one.
 const WINDOW: Duration = Duration::from_millis(50);
+
+/// The protected branch's tip, and when it was first seen.
+#[derive(Clone, Debug)]
+pub struct Tip {
+    /// What a look at the remote said.
+    pub known: Known,
+    /// When.
+    pub seen: Instant,
+}
 
 /// What the remote said last.
 #[derive(Clone, Debug, Default)]

@@ -75,6 +75,17 @@ fn main_branch() -> String {
     "main".to_owned()
 }
 
+impl Repository {
+    /// True if a home namespace that both name is this one's: it keeps the books of one Repository, the oldest.
+    pub fn takes_home_from(&self, other: &Repository) -> bool {
+        let age = |repository: &Repository| {
+            let metadata = &repository.metadata;
+            (metadata.creation_timestamp.clone(), metadata.name.clone())
+        };
+        self.spec.home == other.spec.home && age(self) < age(other)
+    }
+}
+
 /// Commit signatures: off, warn or require.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Signatures {
@@ -158,7 +169,7 @@ pub struct LaneStatus {
     /// Last accepted tip of the protected branch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tip: Option<String>,
-    /// End of the lease that its leader holds (RFC 3339).
+    /// Namespace and name of the Lease that its leader holds, with a slash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<String>,
     /// Account of its leader.

@@ -74,13 +74,7 @@ impl Error {
 
     /// What was attempted and why it did not work, in one sentence, as a condition has room for.
     pub fn sentence(&self) -> String {
-        let mut sentence = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(link) = cause {
-            sentence = format!("{sentence}: {link}");
-            cause = link.source();
-        }
-        sentence
+        sentence(self)
     }
 
     /// The plan that waits for consent.
@@ -122,4 +116,10 @@ impl Error {
             Self::Blocked { hint, .. } => Some(hint.clone()),
         }
     }
+}
+
+/// An error and its causes in one line.
+pub fn sentence(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |sentence, cause| format!("{sentence}: {cause}"))
 }

@@ -82,18 +82,18 @@ impl Memory {
 impl World {
     /// A process that has seen nothing yet.
     pub fn new(
-        cluster: Cluster,
-        repository: Repository,
+        cluster: impl Into<Arc<Cluster>>,
+        repository: impl Into<Arc<Repository>>,
         mirror: Mirror,
-        keyring: Keyring,
+        keyring: impl Into<Arc<Keyring>>,
         fingerprint_key: FingerprintKey,
         now: fn() -> Timestamp,
     ) -> Self {
         Self {
-            cluster: Arc::new(cluster),
-            repository: Arc::new(repository),
+            cluster: cluster.into(),
+            repository: repository.into(),
             mirror,
-            keyring: Arc::new(keyring),
+            keyring: keyring.into(),
             fingerprint_key: Arc::new(fingerprint_key),
             now,
             outlines: Arc::default(),

@@ -1,0 +1,182 @@
+//! All Repositories: each is followed from when it is seen until it is gone.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use jiff::Timestamp;
+use kube::core::error_boundary::InvalidObject;
+use tokio::sync::watch;
+use tokio::task::{Id, JoinSet};
+
+use crate::cluster::Cluster;
+use crate::cluster::leases::Leadership;
+use crate::cluster::watch::Event;
+use crate::controller::environment::Shared;
+use crate::controller::repository::Follower;
+use crate::controller::status::Seat;
+use crate::controller::supervise::Stop;
+use crate::keys::watch::Loaded;
+use crate::model::digest::b32;
+use crate::model::repository::Repository;
+use crate::server::health::Health;
+
+/// How often the loop says that it is alive.
+const BEAT: Duration = Duration::from_secs(10);
+/// Its name in the probes.
+pub const PART: &str = "repositories";
+
+/// What follows the Repositories of a lane.
+pub struct Repositories {
+    /// What the environments of the lane share.
+    pub shared: Arc<Shared>,
+    /// The API server, fenced by the lane's Lease.
+    pub cluster: Arc<Cluster>,
+    /// The lane's Lease.
+    pub leadership: Leadership,
+    /// Who we are.
+    pub seat: Seat,
+    /// The identities.
+    pub keys: watch::Receiver<Loaded>,
+    /// Directory of the mirrors.
+    pub data: PathBuf,
+    /// Name of this cluster, if it was given.
+    pub cluster_name: Option<String>,
+    /// Tells the time.
+    pub clock: fn() -> Timestamp,
+    /// The probes.
+    pub health: Arc<Health>,
+}
+
+#[derive(Default)]
+struct Followed {
+    tasks: JoinSet<()>,
+    names: HashMap<Id, String>,
+    senders: BTreeMap<String, watch::Sender<Arc<Repository>>>,
+    known: BTreeMap<String, Arc<Repository>>,
+}
+
+impl Repositories {
+    /// Follows them until told to stop.
+    pub async fn run(self, stop: Stop) -> Result<(), std::convert::Infallible> {
+        let mut events = self.cluster.watch_repositories();
+        let mut followed = Followed::default();
+        let mut beat = tokio::time::interval(BEAT);
+        loop {
+            tokio::select! {
+                () = stop.requested() => break,
+                Some(event) = events.next() => self.heard(event, &mut followed),
+                Some(ended) = followed.tasks.join_next_with_id() => followed.ended(ended),
+                _ = beat.tick() => self.health.beat(PART),
+            }
+            self.start(&mut followed, &stop);
+        }
+        followed.senders.clear();
+        while followed.tasks.join_next().await.is_some() {}
+        Ok(())
+    }
+
+    fn heard(&self, event: Event<Result<Repository, InvalidObject>>, followed: &mut Followed) {
+        let (mut gone, found): (BTreeSet<String>, Vec<_>) = match event {
+            Event::Listed(found) => {
+                self.health.ready(PART);
+                (followed.known.keys().cloned().collect(), found)
+            }
+            Event::Changed(found) => (BTreeSet::new(), vec![found]),
+            Event::Gone(found) => (named(&found).into_iter().collect(), Vec::new()),
+            Event::Broken(error) => {
+                tracing::warn!(reason = error.reason().as_str(), hint = error.hint(), "Repositories cannot be watched: {error}");
+                return self.health.ready_but(PART, "the API server cannot be watched");
+            }
+            Event::Restored => return self.health.ready(PART),
+        };
+        for found in found {
+            let Some(name) = named(&found) else { continue };
+            gone.remove(&name);
+            match found {
+                Ok(repository) => drop(followed.known.insert(name, Arc::new(self.here(repository)))),
+                Err(invalid) => tracing::error!(repository = name, "the Repository cannot be read: {}", invalid.error),
+            }
+        }
+        for name in gone {
+            followed.known.remove(&name);
+            followed.senders.remove(&name);
+            self.shared.metrics.forget_repository(&name);
+        }
+    }
+
+    /// The cluster that this process serves goes before the one that the Repository names.
+    fn here(&self, mut repository: Repository) -> Repository {
+        if self.cluster_name.is_some() {
+            repository.spec.cluster.clone_from(&self.cluster_name);
+        }
+        repository
+    }
+
+    /// Tells the followers what is new, and starts those that are not there yet.
+    fn start(&self, followed: &mut Followed, stop: &Stop) {
+        let busy: BTreeSet<String> = followed.names.values().cloned().collect();
+        for (name, repository) in followed.known.clone() {
+            if let Some(sender) = followed.senders.get(&name) {
+                tell(sender, &repository);
+            } else if followed.has_its_home(&repository) {
+                if !busy.contains(&name) {
+                    self.spawn(followed, &name, repository, stop);
+                }
+            } else {
+                tracing::debug!(repository = name, "its home namespace serves another Repository");
+            }
+        }
+    }
+
+    fn spawn(&self, followed: &mut Followed, name: &str, repository: Arc<Repository>, stop: &Stop) {
+        let directory = self.data.join("mirrors").join(b32(26, [repository.spec.url.as_str()]));
+        let sender = watch::Sender::new(repository);
+        let follower = Follower {
+            shared: self.shared.clone(),
+            cluster: self.cluster.clone(),
+            leadership: self.leadership.clone(),
+            seat: self.seat.clone(),
+            keys: self.keys.clone(),
+            directory,
+            repository: sender.subscribe(),
+            clock: self.clock,
+        };
+        let task = followed.tasks.spawn(follower.run(stop.clone()));
+        followed.names.insert(task.id(), name.to_owned());
+        followed.senders.insert(name.to_owned(), sender);
+    }
+}
+
+impl Followed {
+    fn ended(&mut self, ended: Result<(Id, ()), tokio::task::JoinError>) {
+        let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
+        let Some(name) = self.names.remove(&id) else { return };
+        self.senders.remove(&name);
+        tracing::error!(repository = name, "the Repository's task ended: it begins again if it is still there");
+    }
+
+    /// A home namespace keeps the books of one Repository: the oldest.
+    fn has_its_home(&self, repository: &Repository) -> bool {
+        !self.known.values().any(|other| other.takes_home_from(repository))
+    }
+}
+
+/// What is only our own status is known, but nothing new.
+fn tell(sender: &watch::Sender<Arc<Repository>>, repository: &Arc<Repository>) {
+    let asks = |repository: &Repository| repository.status.as_ref().and_then(|status| status.look_at.clone());
+    sender.send_if_modified(|known| {
+        let is_new = known.spec != repository.spec || asks(known) != asks(repository);
+        *known = repository.clone();
+        is_new
+    });
+}
+
+fn named(found: &Result<Repository, InvalidObject>) -> Option<String> {
+    match found {
+        Ok(repository) => repository.metadata.name.clone(),
+        Err(invalid) => invalid.metadata.name.clone(),
+    }
+}

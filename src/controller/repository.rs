@@ -1,0 +1,325 @@
+//! One Repository: its mirror is kept warm always, its environments are kept equal while the Lease is ours.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::task::{Id, JoinSet};
+use tokio::time::Instant;
+
+use crate::cluster::Cluster;
+use crate::cluster::leases::Leadership;
+use crate::cluster::watch::Event;
+use crate::cluster::watched::Watched;
+use crate::controller::environment::{Inputs, Shared, Task};
+use crate::controller::metrics::Subject;
+use crate::controller::pace::Pace;
+use crate::controller::source::{Sight, Source};
+use crate::controller::status;
+use crate::controller::supervise::Stop;
+use crate::git::mirror::Mirror;
+use crate::keys::watch::Loaded;
+use crate::model::environment::Environment;
+use crate::model::repository::Repository;
+use crate::model::wire;
+use crate::reconcile::source::Source as Files;
+use crate::reconcile::target;
+use crate::reconcile::world::World;
+
+/// The status is written this often at most.
+const STATUS: Duration = Duration::from_secs(10);
+/// The first status after a change leaves the environments the precedence.
+const AFTER_ENVIRONMENTS: Duration = Duration::from_secs(1);
+
+/// What follows one Repository.
+#[derive(Clone)]
+pub struct Follower {
+    /// What the environments of the lane share.
+    pub shared: Arc<Shared>,
+    /// The API server, fenced by the lane's Lease.
+    pub cluster: Arc<Cluster>,
+    /// The lane's Lease.
+    pub leadership: Leadership,
+    /// Namespace and name of that Lease, and the account that holds it.
+    pub seat: status::Seat,
+    /// The identities.
+    pub keys: watch::Receiver<Loaded>,
+    /// Directory of the mirror.
+    pub directory: PathBuf,
+    /// The grant.
+    pub repository: watch::Receiver<Arc<Repository>>,
+    /// Tells the time.
+    pub clock: fn() -> Timestamp,
+}
+
+impl Follower {
+    /// Follows it until told to stop, or until it is gone.
+    pub async fn run(self, stop: Stop) {
+        let Some(mirror) = self.mirror(&stop).await else { return };
+        let sight = watch::Sender::default();
+        let seen = sight.subscribe();
+        let source = Source {
+            lane: self.shared.lane,
+            mirror: mirror.clone(),
+            repository: self.repository.clone(),
+            sight,
+            metrics: self.shared.metrics.clone(),
+        };
+        tokio::join!(source.follow(Vec::new(), stop.clone()), self.lead_whenever(mirror, seen, stop));
+    }
+
+    async fn lead_whenever(&self, mirror: Mirror, sight: watch::Receiver<Sight>, stop: Stop) {
+        let mut repository = self.repository.clone();
+        while repository.has_changed().is_ok() && !stop.is_requested() {
+            tokio::select! {
+                () = stop.requested() => return,
+                gone = gone(&mut repository) => return gone,
+                () = self.leadership.held() => {}
+            }
+            tokio::select! {
+                () = Lead::new(self, &mirror, &sight).run(&stop) => {}
+                () = self.leadership.lost() => {
+                    tracing::warn!(lane = self.shared.lane, "the Lease is lost: what was under way stops");
+                }
+            }
+        }
+    }
+
+    async fn mirror(&self, stop: &Stop) -> Option<Mirror> {
+        let mut pace = Pace::default();
+        loop {
+            let url = self.repository.borrow().spec.url.clone();
+            match Mirror::open(&self.directory, &url).await {
+                Ok(mirror) => return Some(mirror),
+                Err(error) => tracing::error!(reason = error.reason().as_str(), "{error}"),
+            }
+            pace.failed();
+            tokio::select! {
+                () = stop.requested() => return None,
+                () = tokio::time::sleep_until(pace.again()) => {}
+            }
+        }
+    }
+}
+
+/// Returns once nobody tells of the Repository any more.
+async fn gone(repository: &mut watch::Receiver<Arc<Repository>>) {
+    while repository.changed().await.is_ok() {}
+}
+
+/// The environments, while the Lease is ours.
+struct Lead<'a> {
+    follower: &'a Follower,
+    mirror: &'a Mirror,
+    sight: watch::Receiver<Sight>,
+    repository: watch::Receiver<Arc<Repository>>,
+    tasks: JoinSet<()>,
+    names: HashMap<Id, String>,
+    running: BTreeMap<String, Running>,
+    environments: BTreeMap<String, Environment>,
+    status_at: Option<Instant>,
+    status_written: Option<Instant>,
+}
+
+/// How the task of an environment is told what is new.
+struct Running {
+    namespace: String,
+    environment: watch::Sender<Option<Environment>>,
+}
+
+impl<'a> Lead<'a> {
+    fn new(follower: &'a Follower, mirror: &'a Mirror, sight: &watch::Receiver<Sight>) -> Self {
+        Self {
+            follower,
+            mirror,
+            sight: sight.clone(),
+            repository: follower.repository.clone(),
+            tasks: JoinSet::new(),
+            names: HashMap::new(),
+            running: BTreeMap::new(),
+            environments: BTreeMap::new(),
+            status_at: None,
+            status_written: None,
+        }
+    }
+
+    async fn run(mut self, stop: &Stop) {
+        let Some(world) = self.world(stop).await else { return };
+        let mut events = self.follower.cluster.watch_environments(world.home());
+        self.sight.mark_changed();
+        loop {
+            tokio::select! {
+                () = stop.requested() => break,
+                Some(event) = events.next() => self.heard(event),
+                changed = self.sight.changed() => if changed.is_err() { break },
+                changed = self.repository.changed() => if changed.is_err() { break },
+                Some(ended) = self.tasks.join_next_with_id() => self.ended(ended),
+                () = until(self.status_at) => self.write_status().await,
+            }
+            self.start(&world, stop).await;
+            self.plan_status();
+        }
+        // each finishes what it is at
+        self.running.clear();
+        while self.tasks.join_next().await.is_some() {}
+    }
+
+    /// The surroundings of all passes; `None` once told to stop.
+    async fn world(&mut self, stop: &Stop) -> Option<World> {
+        let Follower { cluster, keys, clock, .. } = self.follower;
+        let mut pace = Pace::default();
+        loop {
+            let repository = self.repository.borrow_and_update().clone();
+            match cluster.fingerprint_key(&repository.spec.home).await {
+                Ok(key) => {
+                    let keyring = keys.borrow().keyring.clone();
+                    return Some(World::new(cluster.clone(), repository, self.mirror.clone(), keyring, key, *clock));
+                }
+                Err(error) => tracing::error!(
+                    repository = repository.metadata.name,
+                    reason = error.reason().as_str(),
+                    hint = error.hint(),
+                    "{error}"
+                ),
+            }
+            pace.failed();
+            tokio::select! {
+                () = stop.requested() => return None,
+                changed = self.repository.changed() => changed.ok()?,
+                () = tokio::time::sleep_until(pace.again()) => {}
+            }
+        }
+    }
+
+    fn heard(&mut self, event: Event<Result<Environment, kube::core::error_boundary::InvalidObject>>) {
+        let (gone, found) = match event {
+            Event::Listed(found) => (self.environments.keys().cloned().collect(), found),
+            Event::Changed(found) => (BTreeSet::new(), vec![found]),
+            Event::Gone(found) => (named(&found).into_iter().collect(), vec![]),
+            Event::Broken(error) => {
+                tracing::warn!(reason = error.reason().as_str(), "Environments cannot be watched: {error}");
+                return;
+            }
+            Event::Restored => return,
+        };
+        let mut gone: BTreeSet<String> = gone;
+        for found in found {
+            let Some(name) = named(&found) else { continue };
+            gone.remove(&name);
+            match found {
+                Ok(environment) => self.tell(&name, Some(environment)),
+                Err(invalid) => tracing::error!(environment = name, "the Environment cannot be read: {}", invalid.error),
+            }
+        }
+        for name in gone {
+            self.tell(&name, None);
+        }
+    }
+
+    fn tell(&mut self, name: &str, environment: Option<Environment>) {
+        if let Some(running) = self.running.get(name) {
+            running.environment.send_replace(environment.clone());
+        }
+        match environment {
+            Some(environment) => drop(self.environments.insert(name.to_owned(), environment)),
+            None => drop(self.environments.remove(name)),
+        }
+    }
+
+    /// Starts the tasks of environments that have none: those of `osier.yaml`, and those that left it.
+    async fn start(&mut self, world: &World, stop: &Stop) {
+        let Some(tip) = self.sight.borrow_and_update().tip.clone() else { return };
+        let files = Files::Mirror(self.mirror.clone(), tip.known.tip());
+        let status = |environment: &Environment| environment.status.as_ref().map(|status| status.namespace.clone());
+        let lane = |environment: &&Environment| {
+            environment.metadata.labels.as_ref().and_then(|labels| labels.get(wire::LANE)).map(String::as_str)
+                == Some(self.follower.shared.lane)
+        };
+        let known = self.environments.iter().filter(|(_, environment)| lane(environment));
+        let mut wanted: BTreeMap<String, String> =
+            known.map(|(name, environment)| (name.clone(), status(environment).unwrap_or_default())).collect();
+        // an osier.yaml with problems is for each environment to tell of
+        if let Ok(config) = target::config(&files).await {
+            wanted.extend(config.environments.into_iter().map(|(name, entry)| (name, entry.namespace)));
+        }
+        self.running.retain(|name, running| wanted.get(name).is_some_and(|namespace| *namespace == running.namespace));
+        let busy: BTreeSet<&String> = self.names.values().collect();
+        wanted.retain(|name, _| !busy.contains(name));
+        for (name, namespace) in wanted {
+            self.spawn(world, &name, namespace, stop);
+        }
+    }
+
+    fn spawn(&mut self, world: &World, name: &str, namespace: String, stop: &Stop) {
+        let environment_id = wire::environment_id(world.home(), world.name(), &format!("env:{name}"));
+        let watched = Watched::new(world.cluster.clone(), &namespace, &environment_id);
+        let environment = watch::Sender::new(self.environments.get(name).cloned());
+        let inputs = Inputs {
+            sight: self.sight.clone(),
+            environment: environment.subscribe(),
+            repository: self.repository.clone(),
+            keys: self.follower.keys.clone(),
+        };
+        let task = Task::new(self.follower.shared.clone(), world.for_environment(watched), name, inputs);
+        let task = self.tasks.spawn(task.run(stop.clone()));
+        self.names.insert(task.id(), name.to_owned());
+        self.running.insert(name.to_owned(), Running { namespace, environment });
+    }
+
+    fn ended(&mut self, ended: Result<(Id, ()), tokio::task::JoinError>) {
+        let (id, panicked) = match &ended {
+            Ok((id, ())) => (*id, false),
+            Err(error) => (error.id(), error.is_panic()),
+        };
+        let Some(name) = self.names.remove(&id) else { return };
+        if panicked {
+            tracing::error!(environment = name, "a mistake in osier ended the environment's task: it begins again");
+        }
+        self.running.remove(&name);
+        let repository = self.repository.borrow().metadata.name.clone().unwrap_or_default();
+        let subject = Subject { lane: self.follower.shared.lane, repository: &repository, environment: &name };
+        self.follower.shared.metrics.forget_environment(subject);
+    }
+
+    /// Plans the next write of the Repository's status, if it says something else by now.
+    fn plan_status(&mut self) {
+        let repository = self.repository.borrow().clone();
+        let now = (self.follower.clock)();
+        let sight = self.sight.borrow().clone();
+        if self.status_at.is_some() || status::of(&repository, &sight, &self.follower.seat, now).is_none() {
+            return;
+        }
+        let earliest = self.status_written.map_or_else(Instant::now, |written| written + STATUS);
+        self.status_at = Some(earliest.max(Instant::now() + AFTER_ENVIRONMENTS));
+    }
+
+    async fn write_status(&mut self) {
+        (self.status_at, self.status_written) = (None, Some(Instant::now()));
+        let repository = self.repository.borrow().clone();
+        let now = (self.follower.clock)();
+        let sight = self.sight.borrow().clone();
+        let Some(status) = status::of(&repository, &sight, &self.follower.seat, now) else { return };
+        if let Err(error) = self.follower.cluster.write_repository_status(&repository, &status).await {
+            tracing::warn!(reason = error.reason().as_str(), "the Repository's status could not be written: {error}");
+        }
+    }
+}
+
+fn named(found: &Result<Environment, kube::core::error_boundary::InvalidObject>) -> Option<String> {
+    match found {
+        Ok(environment) => environment.metadata.name.clone(),
+        Err(invalid) => invalid.metadata.name.clone(),
+    }
+}
+
+/// Never, if no time is set.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
