@@ -5,5 +5,6 @@ mod drift;
 mod faults;
 mod own;
 mod policies;
+mod watches;
 mod world;
 mod writes;
