@@ -1,5 +1,7 @@
 //! What can go wrong with the API server.
 
+use std::sync::Arc;
+
 use kube::config::{InferConfigError, KubeconfigError};
 
 use crate::cluster::call::{Cause, Failure, Refusal, Sign};
@@ -31,6 +33,13 @@ pub enum Error {
         /// What kube says.
         #[source]
         source: kube::Error,
+    },
+    /// A kind of the namespace cannot be watched.
+    #[error("cannot see what there is")]
+    Watch {
+        /// Why.
+        #[source]
+        source: Arc<Error>,
     },
     /// A request failed.
     #[error("cannot {what}")]
@@ -136,6 +145,7 @@ impl Error {
     pub fn reason(&self) -> Reason {
         match self {
             Error::Call { source, .. } => source.reason(),
+            Error::Watch { source } => source.reason(),
             Error::Kubeconfig { .. } | Error::NoConfig { .. } | Error::Client { .. } | Error::Random { .. } => {
                 Reason::ServerUnavailable
             }
@@ -153,6 +163,7 @@ impl Error {
     pub fn retry(&self) -> Retry {
         match self {
             Error::Call { source, .. } => source.retry(),
+            Error::Watch { source } => source.retry(),
             Error::NamespaceTerminating { .. } | Error::NamespaceMissing { .. } => Retry::Later,
             Error::Changed { .. } | Error::AlreadyClaimed { .. } => Retry::Later,
             _ => Retry::Never,
@@ -165,6 +176,7 @@ impl Error {
             Error::Kubeconfig { .. } | Error::NoConfig { .. } | Error::Client { .. } => {
                 Some("kubectl config get-contexts; or name one with --kubeconfig and --context".to_owned())
             }
+            Error::Watch { source } => source.hint(),
             Error::NotInstalled { .. } => Some(INSTALL.to_owned()),
             Error::UnknownKind { kind, .. } => Some(format!("kubectl api-resources | grep {kind}")),
             Error::NamespaceMissing { namespace, repository } => Some(format!(

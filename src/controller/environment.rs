@@ -13,7 +13,7 @@ use crate::controller::source::{Sight, Tip};
 use crate::controller::supervise::{Stop, contained};
 use crate::keys::watch::Loaded;
 use crate::model::environment::Environment;
-use crate::model::reason::{Reason, Retry};
+use crate::model::reason::Reason;
 use crate::model::repository::Repository;
 use crate::model::tree::GitId;
 use crate::reconcile::error::Error;
@@ -239,9 +239,10 @@ impl Task {
             // somebody else wrote what we remember
             self.world.memory.remove(&self.name);
         }
-        if error.retry() == Retry::Later {
+        if !matches!(error, Error::Blocked { .. }) {
             return self.pace.failed();
         }
+        // nothing but a push, a person, a key or a change in the cluster can help
         self.pace.went_well(None);
         match reconcile::mend(&mut self.world, ask).await {
             Ok(Some(outcome)) if outcome.is_complete() => {
