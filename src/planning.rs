@@ -1,11 +1,12 @@
 //! L1: desired and live become a plan. Pure, total and deterministic.
 //!
 //! `opening::to_open` says what to open, `diff` and `immutable` make `Changes` of what was opened, `planner::plan` decides,
-//! `blocked::blocked` says why a plan must not be executed at all.
+//! `blocked::blocked` and `dangling::problems` say why a plan must not be executed at all.
 
 pub mod blocked;
 pub mod changes;
 mod consent;
+pub mod dangling;
 pub mod diff;
 pub mod fields;
 pub mod fingerprint;

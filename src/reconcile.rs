@@ -9,6 +9,7 @@
 
 pub mod adoption;
 pub mod consent;
+pub mod dangling;
 pub mod desire;
 pub mod error;
 pub mod history;

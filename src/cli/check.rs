@@ -13,7 +13,7 @@ use crate::model::tree::GitId;
 use crate::reconcile::desire::{self, Outlines};
 use crate::reconcile::error::Error;
 use crate::reconcile::source::Source;
-use crate::reconcile::{open, target};
+use crate::reconcile::{dangling, open, target};
 use crate::report::problems;
 use crate::report::style::count;
 use crate::settings::{Output, Settings};
@@ -98,6 +98,7 @@ async fn one(
     let opened =
         open::open(source, keyring, entry.keys.as_deref(), desired, &desired.objects.keys().cloned().collect()).await?;
     found.problems.extend(opened.problems);
+    found.problems.extend(dangling::problems_of_git(outlines, desired));
     found.locked.extend(opened.locked.into_iter().map(|problem| problem.path));
     found.objects.insert(name.to_owned(), desired.objects.len());
     Ok(())

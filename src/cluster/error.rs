@@ -186,7 +186,7 @@ impl Error {
                 "wait until it is gone and make it again; `kubectl describe namespace {namespace}` says what keeps it"
             )),
             Error::Changed { .. } | Error::AlreadyClaimed { .. } => {
-                Some("somebody else is at work on it: wait for them, then try again".to_owned())
+                Some("somebody else is at work on this environment: try again in a minute".to_owned())
             }
             Error::NamespaceUnlabelled { namespace, repository } => {
                 Some(format!("kubectl label namespace {namespace} osier.dev/repository={repository}"))

@@ -1,6 +1,6 @@
 //! Who owns which fields: `metadata.managedFields`, read and written, and the `osier.dev/fields` stamp.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
@@ -102,6 +102,16 @@ impl Owners {
             other.leaves.iter().filter(move |leaf| keep(leaf)).map(move |leaf| format!("{manager}\n{time}\n{leaf}"))
         });
         digest(&lines.collect())
+    }
+
+    /// The keys of `data`, `binaryData` and `stringData` that anybody owns.
+    pub fn keys_of_data(&self) -> BTreeSet<String> {
+        let leaves = self.others.values().flat_map(|other| &other.leaves).chain(&self.own);
+        let key = |leaf: &String| {
+            let (field, key) = leaf.split_once("\nf:")?;
+            ["f:data", "f:binaryData", "f:stringData"].contains(&field).then(|| key.to_owned())
+        };
+        leaves.filter_map(key).collect()
     }
 
     /// True if a manager other than osier owns `leaf`.

@@ -144,6 +144,15 @@ impl Cluster {
         Ok(Some(live.map_err(|field| malformed(&object.kind, field))?.1))
     }
 
+    /// The keys of a ConfigMap or Secret, as far as its metadata tells who wrote them; `None` if there is no such object.
+    ///
+    /// # Errors
+    /// `UnknownKind`, `Call`.
+    pub async fn keys(&self, object: &ObjectId) -> Result<Option<BTreeSet<String>>, Error> {
+        let Some(found) = self.read_metadata(object).await? else { return Ok(None) };
+        Ok(Some(found.metadata.owners().keys_of_data()))
+    }
+
     /// Reads one whole object, values included: to show what adoption would change.
     ///
     /// # Errors

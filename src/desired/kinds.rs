@@ -75,6 +75,11 @@ pub fn allowed(grants: &[KindGrant]) -> BTreeSet<Kind> {
     granted.chain(["ConfigMap", "Secret"].map(|kind| Kind::new("", kind))).collect()
 }
 
+/// True for the kinds that every environment may have: none of them makes other objects that workloads refer to.
+pub fn is_default(kind: &Kind) -> bool {
+    DEFAULT.iter().any(|(api_version, known)| *known == kind.kind && group(api_version) == kind.group)
+}
+
 /// Why `kind` cannot be in an environment whose Repository allows `allowed`; `None` if it can.
 pub fn refusal(kind: &Kind, allowed: &BTreeSet<Kind>) -> Option<Refusal> {
     let shown = &kind.kind;

@@ -29,6 +29,17 @@ const CONTAINER: [(&str, &[&str]); 5] = [
     ("resources.claims", &["name"]),
 ];
 
+/// The kinds with pods, in the order of object ids: group and kind.
+pub const WITH_PODS: [(&str, &str); 7] = [
+    ("", "Pod"),
+    ("apps", "DaemonSet"),
+    ("apps", "Deployment"),
+    ("apps", "ReplicaSet"),
+    ("apps", "StatefulSet"),
+    ("batch", "CronJob"),
+    ("batch", "Job"),
+];
+
 /// What stands before the `metadata` and `spec` of the pods of a kind: empty for a Pod; `None` for kinds without pods.
 pub fn pod_template(kind: &Kind) -> Option<&'static str> {
     match (kind.group.as_str(), kind.kind.as_str()) {

@@ -42,6 +42,8 @@ pub struct Entry {
     pub leaves: BTreeMap<String, Leaf>,
     /// Names of the variables that it uses, such as `osier.branch`.
     pub variables: BTreeSet<String>,
+    /// For a ConfigMap or Secret: what it takes away from the layers below, such as `data.OLD`, or `data` for everything there.
+    pub removes: BTreeSet<String>,
     /// Objects that it refers to.
     pub references: BTreeSet<Reference>,
     /// What it says about references, as JSON without any other value: where layers meet, the merged object counts.
@@ -52,6 +54,24 @@ pub struct Entry {
     pub replaces: bool,
     /// True for `$patch: delete` at the top: the object is not desired.
     pub deletes: bool,
+}
+
+impl Entry {
+    /// Lays the keys of a ConfigMap or Secret over those of the layers below; a key that is binary is `true`.
+    pub fn lay_keys(&self, keys: &mut BTreeMap<String, bool>) {
+        for path in &self.removes {
+            match path.split_once('.') {
+                Some((_, key)) => drop(keys.remove(key)),
+                None => keys.retain(|_, binary| *binary != (path == "binaryData")),
+            }
+        }
+        for path in self.leaves.keys() {
+            let text = path.strip_prefix("data.").map(|key| (key, false));
+            if let Some((key, binary)) = text.or_else(|| Some((path.strip_prefix("binaryData.")?, true))) {
+                keys.insert(key.to_owned(), binary);
+            }
+        }
+    }
 }
 
 /// A leaf, without its value.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::desired::leaves::DIRECTIVE;
+use crate::desired::leaves::{self, DIRECTIVE, Place};
 use crate::desired::lists;
 use crate::desired::merge::{File, Merge};
 use crate::desired::outline::Reference;
@@ -49,6 +49,16 @@ const FIELDS: [&str; 35] = [
     "volumes",
 ];
 
+/// How the paths of leaves end that name a ConfigMap or Secret.
+const NAMES: [&str; 6] = [
+    "configMapKeyRef.name",
+    "secretKeyRef.name",
+    "configMapRef.name",
+    "secretRef.name",
+    "configMap.name",
+    "secret.secretName",
+];
+
 /// Everything that an object of `kind` refers to. Encrypted names count as none.
 pub fn of(kind: &Kind, object: &Value) -> BTreeSet<Reference> {
     let mut found = BTreeSet::new();
@@ -91,6 +101,40 @@ pub fn of_layers<'a>(kind: &Kind, layers: impl IntoIterator<Item = &'a str>) -> 
         }
     }
     of(kind, &merge.value)
+}
+
+/// The leaf where a document refers to a ConfigMap or Secret, by its dotted path; for a key the leaf that names the key, if there is one.
+pub fn place(kind: &Kind, fields: &str, reference: &Reference) -> Option<String> {
+    let documents = yaml::parse(fields).ok()?;
+    let value = yaml::kubernetes(&documents.first()?.node).ok()?;
+    let mut leaves: BTreeMap<String, Option<String>> = BTreeMap::new();
+    leaves::each(kind, &Place::default(), &value, None, &mut |leaf| {
+        let text = leaf.value.text().map(str::to_owned);
+        // an atomic list counts as a whole
+        if text.is_some() || mentions(leaf.value, &reference.name) {
+            leaves.insert(leaf.path, text);
+        }
+    });
+    let name = |path: &str| leaves.get(path).is_some_and(|text| text.as_ref() == Some(&reference.name));
+    let is_key = |(path, text): &(&String, &Option<String>)| {
+        let parent = path.strip_suffix("KeyRef.key");
+        parent.is_some_and(|parent| name(&format!("{parent}KeyRef.name"))) && **text == reference.key
+    };
+    let is_name = |(path, text): &(&String, &Option<String>)| match text {
+        Some(_) => NAMES.iter().any(|end| path.ends_with(end)) && name(path),
+        None => true,
+    };
+    let found = leaves.iter().find(is_key).filter(|_| reference.key.is_some());
+    found.or_else(|| leaves.iter().find(is_name)).map(|(path, _)| path.clone())
+}
+
+fn mentions(value: &Value, name: &str) -> bool {
+    match value {
+        Value::Text(text) => text == name,
+        Value::List(items) => items.iter().any(|item| mentions(item, name)),
+        Value::Map(map) => map.values().any(|value| mentions(value, name)),
+        _ => false,
+    }
 }
 
 /// A value without the fields that say nothing about references.

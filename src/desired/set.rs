@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::desired::lists;
 use crate::desired::outline::Reference;
 use crate::model::object::{Kind, ObjectId};
 use crate::model::tree::GitId;
@@ -17,6 +18,15 @@ pub struct DesiredSet {
 }
 
 impl DesiredSet {
+    /// The workloads: objects with pods. It costs what there are of them, not what there is of everything.
+    pub fn workloads(&self) -> impl Iterator<Item = (&ObjectId, &Desired)> {
+        lists::WITH_PODS.iter().flat_map(|(group, kind)| {
+            let kind = Kind::new(group, kind);
+            let first = ObjectId::new(kind.clone(), "", "");
+            self.objects.range(first..).take_while(move |(object, _)| object.kind == kind)
+        })
+    }
+
     /// The kinds of its objects.
     pub fn kinds(&self) -> BTreeSet<Kind> {
         // objects are sorted by kind: one is cloned where the next begins, not one an object

@@ -1,10 +1,11 @@
-//! The example repository, as a newcomer sees it.
+//! The example repository, as a newcomer sees it; keys of layers, places of references.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::desired::config::Config;
 use crate::desired::fixture::{Fixture, show};
-use crate::desired::unit;
+use crate::desired::{references, unit};
 
 fn example() -> Fixture {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("example-repo");
@@ -50,4 +51,86 @@ fn a_layer_that_repeats_the_one_below_changes_nothing() {
         }
     }
     assert_eq!(shown(&once), shown(&twice));
+}
+
+#[test]
+fn keys_are_laid_over_one_another() {
+    let keys = |text: &str| {
+        let (fixture, mut keys) = (Fixture::new(text), BTreeMap::new());
+        for path in fixture.files.keys() {
+            fixture.outline(path).entries[0].lay_keys(&mut keys);
+        }
+        keys.into_keys().collect::<Vec<_>>().join(" ")
+    };
+    let base = "//- 1/a.yaml
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: app}
+data: {a.properties: x, B: x, C: x}
+binaryData: {D: eA==}
+";
+    let over = |top: &str| {
+        keys(&format!("{base}//- 2/a.yaml\n{}{top}\n", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: app}\n"))
+    };
+    assert_eq!(over("data: {B: null, E: x}"), "C D E a.properties");
+    assert_eq!(over("data: {$patch: replace, E: x}"), "D E");
+    assert_eq!(over("data: null\nbinaryData: {D: null, F: eA==}"), "F");
+    let secret = "//- 1/a.yaml sops
+apiVersion: v1
+kind: Secret
+metadata: {name: db}
+data: {A: eA==}
+stringData: {B: x}
+//- 2/a.yaml sops
+apiVersion: v1
+kind: Secret
+metadata: {name: db}
+stringData: {A: null, C: x}
+";
+    assert_eq!(keys(secret), "B C");
+}
+
+#[test]
+fn references_have_a_place() {
+    let fixture = Fixture::new(
+        "//- base/api.yaml
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: api}
+spec:
+  template:
+    spec:
+      containers:
+      - name: db
+        env:
+        - {name: K, valueFrom: {secretKeyRef: {name: other, key: K}}}
+        - name: PASSWORD
+          valueFrom:
+            secretKeyRef:
+              name: db
+              key: PASSWORD
+        envFrom:
+        - configMapRef: {name: app}
+      volumes:
+      - name: tls
+        secret:
+          secretName: tls
+          items: [{key: tls.crt, path: crt}]
+",
+    );
+    let entry = fixture.outline("base/api.yaml").entries.remove(0);
+    let fields = entry.referring.as_deref().unwrap();
+    let places = entry.references.iter().map(|reference| {
+        let path = references::place(&entry.kind, fields, reference).unwrap();
+        format!("{}/{} {:?}: {}", reference.kind.kind, reference.name, reference.key, entry.leaves[&path].line)
+    });
+    assert_eq!(
+        places.collect::<Vec<_>>(),
+        [
+            "ConfigMap/app None: 17",
+            "Secret/db Some(\"PASSWORD\"): 15",
+            "Secret/other Some(\"K\"): 10",
+            "Secret/tls Some(\"tls.crt\"): 21"
+        ]
+    );
 }

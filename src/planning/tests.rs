@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! branch                                     the environment is one of a branch (else protected)
-//! desired Deployment/api v1 refs=ConfigMap/app scales=.. osier.dev/restart=never
+//! desired Deployment/api v1 refs=ConfigMap/app,Secret/db:KEY? scales=.. osier.dev/restart=never
 //! live ConfigMap/app v1 fp=f1 marks=lae label=.. annotation=.. drift=fields terminating keep scaled config=ConfigMap/app:f1 adopted=..
 //! change ConfigMap/app fp=f2 from=v1 leaves=~data.K,=data.L immutable=data.K
 //! done migrate v1
 //! ```
 //! `marks` are l(abel), a(nnotation), e(ntry); `lae` if not given. Leaves begin with `+`, `~`, `-`, `=`, `?` (unknown) or `r` (re-encrypted).
 
+mod dangling;
 mod diffs;
 mod index;
 mod plans;
@@ -83,9 +84,12 @@ fn object(short: &str) -> ObjectId {
     ObjectId::new(Kind::new(group, kind), "shop", name)
 }
 
-fn reference(short: &str, restarts: bool) -> Reference {
+/// `Secret/db`, with a key `Secret/db:PASSWORD`, either followed by `?` if it is optional.
+fn reference(text: &str, restarts: bool) -> Reference {
+    let (needed, optional) = text.strip_suffix('?').map_or((text, false), |needed| (needed, true));
+    let (short, key) = needed.split_once(':').map_or((needed, None), |(short, key)| (short, Some(key.to_owned())));
     let object = object(short);
-    Reference { kind: object.kind, name: object.name, key: None, optional: false, restarts }
+    Reference { kind: object.kind, name: object.name, key, optional, restarts }
 }
 
 fn desired(words: &[&str]) -> Desired {

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::desired::compose::{self, Caps, Composition, Scope};
 use crate::desired::config::EnvironmentConfig;
-use crate::desired::outline::{Entry, Leaf, Outline};
+use crate::desired::outline::{Entry, Leaf, Outline, Reference};
+use crate::desired::references;
 use crate::desired::set::{Desired, DesiredSet, Parameters, Source as Origin};
 use crate::desired::unit;
 use crate::git::content::Content;
@@ -65,11 +66,29 @@ impl Outlines {
     /// The leaves of one object as its files show them without a key; later layers win.
     pub fn shape(&self, desired: &Desired) -> BTreeMap<String, Leaf> {
         let known = self.known();
-        let entry = |source: &Origin| {
-            let outline = known.by_content.get(&key(&source.path, source.blob_id))?;
-            outline.entries.iter().find(|entry| entry.index == source.index)
+        let entries = desired.sources.iter().filter_map(|source| known.entry(source));
+        entries.flat_map(|entry| entry.leaves.clone()).collect()
+    }
+
+    /// The keys that a desired ConfigMap or Secret has.
+    pub fn keys(&self, desired: &Desired) -> BTreeSet<String> {
+        let (known, mut keys) = (self.known(), BTreeMap::new());
+        for entry in desired.sources.iter().filter_map(|source| known.entry(source)) {
+            entry.lay_keys(&mut keys);
+        }
+        keys.into_keys().collect()
+    }
+
+    /// Path and line where a workload refers to something, in the topmost layer that does; else where the workload stands.
+    pub fn place(&self, kind: &Kind, workload: &Desired, reference: &Reference) -> (String, u32) {
+        let known = self.known();
+        let place = |source: &Origin| {
+            let entry = known.entry(source)?;
+            let leaf = references::place(kind, entry.referring.as_deref()?, reference)?;
+            Some((source.path.clone(), entry.leaves.get(&leaf)?.line))
         };
-        desired.sources.iter().filter_map(entry).flat_map(|entry: &Entry| entry.leaves.clone()).collect()
+        let top = workload.sources.last().map(|source| (source.path.clone(), source.line)).unwrap_or_default();
+        workload.sources.iter().rev().find_map(place).unwrap_or(top)
     }
 
     /// The outlines of files, in their order; files that are no units are left out.
@@ -100,6 +119,13 @@ impl Outlines {
 
     fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn entry(&self, source: &Origin) -> Option<&Entry> {
+        let outline = self.by_content.get(&key(&source.path, source.blob_id))?;
+        outline.entries.iter().find(|entry| entry.index == source.index)
     }
 }
 

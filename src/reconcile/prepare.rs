@@ -22,7 +22,7 @@ use crate::reconcile::source::Source;
 use crate::reconcile::subject::{self, Subject};
 use crate::reconcile::target::{self, Choice, Target};
 use crate::reconcile::world::World;
-use crate::reconcile::{Ask, adoption, history};
+use crate::reconcile::{Ask, adoption, dangling, history};
 
 /// Inputs that are remembered of each Job: a rollback over more of its changes runs it again.
 const RUNS_NOTED: usize = 20;
@@ -165,6 +165,7 @@ pub async fn towards(world: &mut World, start: Start, choice: Choice) -> Result<
     subject::stayed(&world.memory[&subject.name].environment, &config)?;
     let (composed, before) = desired(world, &subject, &target, &config).await?;
     let live = look(world, &subject, &config, &composed, before.as_ref()).await?;
+    let inputs = history::inputs(composed.composition.current());
     let source = Source::Mirror(world.mirror.clone(), target.commit);
     let view = View {
         subject: &subject,
@@ -173,13 +174,13 @@ pub async fn towards(world: &mut World, start: Start, choice: Choice) -> Result<
         desired: composed.composition.current(),
         before: before.as_ref(),
         live: &live,
+        again: applied_again(world, &subject, &inputs),
     };
     let (plan, manifests) = planned(world, &view, Keys::Needed).await?;
     let commit = target.commit;
     let info = world.mirror.read(move |objects| objects.commit(commit)).await?;
     let issues = issues.map(|issues| issues.keys(&info.message)).unwrap_or_default();
     let EnvironmentConfig { namespace, keys: class, mode, .. } = config;
-    let inputs = history::inputs(composed.composition.current());
     let composed = Some(composed);
     Ok(Prepared {
         subject,
@@ -213,6 +214,7 @@ pub async fn outlook(world: &mut World, name: &str, source: &Source, commit: Git
     let composed = desire::whole(&world.outlines, source, commit, scope).await?;
     let before = predecessor(world, &subject, source, &config, &composed).await;
     let live = look(world, &subject, &config, &composed, before.as_ref()).await?;
+    let inputs = history::inputs(composed.composition.current());
     let view = View {
         subject: &subject,
         class: config.keys.as_deref(),
@@ -220,6 +222,7 @@ pub async fn outlook(world: &mut World, name: &str, source: &Source, commit: Git
         desired: composed.composition.current(),
         before: before.as_ref(),
         live: &live,
+        again: applied_again(world, &subject, &inputs),
     };
     Ok(planned(world, &view, Keys::IfAtHand).await?.0)
 }
@@ -337,6 +340,11 @@ async fn look(
     Ok(live)
 }
 
+/// True if the newest applied Record says the same of every object.
+fn applied_again(world: &World, subject: &Subject, inputs: &str) -> bool {
+    world.memory[&subject.name].chain.applied.as_ref().is_some_and(|applied| applied.spec.inputs == inputs)
+}
+
 /// Whether a file that no key at hand opens ends the pass.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Keys {
@@ -352,6 +360,8 @@ struct View<'a> {
     desired: &'a DesiredSet,
     before: Option<&'a Before>,
     live: &'a LiveSet,
+    /// True if this is what was applied last: nothing is changed by it, only put right.
+    again: bool,
 }
 
 impl View<'_> {
@@ -392,7 +402,10 @@ async fn planned(world: &World, view: &View<'_>, keys: Keys) -> Result<(Plan, BT
         jobs_done: &jobs,
     };
     let plan = planner::plan(&input);
-    let blocked = blocked::blocked(&input, &plan);
+    let mut blocked = blocked::blocked(&input, &plan);
+    if !view.again {
+        blocked.extend(dangling::problems(&world.cluster, &world.outlines, &input, &plan).await?);
+    }
     if blocked.is_empty() { Ok((plan, opened.manifests)) } else { Err(Error::problems(blocked)) }
 }
 

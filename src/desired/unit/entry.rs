@@ -45,6 +45,7 @@ pub fn read(shape: &Shape<'_>) -> (Option<Entry>, Vec<YamlError>) {
         recipients: shape.recipients.clone(),
         leaves,
         variables: variables_of(shape.node, &mut problems),
+        removes: removes(&kind, &value),
         references: references::of(&kind, &value),
         referring: references::fields(&kind, &value),
         annotations: annotations(&value),
@@ -155,6 +156,25 @@ fn missing(path: &[&str], value: &Value) -> &'static str {
         }
         _ => "add `metadata: {name: NAME}`",
     }
+}
+
+/// The keys of a ConfigMap or Secret that a document takes away from lower layers.
+fn removes(kind: &Kind, value: &Value) -> BTreeSet<String> {
+    let mut removed = BTreeSet::new();
+    let fields = if kind.is_config() { &["data", "stringData", "binaryData"][..] } else { &[] };
+    for field in fields {
+        let place = if *field == "binaryData" { "binaryData" } else { "data" };
+        match value.get(&[*field]) {
+            Some(Value::Null) => drop(removed.insert(place.to_owned())),
+            Some(Value::Map(map)) => {
+                removed.extend(matches!(directive(map), Some("delete" | "replace")).then(|| place.to_owned()));
+                let nulls = map.iter().filter(|(_, value)| matches!(value, Value::Null));
+                removed.extend(nulls.map(|(key, _)| format!("{place}.{key}")));
+            }
+            _ => {}
+        }
+    }
+    removed
 }
 
 fn namespace(node: &Node, value: &Value) -> Option<(String, u32)> {
