@@ -1,14 +1,18 @@
 //! `osier controller`: the service.
 
+use jiff::Timestamp;
+
 use crate::cli::failure::{Failure, Finding};
 use crate::cli::output;
 use crate::cluster::Cluster;
+use crate::controller;
 use crate::model::problem::Problem;
 use crate::settings::controller::{Arguments, ControllerSettings};
 use crate::settings::{Output, Settings};
 
-/// Print the settings of the service, after checking them all.
+/// Run the service: keep all environments of all Repositories equal to git.
 ///
+/// It serves until it is told to stop (SIGTERM or Ctrl-C). Replicas share the work's Lease: one writes, the others stand by.
 /// Settings that cannot be used are refused at once, all of them, each with what to do.
 #[derive(clap::Args, Debug)]
 #[command(
@@ -19,21 +23,32 @@ pub struct Args {
     #[command(flatten)]
     pub service: Arguments,
     /// Print the settings as they are resolved, and end.
-    #[arg(long, required = true)]
+    #[arg(long)]
     pub print_settings: bool,
 }
 
-/// Prints the settings.
+/// Serves, or prints the settings.
 ///
 /// # Errors
-/// Settings that cannot be used, all of them: exit code 2.
+/// Settings that cannot be used, all of them: exit code 2. Why the service could not begin, or ended by itself.
 pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
     let resolved = resolve(settings, args).await?;
+    if !args.print_settings {
+        controller::run(resolved, Timestamp::now).await?;
+        return Ok(Finding::Nothing);
+    }
     let format = if settings.common.output == Output::Text { Output::Yaml } else { settings.common.output };
     let mut printed = resolved.json();
     printed["kind"] = "ControllerSettings".into();
     output::data(format, &printed);
     Ok(Finding::Nothing)
+}
+
+impl From<controller::error::Error> for Failure {
+    fn from(error: controller::error::Error) -> Self {
+        let (reason, hint) = (error.reason(), error.hint());
+        Failure::new(error, reason, hint)
+    }
 }
 
 async fn resolve(settings: &Settings, args: &Args) -> Result<ControllerSettings, Failure> {
