@@ -1,7 +1,7 @@
 //! L3: the service. What runs, for how long, and who is told.
 //!
 //! ```text
-//! repositories ─▶ repository ─┬▶ source: looks at the remote          always, so that every replica's mirror is warm
+//! repositories ─▶ repository ─┬▶ remote: looked at                  always, so that every replica's mirror is warm
 //!   (all of them)  (each one) └▶ environment: triggers ─▶ reconcile    while the lane's Lease is ours
 //! ```
 
@@ -11,9 +11,9 @@ pub mod flapping;
 pub mod lease;
 pub mod metrics;
 pub mod pace;
+pub mod remote;
 pub mod repositories;
 pub mod repository;
-pub mod source;
 pub mod status;
 pub mod supervise;
 

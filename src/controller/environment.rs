@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::controller::flapping::{Flapping, WINDOW};
 use crate::controller::metrics::{Metrics, Subject};
 use crate::controller::pace::Pace;
-use crate::controller::source::{Sight, Tip};
+use crate::controller::remote::{Sight, Tip};
 use crate::controller::supervise::{Stop, contained};
 use crate::keys::watch::Loaded;
 use crate::model::environment::Environment;

@@ -56,6 +56,7 @@ fn pause(failures: u32, jitter: u8) -> Duration {
 /// Without randomness many would come back together, which is all that is lost.
 fn jitter() -> u8 {
     let mut byte = [128];
+    // nothing else is lost
     getrandom::fill(&mut byte).ok();
     byte[0]
 }
@@ -66,8 +67,8 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_a_limit() {
-        let seconds = |failures, jitter| pause(failures, jitter).as_secs_f64();
-        assert_eq!([0, 1, 2, 3].map(|failures| seconds(failures, 255)), [1.0, 2.0, 4.0, 8.0]);
-        assert_eq!((seconds(0, 0), seconds(60, 0), seconds(u32::MAX, 255)), (0.5, 150.0, 300.0));
+        let millis = |failures, jitter| pause(failures, jitter).as_millis();
+        assert_eq!([0, 1, 2, 3].map(|failures| millis(failures, 255)), [1_000, 2_000, 4_000, 8_000]);
+        assert_eq!((millis(0, 0), millis(60, 0), millis(u32::MAX, 255)), (500, 150_000, 300_000));
     }
 }

@@ -18,7 +18,7 @@ use crate::cluster::watched::Watched;
 use crate::controller::environment::{Inputs, Shared, Task};
 use crate::controller::metrics::Subject;
 use crate::controller::pace::Pace;
-use crate::controller::source::{Sight, Source};
+use crate::controller::remote::{Remote, Sight};
 use crate::controller::status;
 use crate::controller::supervise::Stop;
 use crate::git::mirror::Mirror;
@@ -26,7 +26,7 @@ use crate::keys::watch::Loaded;
 use crate::model::environment::Environment;
 use crate::model::repository::Repository;
 use crate::model::wire;
-use crate::reconcile::source::Source as Files;
+use crate::reconcile::source::Source;
 use crate::reconcile::target;
 use crate::reconcile::world::World;
 
@@ -62,14 +62,14 @@ impl Follower {
         let Some(mirror) = self.mirror(&stop).await else { return };
         let sight = watch::Sender::default();
         let seen = sight.subscribe();
-        let source = Source {
+        let remote = Remote {
             lane: self.shared.lane,
             mirror: mirror.clone(),
             repository: self.repository.clone(),
             sight,
             metrics: self.shared.metrics.clone(),
         };
-        tokio::join!(source.follow(Vec::new(), stop.clone()), self.lead_whenever(mirror, seen, stop));
+        tokio::join!(remote.follow(Vec::new(), stop.clone()), self.lead_whenever(mirror, seen, stop));
     }
 
     async fn lead_whenever(&self, mirror: Mirror, sight: watch::Receiver<Sight>, stop: Stop) {
@@ -213,7 +213,7 @@ impl<'a> Lead<'a> {
             match found {
                 Ok(environment) => self.tell(&name, Some(environment)),
                 Err(invalid) => {
-                    tracing::error!(environment = name, "the Environment cannot be read: {}", invalid.error)
+                    tracing::error!(environment = name, "the Environment cannot be read: {}", invalid.error);
                 }
             }
         }
@@ -235,7 +235,7 @@ impl<'a> Lead<'a> {
     /// Starts the tasks of environments that have none: those of `osier.yaml`, and those that left it.
     async fn start(&mut self, world: &World, stop: &Stop) {
         let Some(tip) = self.sight.borrow_and_update().tip.clone() else { return };
-        let files = Files::Mirror(self.mirror.clone(), tip.known.tip());
+        let files = Source::Mirror(self.mirror.clone(), tip.known.tip());
         let status = |environment: &Environment| environment.status.as_ref().map(|status| status.namespace.clone());
         let lane = |environment: &&Environment| {
             environment.metadata.labels.as_ref().and_then(|labels| labels.get(wire::LANE)).map(String::as_str)

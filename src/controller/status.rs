@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::controller::source::Sight;
+use crate::controller::remote::Sight;
 use crate::model::reason::Reason;
 use crate::model::repository::{LaneStatus, Repository, RepositoryStatus};
 use crate::reconcile::error::sentence;

@@ -44,7 +44,7 @@ pub struct Sight {
 }
 
 /// The follower of one remote.
-pub struct Source {
+pub struct Remote {
     /// Name of the lane.
     pub lane: &'static str,
     /// The mirror.
@@ -57,16 +57,13 @@ pub struct Source {
     pub metrics: Arc<Metrics>,
 }
 
-impl Source {
+impl Remote {
     /// Follows the remote until it is told to stop. Followers without the Lease do so too: their mirrors stay warm.
     pub async fn follow(mut self, local_refs: Vec<PathBuf>, stop: Stop) {
         let (_watcher, mut changes) = local(&local_refs);
         loop {
-            let next = match self.look().await {
-                true => jittered(interval(&self.repository.borrow_and_update())),
-                // somebody is asked to do something about it: it is told when it helped
-                false => jittered(INTERVAL),
-            };
+            self.look().await;
+            let next = jittered(interval(&self.repository.borrow_and_update()));
             tokio::time::sleep(WINDOW).await;
             tokio::select! {
                 () = stop.requested() => return,
@@ -77,8 +74,7 @@ impl Source {
         }
     }
 
-    /// One look; true if the remote can be gone on from.
-    async fn look(&mut self) -> bool {
+    async fn look(&mut self) {
         let repository = self.repository.borrow_and_update().clone();
         let name = repository.metadata.name.as_deref().unwrap_or_default();
         let accepted = self.accepted(&repository);
@@ -88,7 +84,7 @@ impl Source {
             Err(error) => {
                 self.metrics.fetched(name, Some(error.reason()), since_epoch());
                 tracing::error!(repository = name, reason = error.reason().as_str(), "{error}");
-                return false;
+                return;
             }
         };
         match fetched {
@@ -103,7 +99,6 @@ impl Source {
                     }
                     moved || was_unknown
                 });
-                true
             }
             Fetch::Unknown(unknown) => {
                 self.metrics.fetched(name, Some(unknown.reason()), since_epoch());
@@ -116,7 +111,6 @@ impl Source {
                     sight.unknown = Some(unknown);
                     is_new
                 });
-                false
             }
         }
     }
