@@ -1,6 +1,6 @@
 //! The API server, as osier uses it: the only module that names the client.
 //!
-//! `connect` and `call` are the transport (one timeout, one retry rule, one counter); `live` reads metadata, never values;
+//! `connect` and `call` are the transport (one timeout, one retry rule, one counter); `live` reads metadata, never values; `watch` goes on from there;
 //! `write` executes a plan; `records`, `environments`, `repositories` are osier's own objects; `crds` and `admission` define them.
 
 pub mod admission;
@@ -21,6 +21,7 @@ pub mod own;
 pub mod person;
 pub mod records;
 pub mod repositories;
+pub mod watch;
 pub mod watched;
 pub mod wire_object;
 pub mod write;
@@ -33,12 +34,14 @@ use std::time::Duration;
 use kube::Client;
 use tokio::sync::OnceCell;
 
+use crate::cluster::connect::Watching;
 use crate::cluster::discovery::Kinds;
 use crate::cluster::leases::Leadership;
 
 /// One API server, what it serves, and how often it was asked.
 pub struct Cluster {
     client: Client,
+    watching: Watching,
     kinds: OnceCell<Kinds>,
     timeout: Duration,
     fence: Option<Leadership>,
@@ -47,7 +50,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Requests sent so far by verb: `get`, `list`, `post`, `patch`, `delete`. Repeated ones count each time.
+    /// Requests sent so far by verb: `get`, `list`, `watch`, `post`, `patch`, `delete`. Repeated ones count each time.
     pub fn requests(&self) -> BTreeMap<&'static str, u64> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -1,6 +1,6 @@
 //! An in-memory Kubernetes API server: for the demo, the tutorial, plans without a cluster, and the tests.
 //!
-//! It stands below `kube::Client` as a tower service, or serves HTTP/1.1 on loopback. Its scope is a closed table of
+//! It stands below `kube::Client` as a tower service, or serves HTTP/1.1 and HTTP/2 on loopback. Its scope is a closed table of
 //! kinds and verbs; what is not in the table answers 501 by name. CEL rules and admission policies are not evaluated,
 //! access is not checked, and no controller runs but those that fill and empty namespaces.
 
@@ -193,6 +193,12 @@ impl Sandbox {
         let executed = match &action {
             Some(Action::Break | Action::StopFromHere) => None,
             Some(Action::Refuse(code)) => Some(serve::refused(&faults::refusal(*code, &line))),
+            Some(Action::Freeze | Action::Forget | Action::Babble) if line.verb == "watch" => {
+                action.as_ref().map(serve::faulty_watch)
+            }
+            Some(Action::Stale(changes)) if !line.is_mutating() => {
+                Some(route::execute_stale(&self.shared, &call, *changes))
+            }
             Some(Action::Delay(time)) => {
                 tokio::time::sleep(*time).await;
                 Some(route::execute(&self.shared, &call))

@@ -8,6 +8,7 @@ use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Bytes;
+use kube::Client;
 use kube::client::Body;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -103,6 +104,10 @@ impl Call {
 
     pub(super) fn list(path: String, accept: &'static str) -> Self {
         Self::new("list", Method::GET, path, accept)
+    }
+
+    pub(super) fn watch(path: String, accept: &'static str) -> Self {
+        Self::new("watch", Method::GET, path, accept)
     }
 
     pub(super) fn post(path: String, body: &Value) -> Self {
@@ -211,14 +216,21 @@ impl Cluster {
     }
 
     async fn exchange(&self, call: &Call) -> Result<Bytes, (Cause, Option<Duration>)> {
+        let body = Self::respond(&self.client, call).await?;
+        let body = body.collect().await.map_err(|error| (Cause::Broken(innermost(&error)), None))?;
+        Ok(body.to_bytes())
+    }
+
+    /// Sends a request once, by this client; what is answered is still to be read.
+    pub(super) async fn respond(client: &Client, call: &Call) -> Result<Body, (Cause, Option<Duration>)> {
         let broken = |error: &dyn std::error::Error| (Cause::Broken(innermost(error)), None);
         let request = call.request().map_err(|error| broken(&error))?;
-        let response = self.client.send(request).await.map_err(|error| broken(&error))?;
+        let response = client.send(request).await.map_err(|error| broken(&error))?;
         let (head, body) = response.into_parts();
-        let bytes = body.collect().await.map_err(|error| broken(&error))?.to_bytes();
         if head.status.is_success() {
-            return Ok(bytes);
+            return Ok(body);
         }
+        let bytes = body.collect().await.map_err(|error| broken(&error))?.to_bytes();
         let seconds = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         let refusal = Refusal::read(head.status, &bytes, call.sensitive);
         Err((Cause::Refused(refusal), seconds.map(Duration::from_secs)))
@@ -249,13 +261,18 @@ impl Cause {
 impl Refusal {
     /// Reads a Status; what is no Status (a proxy's page) leaves only the code.
     fn read(status: StatusCode, bytes: &[u8], sensitive: bool) -> Self {
-        let body: Value = serde_json::from_slice(bytes).unwrap_or_default();
+        let body = serde_json::from_slice(bytes).unwrap_or_default();
+        Self { code: status.as_u16(), ..Self::of(&body, sensitive) }
+    }
+
+    /// What a Status object says.
+    pub(super) fn of(body: &Value, sensitive: bool) -> Self {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let causes = body["details"]["causes"].as_array().map(Vec::as_slice).unwrap_or_default();
         let named = |key: &str| causes.iter().map(|cause| text(&cause[key])).filter(|name| !name.is_empty()).collect();
         let message = text(&body["message"]);
         Self {
-            code: status.as_u16(),
+            code: body["code"].as_u64().and_then(|code| code.try_into().ok()).unwrap_or_default(),
             reason: text(&body["reason"]),
             fields: named("field"),
             causes: named("reason"),
@@ -308,7 +325,7 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 /// The cause at the bottom: connection errors wrap one another and say the same in more words.
-fn innermost(error: &dyn std::error::Error) -> String {
+pub(super) fn innermost(error: &dyn std::error::Error) -> String {
     let mut deepest = error;
     while let Some(source) = deepest.source() {
         deepest = source;
@@ -316,14 +333,19 @@ fn innermost(error: &dyn std::error::Error) -> String {
     deepest.to_string()
 }
 
-/// A pause that doubles, between half and all of it, so that many clients do not come back together.
-fn pause(attempt: u32) -> Duration {
+/// A pause that doubles with each attempt from the first on.
+pub(super) fn pause(attempt: u32) -> Duration {
+    jittered(PAUSE.saturating_mul(1 << (attempt - 1).min(10)).min(LONGEST_PAUSE))
+}
+
+/// Between half and all of it, so that many clients do not come back together.
+pub(super) fn jittered(time: Duration) -> Duration {
     let mut random = [0; 1];
     let share = match getrandom::fill(&mut random) {
         Ok(()) => f64::from(random[0]) / 255.0,
         Err(_) => 0.5,
     };
-    PAUSE.saturating_mul(1 << (attempt - 1).min(10)).mul_f64(0.5 + share / 2.0)
+    time.mul_f64(0.5 + share / 2.0)
 }
 
 /// Percent-encodes a name or value for a path or query.

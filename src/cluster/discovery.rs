@@ -84,6 +84,12 @@ impl Kinds {
         self.namespaced.get(kind)?.first().map(|served| path(&kind.group, served, namespace))
     }
 
+    /// Path of the objects of `kind` in all namespaces, in the preferred version.
+    pub(super) fn everywhere(&self, kind: &Kind) -> Option<String> {
+        let served = self.namespaced.get(kind)?.first()?;
+        Some(format!("{}/{}", root(&kind.group, served), served.plural))
+    }
+
     /// Path of the objects like `object`, in the version that its manifest names.
     pub(super) fn collection_as(&self, object: &ObjectId, api_version: &str) -> Result<String, Error> {
         let version = api_version.rsplit('/').next().unwrap_or_default();
@@ -105,8 +111,12 @@ impl Kinds {
 }
 
 fn path(group: &str, served: &Served, namespace: &str) -> String {
+    format!("{}/namespaces/{}/{}", root(group, served), encoded(namespace), served.plural)
+}
+
+fn root(group: &str, served: &Served) -> String {
     let root = if group.is_empty() { "/api".to_owned() } else { format!("/apis/{group}") };
-    format!("{root}/{}/namespaces/{}/{}", served.version, encoded(namespace), served.plural)
+    format!("{root}/{}", served.version)
 }
 
 fn items(value: &Value) -> &[Value] {

@@ -20,7 +20,7 @@ use crate::planning::live::{Live, LiveSet};
 /// Objects a page: what kubectl and client-go ask for.
 const PAGE: usize = 500;
 /// Lists under way at once: a start is rare, so it may not crowd out others.
-const LISTS: usize = 8;
+pub(super) const LISTS: usize = 8;
 /// How often a list is begun again after its continue token expired (five minutes).
 const RESTARTS: usize = 3;
 
@@ -45,10 +45,11 @@ struct Page<T> {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 struct PageMetadata {
     #[serde(rename = "continue")]
     next: String,
+    resource_version: String,
 }
 
 impl Cluster {
@@ -94,41 +95,40 @@ impl Cluster {
     }
 
     async fn list_kind(&self, path: String, kind: &Kind, environment_id: &str) -> Result<Vec<(ObjectId, Live)>, Error> {
-        let mut found = Vec::new();
-        self.pages(&path, "", METADATA_LIST, &mut |item: Metadata| {
-            found.push(item.live(kind, environment_id).map_err(|field| malformed(kind, field))?);
-            Ok(())
-        })
-        .await?;
+        let read = |item: Metadata| item.live(kind, environment_id).map_err(|field| malformed(kind, field));
+        let (mut found, _) = self.pages(&path, "", METADATA_LIST, &read).await?;
         found.sort_unstable_by(|one, other| one.0.cmp(&other.0));
-        found.dedup_by(|later, earlier| later.0 == earlier.0);
         Ok(found)
     }
 
-    /// Walks a list page by page. After an expired token it begins again, so that an item may come twice.
-    pub(super) async fn pages<T: DeserializeOwned>(
+    /// Reads a list page by page, and the resourceVersion of all its pages. It begins again after an expired token.
+    pub(super) async fn pages<D: DeserializeOwned, T>(
         &self,
         path: &str,
         query: &str,
         accept: &'static str,
-        take: &mut (impl FnMut(T) -> Result<(), Error> + Send),
-    ) -> Result<(), Error> {
+        read: &(impl Fn(D) -> Result<T, Error> + Sync),
+    ) -> Result<(Vec<T>, String), Error> {
+        let mut found = Vec::new();
         let mut token = String::new();
         let mut restarts = 0;
         loop {
             let call = Call::list(format!("{path}?limit={PAGE}{query}{token}"), accept);
-            let page: Page<T> = match self.call_for(&call).await {
+            let page: Page<D> = match self.call_for(&call).await {
                 Ok(answer) => answer,
                 Err(failure) if failure.code() == Some(410) && restarts < RESTARTS => {
                     restarts += 1;
                     token.clear();
+                    found.clear(); // another moment: what is gone since then may not stay
                     continue;
                 }
                 Err(failure) => return Err(Error::call(format!("list `{path}`"))(failure)),
             };
-            page.items.into_iter().flatten().try_for_each(&mut *take)?;
+            for item in page.items.into_iter().flatten() {
+                found.push(read(item)?);
+            }
             match page.metadata.next.as_str() {
-                "" => return Ok(()),
+                "" => return Ok((found, page.metadata.resource_version)),
                 next => token = format!("&continue={}", encoded(next)),
             }
         }
@@ -181,6 +181,6 @@ impl Cluster {
     }
 }
 
-fn malformed(kind: &Kind, field: &str) -> Error {
+pub(super) fn malformed(kind: &Kind, field: &str) -> Error {
     Error::Malformed { what: kind.kind.clone(), why: format!("no metadata.{field}") }
 }

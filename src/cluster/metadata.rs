@@ -100,7 +100,8 @@ impl Metadata {
         Ok((id, live))
     }
 
-    fn label(&self, name: &str) -> Option<&str> {
+    /// The value of a label that means something to osier.
+    pub(super) fn label(&self, name: &str) -> Option<&str> {
         self.metadata.labels.as_ref()?.get(name)
     }
 

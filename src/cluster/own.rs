@@ -41,16 +41,13 @@ pub(super) fn merge_diff(old: &Value, new: &Value) -> Value {
 impl Cluster {
     /// Every object of a list, page by page. One that cannot be read is logged and left out, so that it cannot hide the others.
     pub(super) async fn list_own<T: DeserializeOwned + Send>(&self, path: &str, query: &str) -> Result<Vec<T>, Error> {
-        let mut found = Vec::new();
-        self.pages(path, query, WHOLE, &mut |item: Value| {
-            match typed(path, item.clone()) {
-                Ok(object) => found.push(object),
-                Err(error) => tracing::warn!(name = item["metadata"]["name"].as_str(), %error, "left out of the list"),
-            }
-            Ok(())
-        })
-        .await?;
-        Ok(found)
+        let read = |item: Value| {
+            let name = item["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+            let object = typed(path, item);
+            Ok(object.inspect_err(|error| tracing::warn!(name, %error, "left out of the list")).ok())
+        };
+        let (found, _) = self.pages(path, query, WHOLE, &read).await?;
+        Ok(found.into_iter().flatten().collect())
     }
 
     /// One object; `None` if there is none.

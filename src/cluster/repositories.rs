@@ -33,7 +33,8 @@ impl Cluster {
         let name = metadata.name.as_deref().unwrap_or_default();
         let what = format!("Repository `{name}`");
         let diff = merge_diff(&json(&repository.status), &json(status));
-        let body = json!({"metadata": {"uid": metadata.uid, "resourceVersion": metadata.resource_version}, "status": diff});
+        let body =
+            json!({"metadata": {"uid": metadata.uid, "resourceVersion": metadata.resource_version}, "status": diff});
         let path = format!("/apis/{API_VERSION}/repositories/{}/status{WRITE}", encoded(name));
         match self.call(&Call::merge_patch(path, &body).whole()).await {
             Ok(answer) => typed(&what, answer),

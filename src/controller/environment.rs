@@ -247,7 +247,11 @@ impl Task {
             Ok(Some(outcome)) if outcome.is_complete() => {
                 let repaired = outcome.steps.len() as u64;
                 self.shared.metrics.drift(self.subject(), 0, repaired);
-                tracing::info!(environment = self.name, repaired, "put right what drifted from the last applied revision");
+                tracing::info!(
+                    environment = self.name,
+                    repaired,
+                    "put right what drifted from the last applied revision"
+                );
             }
             Ok(None) => {}
             Ok(Some(_)) => self.pace.failed(),
@@ -267,7 +271,8 @@ impl Task {
         }
         let suspend = subject::suspended(&self.world.memory[&self.name].environment, now)?.clone();
         let until = suspend.until.as_deref().and_then(|until| until.parse::<jiff::Timestamp>().ok());
-        let left = until.map(|until| Duration::from_secs(until.as_second().saturating_sub(now.as_second()).max(1).unsigned_abs()));
+        let left = until
+            .map(|until| Duration::from_secs(until.as_second().saturating_sub(now.as_second()).max(1).unsigned_abs()));
         let message = format!("suspended by {}: {}", suspend.by, suspend.reason);
         let verdict = Verdict { ready: false, reason: Reason::Suspended, message, stalled: false };
         self.report(&verdict, 0);
@@ -295,7 +300,11 @@ impl Task {
 
     async fn say(&mut self, verdict: &Verdict) {
         if let Err(error) = reconcile::say(&mut self.world, &self.name, verdict).await {
-            tracing::warn!(environment = self.name, reason = error.reason().as_str(), "the conditions could not be written");
+            tracing::warn!(
+                environment = self.name,
+                reason = error.reason().as_str(),
+                "the conditions could not be written"
+            );
             self.pace.failed();
         }
     }

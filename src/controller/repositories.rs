@@ -87,7 +87,11 @@ impl Repositories {
             Event::Changed(found) => (BTreeSet::new(), vec![found]),
             Event::Gone(found) => (named(&found).into_iter().collect(), Vec::new()),
             Event::Broken(error) => {
-                tracing::warn!(reason = error.reason().as_str(), hint = error.hint(), "Repositories cannot be watched: {error}");
+                tracing::warn!(
+                    reason = error.reason().as_str(),
+                    hint = error.hint(),
+                    "Repositories cannot be watched: {error}"
+                );
                 return self.health.ready_but(PART, "the API server cannot be watched");
             }
             Event::Restored => return self.health.ready(PART),

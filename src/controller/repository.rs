@@ -212,7 +212,9 @@ impl<'a> Lead<'a> {
             gone.remove(&name);
             match found {
                 Ok(environment) => self.tell(&name, Some(environment)),
-                Err(invalid) => tracing::error!(environment = name, "the Environment cannot be read: {}", invalid.error),
+                Err(invalid) => {
+                    tracing::error!(environment = name, "the Environment cannot be read: {}", invalid.error)
+                }
             }
         }
         for name in gone {

@@ -23,6 +23,8 @@ pub enum Match {
     Nth(usize),
     /// The n-th request that creates, changes or deletes.
     NthMutating(usize),
+    /// The n-th event of all watches together: it can be lost, or the watch that would tell it breaks.
+    NthEvent(usize),
     /// Every request with this verb for this resource (`deployments`, `deployments/status`) and, if given, name.
     Call {
         /// As [`RequestLine::verb`].
@@ -51,6 +53,16 @@ pub enum Action {
     CutShort,
     /// This, but only the first time; then the fault is over.
     Once(Box<Action>),
+    /// A read is answered as it would have been so many changes before; anything else as ever.
+    Stale(u64),
+    /// A watch opens, says nothing and never ends.
+    Freeze,
+    /// A watch opens and says that its resourceVersion is forgotten.
+    Forget,
+    /// A watch opens and says something that is no JSON.
+    Babble,
+    /// An event is not told.
+    Lose,
     /// This request and all later ones get a connection error.
     StopFromHere,
     /// This request is executed and answered, all later ones get a connection error.
@@ -63,6 +75,7 @@ pub struct Plan {
     faults: Vec<Fault>,
     requests: usize,
     mutating: usize,
+    events: usize,
     stopped: bool,
 }
 
@@ -87,6 +100,7 @@ impl Plan {
         let met = self.faults.iter().position(|fault| match &fault.on {
             Match::Nth(n) => self.requests == *n,
             Match::NthMutating(n) => line.is_mutating() && self.mutating == *n,
+            Match::NthEvent(_) => false,
             Match::Call { verb, resource, name } => {
                 line.verb == *verb && line.resource == *resource && name.as_ref().is_none_or(|n| *n == line.name)
             }
@@ -100,6 +114,12 @@ impl Plan {
         });
         self.stopped = matches!(action, Some(Action::StopFromHere | Action::StopAfter));
         action
+    }
+
+    /// Counts an event and says what shall happen to it.
+    pub fn meet_event(&mut self) -> Option<Action> {
+        self.events += 1;
+        self.faults.iter().find(|fault| fault.on == Match::NthEvent(self.events)).map(|fault| fault.action.clone())
     }
 }
 

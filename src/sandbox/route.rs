@@ -41,9 +41,19 @@ pub fn line(call: &Call) -> RequestLine {
 
 /// Executes a request.
 pub fn execute(shared: &Arc<Shared>, call: &Call) -> Response<Body> {
+    answer(shared, &mut shared.state(), call)
+}
+
+/// Answers a read as it would have been so many changes before.
+pub fn execute_stale(shared: &Arc<Shared>, call: &Call, changes: u64) -> Response<Body> {
+    let mut past = shared.state().before(changes);
+    answer(shared, &mut past, call)
+}
+
+fn answer(shared: &Arc<Shared>, state: &mut State, call: &Call) -> Response<Body> {
     let answer = match &call.target {
-        Target::Discovery(segments) => discover(&shared.state(), segments, call),
-        Target::Objects(place) => objects(shared, place, call),
+        Target::Discovery(segments) => discover(state, segments, call),
+        Target::Objects(place) => objects(shared, state, place, call),
     };
     answer.unwrap_or_else(|refusal| serve::refused(&refusal))
 }
@@ -59,24 +69,23 @@ fn discover(state: &State, segments: &[String], call: &Call) -> Result<Response<
     })
 }
 
-fn objects(shared: &Arc<Shared>, place: &Place, call: &Call) -> Result<Response<Body>, Refusal> {
+fn objects(shared: &Arc<Shared>, state: &mut State, place: &Place, call: &Call) -> Result<Response<Body>, Refusal> {
     if call.form == Form::Unacceptable {
         return Err(Refusal::not_acceptable());
     }
-    let mut state = shared.state();
-    let kind = served(&state, place)?;
+    let kind = served(state, place)?;
     let now = shared.now();
     let namespace = place.namespace.as_deref();
     match call.verb() {
         "list" => {
-            let list = read::list(&state, &kind, namespace, call)?;
+            let list = read::list(state, &kind, namespace, call)?;
             return Ok(serve::json(StatusCode::OK, &form::list(&kind, call.form, &list, now), &[]));
         }
         "watch" => {
-            return Ok(serve::stream(Watch::open(shared, &state, &kind, namespace, call)?.into_stream()));
+            return Ok(serve::stream(Watch::open(shared, state, &kind, namespace, call)?.into_stream()));
         }
         "get" => {
-            let operation = Operation { state: &mut state, kind: Arc::clone(&kind), place, call, now };
+            let operation = Operation { state, kind: Arc::clone(&kind), place, call, now };
             let object = operation.existing()?;
             let shown = match place.subresource.as_deref() {
                 Some("scale") => Arc::new(scale::of(&object)),
@@ -85,12 +94,12 @@ fn objects(shared: &Arc<Shared>, place: &Place, call: &Call) -> Result<Response<
             return Ok(serve::json(StatusCode::OK, &form::object(&kind, call.form, &shown, now), &[]));
         }
         "deletecollection" => {
-            let list = delete_all(&mut state, &kind, place, call, now)?;
+            let list = delete_all(state, &kind, place, call, now)?;
             return Ok(serve::json(StatusCode::OK, &list, &[]));
         }
         _ => {}
     }
-    let mut operation = Operation { state: &mut state, kind: Arc::clone(&kind), place, call, now };
+    let mut operation = Operation { state, kind: Arc::clone(&kind), place, call, now };
     let written = change(&mut operation)?;
     let is_object = written.object["kind"] == kind.kind.as_str();
     let shown =

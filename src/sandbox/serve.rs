@@ -2,24 +2,28 @@
 
 use std::io;
 
-use futures::stream::{self, BoxStream};
+use futures::stream::{self, BoxStream, StreamExt};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WARNING};
-use http::{Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, StreamBody};
-use hyper::body::{Bytes, Frame};
-use hyper::server::conn::http1;
+use hyper::body::{Bytes, Frame, Incoming};
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use serde_json::Value;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use crate::sandbox::faults::Action;
 use crate::sandbox::refusal::Refusal;
 use crate::sandbox::shared::BoxError;
 use crate::sandbox::{Body, Broken, Sandbox};
 
+/// As many as the real server carries on one connection.
+const STREAMS: u32 = 100;
+
 impl Sandbox {
-    /// Serves HTTP/1.1 until the future is dropped; open connections end with it.
+    /// Serves HTTP/1.1, and HTTP/2 to those who begin with it, until the future is dropped; open connections end with it.
     ///
     /// # Errors
     ///
@@ -31,8 +35,13 @@ impl Sandbox {
             stream.set_nodelay(true)?;
             let sandbox = self.clone();
             connections.spawn(async move {
-                let service = service_fn(|request| sandbox.answer(request));
-                let served = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                let service = service_fn(move |request: Request<Incoming>| {
+                    let sandbox = sandbox.clone();
+                    async move { sandbox.answer(request).await.map_err(io::Error::other) }
+                });
+                let mut server = auto::Builder::new(TokioExecutor::new());
+                server.http2().max_concurrent_streams(STREAMS);
+                let served = server.serve_connection(TokioIo::new(stream), service).await;
                 if let Err(error) = served {
                     tracing::debug!(%error, "a connection to the sandbox broke");
                 }
@@ -99,6 +108,19 @@ pub async fn cut_short(answer: Response<Body>) -> Response<Body> {
     let half = bytes.slice(..bytes.len() / 2);
     let frames = stream::iter([Ok(Frame::data(half)), Err(Broken.into())]);
     Response::from_parts(head, StreamBody::new(frames).boxed_unsync())
+}
+
+/// A watch that a fault plan spoils.
+pub fn faulty_watch(action: &Action) -> Response<Body> {
+    let line = match action {
+        Action::Forget => {
+            let refusal = Refusal::expired("too old resource version: a planned fault".to_owned());
+            format!("{}\n", json!({"type": "ERROR", "object": refusal.status()}))
+        }
+        Action::Babble => "{\"type\":\"ADDED\",\"object\":{{\n".to_owned(),
+        _ => return self::stream(stream::pending().boxed()),
+    };
+    self::stream(stream::iter([Ok(Frame::data(Bytes::from(line)))]).boxed())
 }
 
 /// A body that fails as soon as it is read.

@@ -98,6 +98,21 @@ impl State {
         self.objects.iter()
     }
 
+    /// The cluster as it was so many changes before, as far as that is remembered.
+    pub fn before(&self, changes: u64) -> State {
+        let revision = self.revision.saturating_sub(changes).max(self.compacted);
+        let kept = self.history.partition_point(|change| change.revision <= revision);
+        let mut objects = self.objects.clone();
+        for change in self.history.range(kept..).rev() {
+            match &change.before {
+                Some(before) => drop(objects.insert(change.key.clone(), Arc::clone(before))),
+                None => drop(objects.remove(&change.key)),
+            }
+        }
+        let history = self.history.range(..kept).cloned().collect();
+        State { kinds: self.kinds.clone(), objects, history, revision, compacted: self.compacted, issued: self.issued }
+    }
+
     /// Stores an object under a new resourceVersion and returns it.
     pub fn put(&mut self, key: Key, mut object: Value) -> Arc<Value> {
         self.revision += 1;

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::sandbox::Broken;
 use crate::sandbox::events;
+use crate::sandbox::faults::Action;
 use crate::sandbox::form;
 use crate::sandbox::kinds::Kind;
 use crate::sandbox::refusal::Refusal;
@@ -65,7 +66,10 @@ impl Watch {
             namespace: namespace.map(str::to_owned),
             selector: Selector::read(kind, call)?,
             form: call.form,
-            bookmarks: call.query.flag("allowWatchBookmarks") && call.query.get("allowWatchBookmarks").is_some(),
+            // from a version that is still to come nothing is told, not even that time passes
+            bookmarks: call.query.flag("allowWatchBookmarks")
+                && call.query.get("allowWatchBookmarks").is_some()
+                && asked <= state.revision(),
             revision: if asked == 0 { state.revision() } else { asked },
             deadline: opened + timeout,
             next_bookmark: opened
@@ -122,7 +126,14 @@ impl Watch {
                 return Some(Err(Broken));
             }
             if let Some(event) = self.waiting.pop_front() {
-                return Some(Ok(event));
+                match self.shared.plan().meet_event() {
+                    Some(Action::Lose) => continue,
+                    Some(_) => {
+                        self.is_broken = true;
+                        return Some(Err(Broken));
+                    }
+                    None => return Some(Ok(event)),
+                }
             }
             if !self.collect() {
                 continue;

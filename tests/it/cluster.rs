@@ -6,5 +6,6 @@ mod faults;
 mod leases;
 mod own;
 mod policies;
+mod watches;
 mod world;
 mod writes;

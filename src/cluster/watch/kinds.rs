@@ -1,0 +1,83 @@
+//! What osier watches, and what becomes of it.
+
+use std::sync::Arc;
+
+use kube::core::DeserializeGuard;
+use kube::core::error_boundary::InvalidObject;
+use serde::de::{DeserializeOwned, IgnoredAny};
+
+use crate::cluster::Cluster;
+use crate::cluster::call::encoded;
+use crate::cluster::error::Error;
+use crate::cluster::live::malformed;
+use crate::cluster::metadata::Metadata;
+use crate::cluster::own::collection;
+use crate::cluster::watch::{Events, Subject};
+use crate::model::environment::Environment;
+use crate::model::object::{Kind, ObjectId};
+use crate::model::repository::Repository;
+use crate::model::wire::{API_VERSION, ENVIRONMENT};
+use crate::planning::live::Live;
+
+impl Cluster {
+    /// Watches the metadata of all objects of a kind in a namespace, seen from the environment with this id.
+    ///
+    /// # Errors
+    /// `UnknownKind` if the server does not serve the kind, `Call` if it cannot be asked.
+    pub async fn watch_live(
+        self: &Arc<Self>,
+        kind: &Kind,
+        namespace: &str,
+        environment_id: &str,
+    ) -> Result<Events<(ObjectId, Live)>, Error> {
+        let path = self.kinds().await?.collection(kind, namespace).ok_or_else(|| unserved(kind))?;
+        let (kind, environment_id) = (kind.clone(), environment_id.to_owned());
+        let read = move |object: Metadata| object.live(&kind, &environment_id).map_err(|field| malformed(&kind, field));
+        Ok(self.watch(Subject { path, query: String::new(), metadata: true, sensitive: false }, read))
+    }
+
+    /// Watches the metadata of all objects of a kind that carry an environment's label, in all namespaces, each seen from that
+    /// environment. An object that loses its label is `Gone`.
+    ///
+    /// # Errors
+    /// `UnknownKind` if the server does not serve the kind, `Call` if it cannot be asked.
+    pub async fn watch_live_everywhere(self: &Arc<Self>, kind: &Kind) -> Result<Events<(ObjectId, Live)>, Error> {
+        let path = self.kinds().await?.everywhere(kind).ok_or_else(|| unserved(kind))?;
+        let kind = kind.clone();
+        let read = move |object: Metadata| {
+            let environment_id = object.label(ENVIRONMENT).unwrap_or_default();
+            object.live(&kind, environment_id).map_err(|field| malformed(&kind, field))
+        };
+        let query = format!("&labelSelector={}", encoded(ENVIRONMENT));
+        Ok(self.watch(Subject { path, query, metadata: true, sensitive: false }, read))
+    }
+
+    /// Watches all Repositories. One that cannot be read is told with its name, beside the others.
+    pub fn watch_repositories(self: &Arc<Self>) -> Events<Result<Repository, InvalidObject>> {
+        self.watch_own(format!("/apis/{API_VERSION}/repositories"))
+    }
+
+    /// Watches the Environments of a home namespace. One that cannot be read is told with its name, beside the others.
+    pub fn watch_environments(self: &Arc<Self>, home: &str) -> Events<Result<Environment, InvalidObject>> {
+        self.watch_own(collection(home, "environments"))
+    }
+
+    /// Watches whether a Secret changes, without its values: who needs them reads them then.
+    pub fn watch_secret(self: &Arc<Self>, namespace: &str, name: &str) -> Events<()> {
+        let path = format!("/api/v1/namespaces/{}/secrets", encoded(namespace));
+        let query = format!("&fieldSelector={}", encoded(&format!("metadata.name={name}")));
+        self.watch(Subject { path, query, metadata: true, sensitive: true }, |_: IgnoredAny| Ok(()))
+    }
+
+    fn watch_own<K>(self: &Arc<Self>, path: String) -> Events<Result<K, InvalidObject>>
+    where
+        K: kube::Resource + DeserializeOwned + Send + 'static,
+    {
+        let subject = Subject { path, query: String::new(), metadata: false, sensitive: false };
+        self.watch(subject, |guarded: DeserializeGuard<K>| Ok(guarded.0))
+    }
+}
+
+fn unserved(kind: &Kind) -> Error {
+    Error::UnknownKind { kind: kind.kind.clone(), api_version: kind.group.clone() }
+}

@@ -1,0 +1,269 @@
+//! Watches: what is told, what a broken watch misses (nothing), and when a list is asked for again (hardly ever).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use http::Method;
+use osier::cluster::Cluster;
+use osier::cluster::watch::{Event, Events};
+use osier::model::object::{Kind, ObjectId};
+use osier::model::reason::Reason;
+use osier::planning::live::Live;
+use osier::sandbox::Sandbox;
+use osier::sandbox::faults::{Action, Fault, Match};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use super::world::{ID, World};
+use crate::support::control_plane::User;
+use crate::support::server::{PATIENCE, Server};
+
+/// What a request may take as a rule; a watch lives for 190 to 200 s then.
+const USUAL: Duration = Duration::from_secs(30);
+/// A watch lives for 6 s then, and one that lives 6.3 s is frozen.
+const IMPATIENT: Duration = Duration::from_secs(1);
+/// What every namespace of a real cluster has, some time after it was made.
+const EVERYWHERE: &str = "kube-root-ca.crt";
+
+struct Watched {
+    cluster: Arc<Cluster>,
+    events: Events<(ObjectId, Live)>,
+}
+
+impl Watched {
+    async fn new(world: &World, timeout: Duration) -> Watched {
+        let kubeconfig = world.server.kubeconfig(&User::admin());
+        let cluster = Arc::new(Cluster::connect(Some(&kubeconfig), None).await.unwrap().with_timeout(timeout));
+        let events = cluster.watch_live(&Kind::new("", "ConfigMap"), &world.namespace, ID).await.unwrap();
+        Watched { cluster, events }
+    }
+
+    async fn next(&mut self) -> String {
+        loop {
+            let event = tokio::time::timeout(PATIENCE, self.events.next()).await.expect("an event comes");
+            let told = match event.expect("a watch does not end by itself") {
+                Event::Listed(objects) => objects.iter().fold("listed".to_owned(), |text, (object, _)| {
+                    if object.name == EVERYWHERE { text } else { format!("{text} {}", object.name) }
+                }),
+                Event::Changed((object, _)) => format!("changed {}", object.name),
+                Event::Gone((object, _)) => format!("gone {}", object.name),
+                Event::Broken(error) => format!("broken {}", error.reason()),
+                Event::Restored => "restored".to_owned(),
+            };
+            if !told.contains(EVERYWHERE) {
+                return told;
+            }
+        }
+    }
+
+    async fn expect(&mut self, told: &[&str]) {
+        for expected in told {
+            assert_eq!(self.next().await, *expected, "of {told:?}");
+        }
+    }
+
+    /// Lists and watches so far.
+    fn counted(&self) -> (u64, u64) {
+        let requests = self.cluster.requests();
+        let of = |verb| requests.get(verb).copied().unwrap_or_default();
+        (of("list"), of("watch"))
+    }
+
+    /// Drives the watch until the server has opened it so often.
+    async fn opened(&mut self, world: &World, times: u64) {
+        let cluster = Arc::clone(&self.cluster);
+        let count = || match &world.server {
+            Server::Sandbox(loopback) => {
+                let requests = loopback.sandbox.requests();
+                requests.iter().filter(|line| line.verb == "watch" && line.resource == "configmaps").count() as u64
+            }
+            Server::Real(_) => cluster.requests().get("watch").copied().unwrap_or_default(),
+        };
+        let opened = async {
+            while count() < times {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            told = self.next() => panic!("nothing is told, but for {told}"),
+            () = opened => {}
+            () = tokio::time::sleep(PATIENCE) => panic!("it is never opened {times} times"),
+        }
+    }
+}
+
+async fn create(world: &World, name: &str) {
+    world.post("kubectl", &world.object("ConfigMap", name), json!({"metadata": {"name": name}})).await;
+}
+
+async fn delete(world: &World, name: &str) {
+    let path = world.path(&world.object("ConfigMap", name));
+    world.send(Method::DELETE, &path, "application/json", json!(null)).await;
+}
+
+fn sandbox(world: &World) -> &Sandbox {
+    match &world.server {
+        Server::Sandbox(loopback) => &loopback.sandbox,
+        Server::Real(_) => panic!("only the sandbox takes a fault plan"),
+    }
+}
+
+fn fault(world: &World, action: Option<Action>) {
+    let on = || Match::Call { verb: "watch", resource: "configmaps".to_owned(), name: None };
+    sandbox(world).set_faults(action.into_iter().map(|action| Fault { on: on(), action }).collect());
+}
+
+/// A watch whose openings all meet a fault until the test takes it away.
+async fn spoiled(action: Action, timeout: Duration) -> (World, Watched) {
+    let world = World::new(Server::sandbox().await).await;
+    create(&world, "a").await;
+    fault(&world, Some(action));
+    let mut watched = Watched::new(&world, timeout).await;
+    watched.expect(&["listed a"]).await;
+    (world, watched)
+}
+
+#[tokio::test]
+async fn one_list_and_then_every_change() {
+    for world in World::both().await {
+        create(&world, "a").await;
+        let mut watched = Watched::new(&world, USUAL).await;
+        watched.expect(&["listed a"]).await;
+        create(&world, "b").await;
+        delete(&world, "a").await;
+        watched.expect(&["changed b", "gone a"]).await;
+        assert_eq!(watched.counted(), (1, 1), "{}", world.server.name());
+    }
+}
+
+#[tokio::test]
+async fn a_watch_that_ends_in_time_goes_on_where_it_was() {
+    for world in World::both().await {
+        let mut watched = Watched::new(&world, IMPATIENT).await;
+        watched.expect(&["listed"]).await;
+        watched.opened(&world, 3).await;
+        create(&world, "a").await;
+        watched.expect(&["changed a"]).await;
+        assert_eq!(watched.counted().0, 1, "{}", world.server.name());
+    }
+}
+
+#[tokio::test]
+async fn a_frozen_watch_is_opened_again_and_misses_nothing() {
+    let (world, mut watched) = spoiled(Action::Freeze, IMPATIENT).await;
+    watched.opened(&world, 1).await;
+    fault(&world, None);
+    create(&world, "b").await;
+    watched.expect(&["changed b"]).await;
+    assert_eq!(watched.counted(), (1, 2));
+}
+
+#[tokio::test]
+async fn a_forgotten_version_costs_one_list() {
+    for action in [Action::Forget, Action::Refuse(410)] {
+        let (world, mut watched) = spoiled(action, USUAL).await;
+        watched.expect(&["listed a", "listed a"]).await;
+        fault(&world, None);
+        let (lists, opened) = watched.counted();
+        assert!(lists == opened || lists == opened + 1, "{lists} lists for {opened} watches that were forgotten");
+        watched.opened(&world, lists).await;
+        create(&world, "b").await;
+        watched.expect(&["changed b"]).await;
+        assert_eq!(watched.counted(), (lists, lists));
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_reported_and_heard_again() {
+    let (world, mut watched) = spoiled(Action::Babble, USUAL).await;
+    watched.expect(&["broken ServerUnavailable"]).await;
+    create(&world, "b").await;
+    fault(&world, None);
+    watched.expect(&["restored", "changed b"]).await;
+    assert_eq!(watched.counted().0, 1);
+}
+
+#[tokio::test]
+async fn a_refused_watch_is_reported() {
+    for (code, reason) in [(429, Reason::ServerUnavailable), (500, Reason::ServerUnavailable)] {
+        let (world, mut watched) = spoiled(Action::Refuse(code), USUAL).await;
+        watched.expect(&[&format!("broken {reason}")]).await;
+        fault(&world, None);
+        watched.expect(&["restored"]).await;
+        create(&world, "b").await;
+        watched.expect(&["changed b"]).await;
+        assert_eq!(watched.counted().0, 1);
+    }
+    for code in [401, 403] {
+        let (_world, mut watched) = spoiled(Action::Refuse(code), USUAL).await;
+        watched.expect(&[&format!("broken {}", Reason::Forbidden)]).await;
+        assert_eq!(watched.counted(), (1, 1), "a right that is missing is asked for seldom");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_in_the_middle_loses_nothing() {
+    let world = World::new(Server::sandbox().await).await;
+    let mut watched = Watched::new(&world, USUAL).await;
+    watched.expect(&["listed"]).await;
+    watched.opened(&world, 1).await;
+    sandbox(&world).set_faults(vec![Fault { on: Match::NthEvent(2), action: Action::Break }]);
+    for name in ["a", "b", "c"] {
+        create(&world, name).await;
+    }
+    watched.expect(&["changed a", "changed b", "changed c"]).await;
+    assert_eq!(watched.counted(), (1, 2));
+}
+
+#[tokio::test]
+async fn a_watch_outlives_its_server() {
+    let world = World::new(Server::sandbox().await).await;
+    let served = sandbox(&world).clone();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let kubeconfig = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(kubeconfig.path(), Sandbox::kubeconfig(address)).unwrap();
+    let serve = |listener| {
+        let (mut serving, sandbox) = (JoinSet::new(), served.clone());
+        serving.spawn(async move { sandbox.serve(listener).await });
+        serving
+    };
+    let serving = serve(listener);
+    let cluster = Arc::new(Cluster::connect(Some(kubeconfig.path()), None).await.unwrap());
+    let events = cluster.watch_live(&Kind::new("", "ConfigMap"), &world.namespace, ID).await.unwrap();
+    let mut watched = Watched { cluster, events };
+    watched.expect(&["listed"]).await;
+    watched.opened(&world, 1).await;
+    drop(serving);
+    watched.expect(&["broken ServerUnavailable"]).await;
+    create(&world, "a").await; // another server of the same cluster
+    let _serving = serve(TcpListener::bind(address).await.unwrap());
+    watched.expect(&["restored", "changed a"]).await;
+    assert_eq!(watched.counted().0, 1);
+}
+
+#[tokio::test]
+async fn writes_never_wait_for_watches() {
+    const WATCHES: usize = 120; // one connection has room for 100 requests
+    let world = World::new(Server::real()).await;
+    let kubeconfig = world.server.kubeconfig(&User::admin());
+    let cluster = Arc::new(Cluster::connect(Some(&kubeconfig), None).await.unwrap());
+    let mut watches = Vec::new();
+    for _ in 0..WATCHES {
+        let events = cluster.watch_live(&Kind::new("", "ConfigMap"), &world.namespace, ID).await.unwrap();
+        watches.push(Watched { cluster: Arc::clone(&cluster), events });
+    }
+    futures::future::join_all(watches.iter_mut().map(|watched| watched.expect(&["listed"]))).await;
+    let created = async {
+        while cluster.requests().get("watch").copied().unwrap_or_default() < WATCHES as u64 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let id = world.object("ConfigMap", "a");
+        assert!(cluster.read(&id, ID).await.unwrap().is_none(), "requests have room of their own");
+        create(&world, "a").await;
+    };
+    let told = futures::future::join_all(watches.iter_mut().map(|watched| watched.expect(&["changed a"])));
+    tokio::join!(told, created);
+}
