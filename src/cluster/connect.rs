@@ -41,8 +41,8 @@ impl Cluster {
     /// # Errors
     /// `Kubeconfig` if there is no usable configuration, `Client` if the certificates in it cannot be used.
     pub async fn connect(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Self, Error> {
-        let connector =
-            Connector::new(config(kubeconfig, context).await?).map_err(|source| Error::Client { source })?;
+        let config = config(kubeconfig, context).await?;
+        let connector = Connector::new(config).map_err(|source| Error::Client { source })?;
         let requests = connector.client(None);
         Ok(Self::over(requests, move || connector.client(Some(WATCH_WINDOW))))
     }
