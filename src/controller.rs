@@ -2,4 +2,5 @@
 
 pub mod lease;
 pub mod metrics;
+pub mod process;
 pub mod supervise;
