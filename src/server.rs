@@ -23,6 +23,8 @@ use crate::server::health::{Health, Probe};
 const CONNECTIONS: usize = 64;
 /// Longest time for a request's head: probes send it at once.
 const HEAD: Duration = Duration::from_secs(5);
+/// Largest head of a request.
+const LARGEST_HEAD: usize = 16 << 10;
 /// Longest time for a whole connection.
 const CONNECTION: Duration = Duration::from_secs(15);
 /// Pause after a connection that could not be taken, such as for want of file descriptors.
@@ -61,7 +63,7 @@ async fn connection(stream: TcpStream, pages: Arc<Pages>) {
         async move { Ok::<_, Infallible>(response) }
     });
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD).keep_alive(false);
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(LARGEST_HEAD).keep_alive(false);
     match timeout(CONNECTION, http.serve_connection(TokioIo::new(stream), service)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "a connection broke"),
@@ -154,6 +156,8 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_request_is_refused_and_what_never_ends_is_cut() {
         assert_eq!(ask("nonsense\r\n\r\n").await.0, "HTTP/1.1 400 Bad Request");
+        let long = format!("GET /livez HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(LARGEST_HEAD));
+        assert_eq!(ask(&long).await.0, "HTTP/1.1 431 Request Header Fields Too Large");
         let (line, _) = ask("GET /livez HTTP/1.1\r\nHost: o\r\nX: and so on").await;
         assert!(line.is_empty() || line.starts_with("HTTP/1.1 408"), "{line}");
     }

@@ -191,6 +191,7 @@ impl Cluster {
         now: Timestamp,
     ) -> Result<Lease, Error> {
         let transitions = lease.spec["leaseTransitions"].as_u64().unwrap_or_default();
+        let now = unlike_last(now, lease);
         let spec = match (lease.holder.as_deref() == Some(holder), holder) {
             (true, _) => json!({"renewTime": micro(now), "leaseDurationSeconds": DURATION.as_secs()}),
             (_, "") => json!({"holderIdentity": "", "renewTime": micro(now), "leaseDurationSeconds": 1}),
@@ -220,6 +221,11 @@ fn leases(namespace: &str) -> String {
 fn taken(holder: &str, transitions: u64, now: Timestamp) -> Value {
     json!({"holderIdentity": holder, "leaseDurationSeconds": DURATION.as_secs(), "leaseTransitions": transitions,
         "acquireTime": micro(now), "renewTime": micro(now)})
+}
+
+/// Others see a renewal by its change: a clock that stands still must not hide it.
+fn unlike_last(now: Timestamp, lease: &Lease) -> Timestamp {
+    if lease.spec["renewTime"] == micro(now) { now + Duration::from_micros(1) } else { now }
 }
 
 /// The API wants exactly six digits.
@@ -252,6 +258,15 @@ mod tests {
         tokio::join!(leadership.held(), async { assert!(tenure.hold(BootTime::now())) });
         tokio::join!(leadership.lost(), async { assert!(tenure.end()) });
         assert_eq!(leadership.remaining(), None);
+    }
+
+    #[test]
+    fn a_clock_that_stands_still_does_not_hide_a_renewal() {
+        let now: Timestamp = "2026-11-21T08:35:18Z".parse().unwrap();
+        let metadata = json!({"uid": "u", "resourceVersion": "1"});
+        let lease = Lease::new(json!({"metadata": metadata, "spec": {"renewTime": micro(now)}})).unwrap();
+        assert_ne!(unlike_last(now, &lease), now);
+        assert_eq!(unlike_last(now + Duration::from_secs(5), &lease), now + Duration::from_secs(5));
     }
 
     #[test]

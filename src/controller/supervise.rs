@@ -198,7 +198,11 @@ impl Tasks {
 
 /// Told to stop, a task may end.
 fn unexpected(ended: Error) -> Result<(), Error> {
-    if let Error::Ended { .. } = ended { Ok(()) } else { Err(ended) }
+    if let Error::Ended { .. } = ended {
+        return Ok(());
+    }
+    tracing::error!("{ended}");
+    Err(ended)
 }
 
 /// SIGTERM and SIGINT.

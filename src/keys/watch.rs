@@ -40,7 +40,7 @@ impl Loaded {
 /// Reads the directory again at each change and sends what is new, until the future is dropped.
 ///
 /// # Guarantees
-/// A file that cannot be used costs its class only. While the directory is not there, what was read last stays.
+/// A file that cannot be used costs its class only. While the directory cannot be read, the keyring that was read last stays.
 ///
 /// # Errors
 /// `Read` if the operating system has no thread left, `Ended` if it panicked.
@@ -91,8 +91,16 @@ fn wait(changes: &Receiver<()>) {
 }
 
 fn look(directory: &Path, loaded: &watch::Sender<Loaded>) {
-    if let Err(error) = std::fs::read_dir(directory) {
-        tracing::warn!(directory = %directory.display(), %error, "keys cannot be read: what was read last stays");
+    if let Err(source) = std::fs::read_dir(directory) {
+        let gone = said(&Error::Read { place: directory.display().to_string(), source });
+        loaded.send_if_modified(|last| {
+            let is_new = last.unusable != [gone.as_str()];
+            if is_new {
+                tracing::warn!("{gone}; what was read last stays");
+                last.unusable = vec![gone];
+            }
+            is_new
+        });
         return;
     }
     let found = Loaded::read(directory);
@@ -196,7 +204,9 @@ mod tests {
             });
         };
         after(&directory, vanish, |loaded| {
-            assert_ne!(loaded.keyring.classes().len(), 0, "the keys are gone with the directory");
+            let classes = loaded.keyring.classes();
+            assert!(!classes.is_empty(), "the keys are gone with the directory");
+            assert!(!classes.contains("staging") || loaded.unusable.iter().all(|said| said.contains("cannot read")));
             loaded.keyring.classes().contains("production")
         })
         .await;

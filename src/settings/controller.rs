@@ -68,12 +68,12 @@ pub enum Lane {
 }
 
 impl Lane {
-    /// The Leases that have to be held to write for it.
-    pub fn leases(self) -> &'static [&'static str] {
+    /// The lanes that it is, each with the Lease that has to be held to write for it.
+    pub fn leases(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Lane::Protected => &[wire::LEASE_PROTECTED],
-            Lane::Branches => &[wire::LEASE_BRANCHES],
-            Lane::All => &[wire::LEASE_PROTECTED, wire::LEASE_BRANCHES],
+            Lane::Protected => &[("protected", wire::LEASE_PROTECTED)],
+            Lane::Branches => &[("branches", wire::LEASE_BRANCHES)],
+            Lane::All => &[("protected", wire::LEASE_PROTECTED), ("branches", wire::LEASE_BRANCHES)],
         }
     }
 
@@ -191,9 +191,10 @@ impl ControllerSettings {
     pub fn json(&self) -> Value {
         let Self { kubeconfig, context, lane, cluster, namespace, keys, data, listen, concurrency, .. } = self;
         let Self { watch, log_format, log, machine, request_timeout, .. } = self;
+        let leases: Vec<&str> = lane.leases().iter().map(|(_, lease)| *lease).collect();
         json!({
             "kubeconfig": kubeconfig, "context": context, "requestTimeout": request_timeout.as_secs(),
-            "lane": lane.as_str(), "leases": lane.leases(), "cluster": cluster, "namespace": namespace,
+            "lane": lane.as_str(), "leases": leases, "cluster": cluster, "namespace": namespace,
             "keys": keys, "data": data, "listen": listen, "concurrency": concurrency,
             "watch": typed(*watch), "logFormat": typed(*log_format), "log": log, "machine": machine,
         })
@@ -321,7 +322,7 @@ mod tests {
             (settings.lane, settings.concurrency, settings.namespace.as_str()),
             (Lane::Protected, 4, "osier-system")
         );
-        assert_eq!(settings.lane.leases(), ["osier-protected"]);
+        assert_eq!(settings.lane.leases(), [("protected", "osier-protected")]);
         assert_eq!(settings.json()["logFormat"], "json");
         assert_eq!(fs::read_dir(data.path()).unwrap().count(), 0);
     }

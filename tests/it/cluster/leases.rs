@@ -1,6 +1,8 @@
 //! Leadership: two that want the same Lease, and what a fenced client sends.
 
 use std::convert::Infallible;
+use std::io::Write;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -147,6 +149,90 @@ async fn without_the_lease_nothing_is_written_and_everything_is_read() {
         assert_eq!(fenced.requests().into_iter().collect::<Vec<_>>(), [("get", 1)]);
         tenure.hold(BootTime::now());
         fenced.fingerprint_key(&world.namespace).await.unwrap();
+    })
+    .await;
+}
+
+/// A child that ends with the test.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+fn signal(name: &str, process: u32) {
+    assert!(Command::new("kill").args([name, &process.to_string()]).status().unwrap().success());
+}
+
+/// Runs in a process of its own, for the test below: leads, writes, and writes again once it is told to.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "not a test but a process that one starts"]
+async fn leads_is_stopped_and_goes_on() {
+    let namespace = std::env::var("OSIER_TEST_NAMESPACE").unwrap();
+    let connect = async || Cluster::connect(None, None).await.unwrap();
+    let (tenure, leadership) = leadership();
+    let fenced = connect().await.fenced(leadership.clone());
+    let keeper = Keeper {
+        cluster: Arc::new(connect().await),
+        namespace: namespace.clone(),
+        name: NAME,
+        holder: "sleeper".to_owned(),
+        clock: Timestamp::now,
+    };
+    let stops = Tasks::default();
+    let mut running = JoinSet::new();
+    running.spawn(keeper.keep(tenure, stops.stop(Order::Last)));
+    leadership.held().await;
+    let written = fenced.create_lease(&namespace, "written", "sleeper", Timestamp::now()).await.unwrap();
+    let sent = fenced.requests();
+    // told to go on only after it was stopped, for longer than its Lease
+    tokio::task::block_in_place(|| std::io::stdin().read_line(&mut String::new()).unwrap());
+    let error = fenced.renew_lease(&namespace, "written", &written, "sleeper", Timestamp::now()).await.unwrap_err();
+    assert!(matches!(error, Error::Call { source, .. } if matches!(source.cause, Cause::LeaseLost)));
+    assert_eq!(fenced.requests(), sent);
+}
+
+#[tokio::test]
+async fn a_leader_that_was_stopped_for_longer_than_its_lease_writes_nothing_when_it_goes_on() {
+    on_both(async |world| {
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        child
+            .args(["cluster::leases::leads_is_stopped_and_goes_on", "--exact", "--ignored"])
+            .env("KUBECONFIG", world.server.kubeconfig(&User::admin()))
+            .env("OSIER_TEST_NAMESPACE", &world.namespace)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null());
+        let mut child = Killed(child.spawn().unwrap());
+        let path = path(world).replace(NAME, "written");
+        let written = async || world.ask(Method::GET, &path, "application/json", Value::Null).await;
+        timeout(PATIENCE, async {
+            while written().await.status != 200 {
+                sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await
+        .expect("it leads and writes in time");
+        signal("-STOP", child.0.id());
+        let second = Candidate::new(world, "second").await;
+        second.leads().await;
+        let before = written().await.body;
+        child.0.stdin.take().expect("it is piped").write_all(b"go on\n").unwrap();
+        signal("-CONT", child.0.id());
+        let ended = timeout(PATIENCE, async {
+            loop {
+                match child.0.try_wait().unwrap() {
+                    Some(ended) => return ended,
+                    None => sleep(Duration::from_millis(20)).await,
+                }
+            }
+        });
+        let ended = ended.await.expect("it ends in time");
+        assert!(ended.success(), "it wrote, or found another reason not to");
+        assert_eq!(written().await.body, before);
+        assert_eq!(lease(world).await["holderIdentity"], "second");
     })
     .await;
 }

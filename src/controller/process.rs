@@ -1,0 +1,209 @@
+//! What the work of the service stands on, running: Leases, keys, probes, metrics.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::cluster;
+use crate::cluster::Cluster;
+use crate::cluster::leases::{Leadership, leadership};
+use crate::controller::lease::{Keeper, holder};
+use crate::controller::metrics::Metrics;
+use crate::controller::supervise::{Order, Stop, Tasks};
+use crate::keys::watch::{Loaded, follow};
+use crate::model::reason::{Reason, Retry};
+use crate::server::health::Health;
+use crate::server::{Pages, serve};
+use crate::settings::controller::ControllerSettings;
+
+/// The part of the probes that the keys are.
+const KEYS: &str = "keys";
+/// Longest time for one request about a Lease: two fit into what is left when a renewal is late.
+const LEASE_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// A process that serves nothing yet: its work is spawned into `tasks`.
+pub struct Process {
+    /// All tasks, to which the work is added; they end with `Tasks::run`.
+    pub tasks: Tasks,
+    /// Each lane that it may lead.
+    pub lanes: Vec<LaneAccess>,
+    /// The key classes, as they are now.
+    pub keys: watch::Receiver<Loaded>,
+    /// What the probes say. The work adds its parts and beats.
+    pub health: Arc<Health>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Address of the probes, with the port that was free if none was asked for.
+    pub address: SocketAddr,
+}
+
+/// The way to the API server for one lane.
+#[derive(Clone)]
+pub struct LaneAccess {
+    /// `protected` or `branches`.
+    pub lane: &'static str,
+    /// Writes only while the lane's Lease is held.
+    pub cluster: Arc<Cluster>,
+    /// Whether it is.
+    pub leadership: Leadership,
+}
+
+/// Why the process cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address is in use or not ours.
+    #[error("cannot listen at {address}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The API server's address or credentials cannot be used.
+    #[error("cannot use the cluster")]
+    Cluster {
+        /// Why.
+        #[from]
+        source: cluster::error::Error,
+    },
+    /// The operating system gives no random bytes.
+    #[error("cannot make a name for this process: no random bytes")]
+    Random {
+        /// What the system says.
+        #[from]
+        source: getrandom::Error,
+    },
+}
+
+impl Error {
+    /// The one of the closed list.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Cluster { source } => source.reason(),
+            Self::Listen { .. } | Self::Random { .. } => Reason::ServerUnavailable,
+        }
+    }
+
+    /// Whether it may start later.
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::Cluster { source } => source.retry(),
+            Self::Listen { .. } | Self::Random { .. } => Retry::Later,
+        }
+    }
+
+    /// What to do.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Cluster { source } => source.hint(),
+            Self::Listen { .. } => Some("pass --listen ADDRESS:PORT with an address that is free".to_owned()),
+            Self::Random { .. } => None,
+        }
+    }
+}
+
+/// Starts it. `clock` is for the times in the Leases, which people read.
+///
+/// # Errors
+/// What cannot be used; nothing runs then.
+pub async fn start(settings: &ControllerSettings, clock: fn() -> Timestamp) -> Result<Process, Error> {
+    let address = settings.listen;
+    let listener = TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
+    let address = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
+    let (health, metrics) = (Arc::new(Health::new([KEYS])), Arc::new(Metrics::default()));
+    let mut tasks = Tasks::default();
+    let mut lanes = Vec::new();
+    for (lane, lease) in settings.lane.leases() {
+        lanes.push(lead(&mut tasks, settings, (lane, lease), clock, &metrics).await?);
+    }
+    let keys = keys(&mut tasks, settings, &health, &metrics);
+    let pages = Pages { health: Arc::clone(&health), metrics: page(&metrics, &lanes) };
+    let stop = tasks.stop(Order::Last);
+    tasks.spawn("probes", Order::Last, stop.ends(serve(listener, pages)));
+    Ok(Process { tasks, lanes, keys, health, metrics, address })
+}
+
+/// Keeps the Lease of one lane, over a connection of its own.
+async fn lead(
+    tasks: &mut Tasks,
+    settings: &ControllerSettings,
+    (lane, lease): (&'static str, &'static str),
+    clock: fn() -> Timestamp,
+    metrics: &Arc<Metrics>,
+) -> Result<LaneAccess, Error> {
+    let connect = || Cluster::connect(settings.kubeconfig.as_deref(), settings.context.as_deref());
+    let (tenure, leadership) = leadership();
+    let keeper = Keeper {
+        cluster: Arc::new(connect().await?.with_timeout(LEASE_TIMEOUT)),
+        namespace: settings.namespace.clone(),
+        name: lease,
+        holder: holder(&settings.machine)?,
+        clock,
+    };
+    tasks.spawn(lease, Order::Last, keeper.keep(tenure, tasks.stop(Order::Last)));
+    let stop = tasks.stop(Order::Last);
+    tasks.spawn("leadership", Order::Last, stop.ends(count_leadership(lane, leadership.clone(), Arc::clone(metrics))));
+    let cluster = connect().await?.with_timeout(settings.request_timeout).fenced(leadership.clone());
+    Ok(LaneAccess { lane, cluster: Arc::new(cluster), leadership })
+}
+
+async fn count_leadership(lane: &'static str, leadership: Leadership, metrics: Arc<Metrics>) -> Result<(), Infallible> {
+    loop {
+        metrics.leading(lane, false);
+        leadership.held().await;
+        metrics.leading(lane, true);
+        leadership.lost().await;
+    }
+}
+
+fn keys(
+    tasks: &mut Tasks,
+    settings: &ControllerSettings,
+    health: &Arc<Health>,
+    metrics: &Arc<Metrics>,
+) -> watch::Receiver<Loaded> {
+    let (sender, keys) = watch::channel(Loaded::read(&settings.keys));
+    tasks.spawn("keys", Order::First, tasks.stop(Order::First).ends(follow(settings.keys.clone(), sender)));
+    let counted = count_keys(keys.clone(), Arc::clone(health), Arc::clone(metrics), tasks.stop(Order::First));
+    tasks.spawn("keys seen", Order::First, counted);
+    keys
+}
+
+async fn count_keys(
+    mut keys: watch::Receiver<Loaded>,
+    health: Arc<Health>,
+    metrics: Arc<Metrics>,
+    stop: Stop,
+) -> Result<(), Infallible> {
+    loop {
+        {
+            let Loaded { keyring, unusable } = &*keys.borrow_and_update();
+            metrics.keys(keyring.classes().len(), unusable.len());
+            match unusable.as_slice() {
+                [] => health.ready(KEYS),
+                unusable => health.ready_but(KEYS, unusable.join("; ")),
+            }
+        }
+        tokio::select! {
+            () = stop.requested() => return Ok(()),
+            // without a sender nothing changes any more; that task's end is its own
+            changed = keys.changed() => if changed.is_err() { stop.requested().await },
+        }
+    }
+}
+
+fn page(metrics: &Arc<Metrics>, lanes: &[LaneAccess]) -> Box<dyn Fn() -> String + Send + Sync> {
+    let (metrics, lanes) = (Arc::clone(metrics), lanes.to_vec());
+    Box::new(move || {
+        for access in &lanes {
+            metrics.requests(access.lane, &access.cluster.requests());
+        }
+        metrics.text()
+    })
+}
