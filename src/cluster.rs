@@ -20,6 +20,7 @@ pub mod own;
 pub mod person;
 pub mod records;
 pub mod repositories;
+pub mod secret;
 pub mod wire_object;
 pub mod write;
 

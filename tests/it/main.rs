@@ -11,6 +11,7 @@ mod contract;
 mod demo;
 mod harness;
 mod kubectl;
+mod remotes;
 mod scenarios;
 mod sops;
 mod support;

@@ -1,0 +1,9 @@
+//! Remotes that are somewhere else: a real `git http-backend` behind TLS, a real `sshd`, and what goes wrong with either.
+
+mod fallback;
+mod hostile;
+mod https;
+mod ssh;
+mod sshd;
+mod web;
+mod world;
