@@ -1,5 +1,6 @@
 //! Remotes that are somewhere else: a real `git http-backend` behind TLS, a real `sshd`, and what goes wrong with either.
 
+mod commands;
 mod fallback;
 mod hostile;
 mod https;

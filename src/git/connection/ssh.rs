@@ -1,7 +1,7 @@
 //! Git over SSH: one channel that runs `git-upload-pack`. The host's key is checked before anything is said about us.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 
 use ssh2::{Channel, ErrorCode, MethodType, Session};
 
@@ -22,10 +22,22 @@ const SAID: u64 = 1 << 10;
 
 /// One repository over SSH.
 pub(in crate::git) struct Ssh {
-    visit: Visit,
-    session: Session,
+    /// Dropped first, as the order of the fields has it.
+    _line: Line,
     channel: Channel,
+    session: Session,
+    visit: Visit,
     answered: bool,
+}
+
+/// The connection below the session. It is cut when it is dropped: libssh2 would wait for the other side to say goodbye.
+struct Line(TcpStream);
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        // if it is cut already, all the better
+        self.0.shutdown(Shutdown::Both).ok();
+    }
 }
 
 impl Ssh {
@@ -38,7 +50,8 @@ impl Ssh {
         let (host, port) = (account.host.as_str(), account.port);
         let failed = |e: ssh2::Error| failure(visit, account, &e);
         let mut session = Session::new().map_err(failed)?;
-        session.set_tcp_stream(socket(visit, host, port)?);
+        let line = Line(socket(visit, host, port)?);
+        session.set_tcp_stream(line.0.try_clone().map_err(|e| refused(host, port, &e))?);
         wait(&session, visit)?;
         session.method_pref(MethodType::HostKey, &known_hosts.algorithms(host, port)).map_err(failed)?;
         session.handshake().map_err(failed)?;
@@ -51,8 +64,11 @@ impl Ssh {
         visit.address().is_welcome();
         wait(&session, visit)?;
         let mut channel = session.channel_session().map_err(failed)?;
-        channel.exec(&format!("git-upload-pack {}", quoted(&account.path))).map_err(failed)?;
-        Ok(Self { visit: visit.clone(), session, channel, answered: false })
+        if let Err(e) = channel.exec(&format!("git-upload-pack {}", quoted(&account.path))) {
+            drop(line); // before the channel
+            return Err(failed(e));
+        }
+        Ok(Self { _line: line, channel, session, visit: visit.clone(), answered: false })
     }
 
     /// The next bytes of the answer; none at its end.

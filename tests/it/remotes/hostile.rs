@@ -1,24 +1,28 @@
 //! Servers that are wrong, slow or somebody else's. Whatever they do, the mirror keeps what was accepted.
 
 use std::fs;
-use std::net::TcpListener;
+use std::io::{BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use osier::git::fetch::Look;
 use osier::git::remotes::Limits;
 
+use super::sshd::Sshd;
 use super::web::{Manner, Web};
-use super::world::{LIMITS, TOKEN, World, git, known, remotes, said, unknown};
+use super::world::{LIMITS, TOKEN, World, git, known, noise, remotes, said, unknown};
 
-/// Half a megabyte that no compression makes small.
-fn noise() -> Vec<u8> {
-    let mut state = 1_u32;
-    let mut next = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 24) as u8
-    };
-    (0..512 << 10).map(|_| next()).collect()
-}
+/// For servers that keep us waiting: what they do is the same after a second.
+const SHORT: Limits = Limits {
+    connect: Duration::from_secs(1),
+    silence: Duration::from_secs(1),
+    look: Duration::from_secs(2),
+    fetch: Duration::from_secs(2),
+};
+/// The hint then.
+const WAITED: &str = "whether the server is up and can be reached";
 
 const REFS: &str = "/info/refs";
 const PACK: &str = "/git-upload-pack";
@@ -29,15 +33,9 @@ async fn what_a_server_does_wrong_is_said_and_nothing_else_changes() {
     let web = Web::start(world.root()).await;
     let tip = world.push("main", b"1");
     let secret = [("ca.crt", web.authority.as_str()), ("bearerToken", TOKEN)];
-    let limits = Limits {
-        silence: Duration::from_millis(500),
-        look: Duration::from_secs(2),
-        fetch: Duration::from_secs(2),
-        ..LIMITS
-    };
-    let mirror = world.mirror_of(remotes(&web.url(), &[], &secret).within(limits)).await;
+    let mirror = world.mirror(&web.url(), &secret).await;
     known(&mirror, None).await;
-    world.push("main", &noise());
+    world.push("main", &noise(1));
     for (manner, expected, hint) in [
         (Manner::Status(401), "the server refused the credentials", "expired or was withdrawn"),
         (Manner::Status(403), "the credentials may not read this repository (403)", "the right to read"),
@@ -47,14 +45,17 @@ async fn what_a_server_does_wrong_is_said_and_nothing_else_changes() {
         (Manner::Moved, "moved to `https://else.example.com/new.git`", "redirects are not followed"),
         (Manner::Page, "answered with `text/html`, which is not git", "open it in a browser"),
         (Manner::Nonsense, "git cannot use what is there", "git ls-remote"),
-        (Manner::MuteAfterRequest, "the server said nothing for", "whether the server is up"),
-        (Manner::MuteAfter(REFS, 10), "the server said nothing for", "whether the server is up"),
-        (Manner::MuteAfter(PACK, 1000), "the server said nothing for", "whether the server is up"),
-        (Manner::BreakAfter(REFS, 10), "the connection broke off in the middle", "whether the server is up"),
-        (Manner::BreakAfter(PACK, 100_000), "the connection broke off in the middle", "whether the server is up"),
-        (Manner::Drip, "the server was not done after 2 s", "whether the server is up"),
+        (Manner::BreakAfter(REFS, 10), "the connection broke off in the middle", "fallbackUrls"),
+        (Manner::BreakAfter(PACK, 100_000), "the connection broke off in the middle", "fallbackUrls"),
+        (Manner::MuteAfterRequest, "the server said nothing for 1 s", WAITED),
+        (Manner::MuteAfter(REFS, 10), "the server said nothing for 1 s", WAITED),
+        (Manner::MuteAfter(PACK, 1000), "the server said nothing for 1 s", WAITED),
+        (Manner::Drip, "the server was not done after 2 s", WAITED),
     ] {
         web.behave(manner);
+        if hint == WAITED {
+            mirror.change_remotes(remotes(&web.url(), &[], &secret).within(SHORT)).await.unwrap();
+        }
         let text = said(&unknown(&mirror, Some(tip)).await);
         let parts = ["RepositoryUnreachable: could not read the remote `https://localhost:", expected, hint];
         assert!(parts.iter().all(|part| text.contains(part)), "{manner:?}: {text}");
@@ -68,7 +69,85 @@ async fn what_a_server_does_wrong_is_said_and_nothing_else_changes() {
         }
     }
     web.behave(Manner::Good);
+    mirror.change_remotes(remotes(&web.url(), &[], &secret)).await.unwrap();
     assert_ne!(known(&mirror, Some(tip)).await, tip);
+}
+
+/// What becomes of a connection after some bytes of answer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum End {
+    Silence,
+    Cut,
+    /// Byte by byte from there on.
+    Drip,
+}
+
+/// Passes connections on to `to`, and of each answer `bytes` as they come.
+fn relay(to: u16, bytes: Arc<AtomicU64>, end: End) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let (client, server) = (client.unwrap(), TcpStream::connect(("127.0.0.1", to)).unwrap());
+            let (mut up, mut down) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            // either side may break off
+            std::thread::spawn(move || std::io::copy(&mut up, &mut down).ok());
+            let bytes = bytes.load(Ordering::Relaxed);
+            std::thread::spawn(move || pass_on(server, client, bytes, end));
+        }
+    });
+    port
+}
+
+fn pass_on(from: TcpStream, mut to: TcpStream, bytes: u64, end: End) {
+    std::io::copy(&mut (&from).take(bytes), &mut to).ok();
+    match end {
+        End::Cut => to.shutdown(Shutdown::Both).unwrap_or_default(),
+        End::Silence => std::thread::park(),
+        End::Drip => {
+            for byte in BufReader::new(&from).bytes() {
+                std::thread::sleep(Duration::from_millis(20));
+                if byte.and_then(|byte| to.write_all(&[byte])).is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn ssh_that_hangs_drips_or_breaks_off_is_left() {
+    let (world, sshd) = (World::new(), Sshd::start());
+    let tip = world.push("main", b"1");
+    let (client, keys) = (sshd.read("client"), sshd.read("host_ed25519.pub"));
+    for (end, expected) in [
+        (End::Silence, "the server said nothing for"),
+        (End::Cut, "the connection broke off in the middle"),
+        (End::Drip, "the server "),
+    ] {
+        let bytes = Arc::new(AtomicU64::new(u64::MAX));
+        let port = relay(sshd.port(), Arc::clone(&bytes), end);
+        let known_hosts = format!("[127.0.0.1]:{port} {keys}");
+        let url = sshd.url(&world.path("shop.git")).replace(&sshd.port().to_string(), &port.to_string());
+        let remotes = || remotes(&url, &[], &[("identity", &client), ("known_hosts", &known_hosts)]);
+        let mirror = world.mirror_of(remotes()).await;
+        let tip = known(&mirror, Some(tip)).await;
+        world.push("main", &noise(end as u32));
+        mirror.change_remotes(remotes().within(if end == End::Cut { LIMITS } else { SHORT })).await.unwrap();
+        // in the greeting, in the agreement on keys, in the pack
+        for after in [5, 1000, 200_000] {
+            bytes.store(after, Ordering::Relaxed);
+            let text = said(&unknown(&mirror, Some(tip)).await);
+            assert!(
+                text.contains(expected) || after < 200_000 && text.contains("SSH"),
+                "{end:?} after {after}: {text}"
+            );
+            assert_eq!(world.kept(), format!("refs/heads/main {tip}"));
+        }
+        bytes.store(u64::MAX, Ordering::Relaxed);
+        mirror.change_remotes(remotes()).await.unwrap();
+        assert_ne!(known(&mirror, Some(tip)).await, tip);
+    }
 }
 
 #[tokio::test]
@@ -76,11 +155,10 @@ async fn a_server_that_takes_the_connection_and_says_nothing_is_left() {
     let world = World::new();
     let web = Web::start(world.root()).await;
     web.behave(Manner::Mute);
-    let limits = Limits { connect: Duration::from_millis(500), silence: Duration::from_millis(500), ..LIMITS };
     let sshd = TcpListener::bind("127.0.0.1:0").unwrap();
     let ssh = format!("ssh://git@127.0.0.1:{}/shop.git", sshd.local_addr().unwrap().port());
     for (url, secret) in [(web.url(), &[("ca.crt", web.authority.as_str())][..]), (ssh, &[("identity", "any")])] {
-        let mirror = world.mirror_of(remotes(&url, &[], secret).within(limits)).await;
+        let mirror = world.mirror_of(remotes(&url, &[], secret).within(SHORT)).await;
         let text = said(&unknown(&mirror, None).await);
         assert!(text.contains("the server said nothing for"), "{text}");
     }
