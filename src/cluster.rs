@@ -21,6 +21,7 @@ pub mod own;
 pub mod person;
 pub mod records;
 pub mod repositories;
+pub mod secret;
 pub mod watch;
 pub mod watched;
 pub mod wire_object;

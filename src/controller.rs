@@ -41,8 +41,8 @@ const LANE: &str = "protected";
 pub async fn run(settings: ControllerSettings, clock: fn() -> Timestamp) -> Result<(), Error> {
     let signals = Signals::listen().map_err(|source| Error::Signals { source })?;
     let mut process = process::start(&settings, clock).await?;
-    for (lane, lease) in settings.lane.leases() {
-        if let Some(access) = process.lanes.iter().find(|access| access.lane == lane && lane == LANE).cloned() {
+    for &(_, lease) in settings.lane.leases().iter().filter(|(lane, _)| *lane == LANE) {
+        if let Some(access) = process.lanes.iter().find(|access| access.lane == LANE).cloned() {
             serve(&mut process, &settings, access, lease, clock).await?;
         }
     }

@@ -9,7 +9,9 @@ use jiff::Timestamp;
 
 use crate::cli::failure::Failure;
 use crate::cluster::Cluster;
+use crate::git::credentials::Credentials;
 use crate::git::mirror::Mirror;
+use crate::git::remotes::Remotes;
 use crate::git::worktree::Worktree;
 use crate::keys::Keyring;
 use crate::model::digest::b32;
@@ -115,8 +117,28 @@ pub async fn world(settings: &Settings) -> Result<World, Failure> {
     let cluster = cluster(settings).await?;
     let repository = repository(settings, &cluster).await?;
     let fingerprint_key = cluster.fingerprint_key(&repository.spec.home).await?;
-    let mirror = Mirror::open(&mirror_directory(settings, &repository.spec.url)?, &repository.spec.url).await?;
+    let remotes = remotes(&cluster, &repository).await?;
+    let mirror = Mirror::open(&mirror_directory(settings, &repository.spec.url)?, remotes).await?;
     Ok(World::new(cluster, repository, mirror, keyring(settings), fingerprint_key, Timestamp::now))
+}
+
+/// The places of the repository, with the credentials of its Secret. A person who may not read that goes on without.
+async fn remotes(cluster: &Cluster, repository: &Repository) -> Result<Remotes, Failure> {
+    let spec = &repository.spec;
+    let credentials = match &spec.credentials {
+        None => Credentials::default(),
+        Some(name) => match cluster.credentials(&spec.home, name).await {
+            Ok(data) => Credentials::from_secret(data)?,
+            Err(error) if error.reason() == Reason::Forbidden => {
+                let hint = "ask for `get` on it; your own ssh-agent and git credentials are not used";
+                let text = failure::text(&error, Some(hint)).replacen("error:", "warning:", 1);
+                anstream::eprint!("{text}");
+                Credentials::default()
+            }
+            Err(error) => return Err(error.into()),
+        },
+    };
+    Ok(Remotes::new(&spec.url, &spec.fallback_urls, credentials)?)
 }
 
 /// The keys at hand. Files that hold no identity are named on stderr; the others serve.

@@ -126,6 +126,14 @@ pub enum Error {
         /// The home namespace.
         namespace: String,
     },
+    /// The Secret that a Repository names does not exist.
+    #[error("there is no Secret `{namespace}/{name}`, which the Repository's `credentials` name")]
+    CredentialsMissing {
+        /// The home namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
     /// The operating system gives no random bytes.
     #[error("cannot make a key: no random bytes")]
     Random {
@@ -155,6 +163,7 @@ impl Error {
             Error::NamespaceUnlabelled { .. } | Error::FingerprintKey { .. } => Reason::Forbidden,
             Error::NameTaken { .. } => Reason::NameTaken,
             Error::Missing { .. } => Reason::PolicyDenied,
+            Error::CredentialsMissing { .. } => Reason::RepositoryUnreachable,
             Error::Changed { .. } | Error::AlreadyClaimed { .. } => Reason::Conflict,
         }
     }
@@ -165,7 +174,7 @@ impl Error {
             Error::Call { source, .. } => source.retry(),
             Error::Watch { source } => source.retry(),
             Error::NamespaceTerminating { .. } | Error::NamespaceMissing { .. } => Retry::Later,
-            Error::Changed { .. } | Error::AlreadyClaimed { .. } => Retry::Later,
+            Error::Changed { .. } | Error::AlreadyClaimed { .. } | Error::CredentialsMissing { .. } => Retry::Later,
             _ => Retry::Never,
         }
     }
@@ -194,6 +203,9 @@ impl Error {
             Error::FingerprintKey { namespace } => Some(format!(
                 "kubectl -n {namespace} delete secret osier-fingerprint (a new one is made; each workload restarts once)"
             )),
+            Error::CredentialsMissing { namespace, name } => {
+                Some(format!("kubectl -n {namespace} create secret generic {name} --from-file=password=TOKEN_FILE"))
+            }
             Error::Missing { .. } => Some("kubectl get repositories,environments -A".to_owned()),
             Error::NameTaken { namespace, .. } => Some(format!(
                 "use another namespace; `kubectl get namespace {namespace} --show-labels` says whose it is"

@@ -4,17 +4,24 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
+use futures::{StreamExt, stream};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use crate::cluster::Cluster;
+use crate::cluster::watch::{Event, Events};
 use crate::controller::metrics::Metrics;
 use crate::controller::pace::jittered;
 use crate::controller::supervise::Stop;
-use crate::git::fetch::{Accepted, Fetch, Known, Unknown};
+use crate::git::credentials::Credentials;
+use crate::git::fetch::{Accepted, Fetch, Known};
 use crate::git::mirror::Mirror;
+use crate::git::remotes::Remotes;
+use crate::model::reason::Reason;
 use crate::model::repository::Repository;
 use crate::model::tree::GitId;
+use crate::reconcile::error::sentence;
 
 /// How often a remote is looked at that nobody says anything of.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -39,14 +46,25 @@ pub struct Tip {
 pub struct Sight {
     /// The newest accepted tip.
     pub tip: Option<Tip>,
-    /// Why the remote cannot be gone on from now, if it cannot.
-    pub unknown: Option<Unknown>,
+    /// Why it cannot be gone on from there now, if so.
+    pub trouble: Option<Trouble>,
+}
+
+/// What keeps a remote from being read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// The class.
+    pub reason: Reason,
+    /// A sentence.
+    pub message: String,
 }
 
 /// The follower of one remote.
 pub struct Remote {
     /// Name of the lane.
     pub lane: &'static str,
+    /// The API server, for the credentials.
+    pub cluster: Arc<Cluster>,
     /// The mirror.
     pub mirror: Mirror,
     /// The grant, as it was seen last.
@@ -57,17 +75,79 @@ pub struct Remote {
     pub metrics: Arc<Metrics>,
 }
 
+/// What says where the remote is.
+type Whereabouts = (String, Vec<String>, Option<String>);
+
 impl Remote {
-    /// Follows the remote until it is told to stop. Followers without the Lease do so too: their mirrors stay warm.
-    pub async fn follow(mut self, local_refs: Vec<PathBuf>, stop: Stop) {
-        let (_watcher, mut changes) = local(&local_refs);
+    /// Follows the remote until it is told to stop. Processes without the Lease do so too: their mirrors stay warm.
+    pub async fn follow(mut self, stop: Stop) {
+        tokio::select! {
+            () = stop.requested() => {}
+            () = self.look_here_and_there() => {}
+        }
+    }
+
+    /// Returns once nobody tells of the Repository any more.
+    async fn look_here_and_there(&mut self) {
+        while self.repository.has_changed().is_ok() {
+            let whereabouts = whereabouts(&self.repository.borrow_and_update());
+            let home = self.repository.borrow().spec.home.clone();
+            let mut credentials = match &whereabouts.2 {
+                Some(name) => self.cluster.watch_secret(&home, name),
+                None => stream::pending().boxed(),
+            };
+            let local_refs = match self.remotes(&home, &whereabouts).await {
+                Ok(remotes) => {
+                    let local_refs = remotes.local_refs();
+                    match self.mirror.change_remotes(remotes).await {
+                        Ok(()) => Some(local_refs),
+                        Err(error) => return tracing::error!(reason = error.reason().as_str(), "{error}"),
+                    }
+                }
+                Err(trouble) => {
+                    self.cannot(trouble);
+                    None
+                }
+            };
+            tokio::select! {
+                () = self.look_there(&whereabouts, local_refs.as_deref()) => {}
+                () = another(&mut credentials) => {}
+            }
+        }
+    }
+
+    /// The places of the repository with today's credentials.
+    async fn remotes(&self, home: &str, whereabouts: &Whereabouts) -> Result<Remotes, Trouble> {
+        let (url, fallback_urls, secret) = whereabouts;
+        let credentials = match secret {
+            None => Credentials::default(),
+            Some(name) => {
+                let data = self.cluster.credentials(home, name).await;
+                let data = data.map_err(|error| trouble(error.reason(), &error, error.hint()))?;
+                Credentials::from_secret(data).map_err(|error| trouble(error.reason(), &error, error.hint()))?
+            }
+        };
+        Remotes::new(url, fallback_urls, credentials).map_err(|error| trouble(error.reason(), &error, error.hint()))
+    }
+
+    /// Looks until the Repository names another place. Without `local_refs` there is nothing to look at.
+    async fn look_there(&mut self, whereabouts: &Whereabouts, local_refs: Option<&[PathBuf]>) {
+        let (_watcher, mut changes) = local(local_refs.unwrap_or_default());
         loop {
-            self.look().await;
-            let next = jittered(interval(&self.repository.borrow_and_update()));
+            if local_refs.is_some() {
+                self.look().await;
+            }
+            let repository = self.repository.borrow_and_update().clone();
+            if self::whereabouts(&repository) != *whereabouts {
+                return;
+            }
             tokio::time::sleep(WINDOW).await;
             tokio::select! {
-                () = stop.requested() => return,
-                () = tokio::time::sleep(next) => {}
+                () = tokio::time::sleep(jittered(interval(&repository))) => {
+                    if local_refs.is_none() {
+                        return; // perhaps the credentials can be read by now
+                    }
+                }
                 Some(()) = changes.recv() => {}
                 changed = self.repository.changed() => if changed.is_err() { return },
             }
@@ -75,44 +155,53 @@ impl Remote {
     }
 
     async fn look(&mut self) {
-        let repository = self.repository.borrow_and_update().clone();
+        let repository = self.repository.borrow().clone();
         let name = repository.metadata.name.as_deref().unwrap_or_default();
         let accepted = self.accepted(&repository);
         let seen = Instant::now();
-        let fetched = match self.mirror.fetch(&repository.spec.protected_branch, accepted).await {
-            Ok(fetched) => fetched,
-            Err(error) => {
-                self.metrics.fetched(name, Some(error.reason()), since_epoch());
-                tracing::error!(repository = name, reason = error.reason().as_str(), "{error}");
-                return;
-            }
-        };
-        match fetched {
-            Fetch::Known(known) => {
+        match self.mirror.fetch(&repository.spec.protected_branch, accepted).await {
+            Ok(Fetch::Known(known)) => {
                 self.metrics.fetched(name, None, since_epoch());
                 self.sight.send_if_modified(|sight| {
-                    let was_unknown = sight.unknown.take().is_some();
+                    let was_in_trouble = sight.trouble.take().is_some();
                     let moved = sight.tip.as_ref().is_none_or(|tip| tip.known != known);
                     if moved {
                         tracing::info!(repository = name, revision = known.tip().short(), "the branch moved");
                         sight.tip = Some(Tip { known, seen });
                     }
-                    moved || was_unknown
+                    moved || was_in_trouble
                 });
             }
-            Fetch::Unknown(unknown) => {
-                self.metrics.fetched(name, Some(unknown.reason()), since_epoch());
-                self.sight.send_if_modified(|sight| {
-                    let is_new = sight.unknown.as_ref() != Some(&unknown);
-                    if is_new {
-                        let hint = unknown.hint();
-                        tracing::warn!(repository = name, reason = unknown.reason().as_str(), hint, "{unknown}");
-                    }
-                    sight.unknown = Some(unknown);
-                    is_new
-                });
+            Ok(Fetch::Unknown(unknown)) => {
+                self.go_on_from_the_mirror(&repository, seen).await;
+                self.cannot(trouble(unknown.reason(), &unknown, unknown.hint()));
             }
+            Err(error) => self.cannot(trouble(error.reason(), &error, error.hint())),
         }
+    }
+
+    /// A process that starts while the remote cannot be read knows what the one before it knew.
+    async fn go_on_from_the_mirror(&self, repository: &Repository, seen: Instant) {
+        if self.sight.borrow().tip.is_some() {
+            return;
+        }
+        if let Ok(Some(known)) = self.mirror.last_known(&repository.spec.protected_branch).await {
+            self.sight.send_modify(|sight| sight.tip = Some(Tip { known, seen }));
+        }
+    }
+
+    fn cannot(&self, trouble: Trouble) {
+        let repository = self.repository.borrow().clone();
+        let name = repository.metadata.name.as_deref().unwrap_or_default();
+        self.metrics.fetched(name, Some(trouble.reason), since_epoch());
+        self.sight.send_if_modified(|sight| {
+            let is_new = sight.trouble.as_ref() != Some(&trouble);
+            if is_new {
+                tracing::warn!(repository = name, reason = trouble.reason.as_str(), "{}", trouble.message);
+            }
+            sight.trouble = Some(trouble);
+            is_new
+        });
     }
 
     /// The tip that was accepted last: by this process, else as the Repository's status says.
@@ -122,6 +211,31 @@ impl Remote {
         let noted = lanes.filter(|lane| lane.lane == self.lane).find_map(|lane| lane.tip.as_deref());
         let allowed = repository.spec.allow.iter().rev().find_map(|allow| allow.tip.as_deref());
         Accepted { last: seen.or_else(|| noted.and_then(GitId::parse)), allowed: allowed.and_then(GitId::parse) }
+    }
+}
+
+fn whereabouts(repository: &Repository) -> Whereabouts {
+    let spec = &repository.spec;
+    (spec.url.clone(), spec.fallback_urls.clone(), spec.credentials.clone())
+}
+
+fn trouble(reason: Reason, error: &dyn std::error::Error, hint: Option<String>) -> Trouble {
+    let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+    Trouble { reason, message: format!("{}{hint}", sentence(error)) }
+}
+
+/// Returns once the Secret is another than it was at first.
+async fn another(credentials: &mut Events<()>) {
+    let mut first = true;
+    while let Some(told) = credentials.next().await {
+        match told {
+            Event::Listed(_) if std::mem::take(&mut first) => {}
+            Event::Listed(_) | Event::Changed(()) | Event::Gone(()) => return,
+            Event::Broken(error) => {
+                tracing::warn!(reason = error.reason().as_str(), "the credentials cannot be watched: {error}")
+            }
+            Event::Restored => {}
+        }
     }
 }
 
@@ -136,7 +250,7 @@ fn interval(repository: &Repository) -> Duration {
 fn local(places: &[PathBuf]) -> (Option<RecommendedWatcher>, mpsc::Receiver<()>) {
     let (told, changes) = mpsc::channel(1);
     let lock = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "lock");
-    let tell = move |event: notify::Result<Event>| {
+    let tell = move |event: notify::Result<notify::Event>| {
         if event.is_ok_and(|event| !event.kind.is_access() && !event.paths.iter().all(lock)) {
             // a full channel has told already
             told.try_send(()).ok();

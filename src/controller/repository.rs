@@ -22,6 +22,7 @@ use crate::controller::remote::{Remote, Sight};
 use crate::controller::status;
 use crate::controller::supervise::Stop;
 use crate::git::mirror::Mirror;
+use crate::git::remotes::Remotes;
 use crate::keys::watch::Loaded;
 use crate::model::environment::Environment;
 use crate::model::repository::Repository;
@@ -64,12 +65,13 @@ impl Follower {
         let seen = sight.subscribe();
         let remote = Remote {
             lane: self.shared.lane,
+            cluster: self.cluster.clone(),
             mirror: mirror.clone(),
             repository: self.repository.clone(),
             sight,
             metrics: self.shared.metrics.clone(),
         };
-        tokio::join!(remote.follow(Vec::new(), stop.clone()), self.lead_whenever(mirror, seen, stop));
+        tokio::join!(remote.follow(stop.clone()), self.lead_whenever(mirror, seen, stop));
     }
 
     async fn lead_whenever(&self, mirror: Mirror, sight: watch::Receiver<Sight>, stop: Stop) {
@@ -92,10 +94,10 @@ impl Follower {
     async fn mirror(&self, stop: &Stop) -> Option<Mirror> {
         let mut pace = Pace::default();
         loop {
-            let url = self.repository.borrow().spec.url.clone();
-            match Mirror::open(&self.directory, &url).await {
+            let made = std::fs::create_dir_all(&self.directory);
+            match Mirror::open(&self.directory, Remotes::nowhere()).await {
                 Ok(mirror) => return Some(mirror),
-                Err(error) => tracing::error!(reason = error.reason().as_str(), "{error}"),
+                Err(error) => tracing::error!(reason = error.reason().as_str(), ?made, "{error}"),
             }
             pace.failed();
             tokio::select! {

@@ -5,7 +5,6 @@ use jiff::Timestamp;
 use crate::controller::remote::Sight;
 use crate::model::reason::Reason;
 use crate::model::repository::{LaneStatus, Repository, RepositoryStatus};
-use crate::reconcile::error::sentence;
 use crate::reconcile::settle::{self, Verdict};
 
 /// Who serves a lane, and how it can be seen that he still does.
@@ -23,10 +22,9 @@ pub struct Seat {
 pub fn of(repository: &Repository, sight: &Sight, seat: &Seat, now: Timestamp) -> Option<RepositoryStatus> {
     let before = repository.status.clone().unwrap_or_default();
     let tip = sight.tip.as_ref().map(|tip| tip.known.tip());
-    let verdict = match (&sight.unknown, tip) {
-        (Some(unknown), _) => {
-            let message = sentence(unknown);
-            Verdict { ready: false, reason: unknown.reason(), message, stalled: false }
+    let verdict = match (&sight.trouble, tip) {
+        (Some(trouble), _) => {
+            Verdict { ready: false, reason: trouble.reason, message: trouble.message.clone(), stalled: false }
         }
         (None, Some(tip)) => {
             let message = format!("{} is at {}", repository.spec.protected_branch, tip.short());

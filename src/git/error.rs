@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::model::reason::{Reason, Retry};
 use crate::model::tree::GitId;
 
-/// What libgit2 or the system said, reduced to a code and a line without credentials.
+/// What libgit2 or the system said, reduced to a code and a line. Neither is ever given a credential.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:.200} ({code})")]
 pub struct Cause {
@@ -13,17 +13,6 @@ pub struct Cause {
     pub code: String,
     /// One line, cut where it is printed.
     pub text: String,
-}
-
-impl Cause {
-    /// The cause with everything of `url` that may be a credential (user information, query) taken out.
-    #[must_use]
-    pub fn without_credentials(mut self, url: &str) -> Self {
-        for secret in credentials(url) {
-            self.text = self.text.replace(secret, "…");
-        }
-        self
-    }
 }
 
 impl From<&git2::Error> for Cause {
@@ -75,6 +64,24 @@ pub enum Error {
     BranchName {
         /// The name.
         branch: String,
+    },
+    /// A URL of a Repository is of a kind that is not used.
+    #[error("`{url:.200}` is no URL that can be used: {why}")]
+    Url {
+        /// The URL, without what may be a credential.
+        url: String,
+        /// What is wrong with it.
+        why: &'static str,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// A Secret with credentials cannot be used.
+    #[error("the Secret of `credentials` cannot be used: {entry} {what:.200}")]
+    Credentials {
+        /// The entry in question.
+        entry: String,
+        /// What is wrong with it, without its value.
+        what: String,
     },
     /// Nothing has this name.
     #[error("no commit or branch `{text}`")]
@@ -139,6 +146,8 @@ impl Error {
             Self::Setup { .. }
             | Self::NoWorktree { .. }
             | Self::BranchName { .. }
+            | Self::Url { .. }
+            | Self::Credentials { .. }
             | Self::Ambiguous { .. }
             | Self::Commit { .. }
             | Self::Closed => Retry::Never,
@@ -161,37 +170,13 @@ impl Error {
             }
             Self::NoWorktree { .. } => Some("change to a directory of a clone, or make one with `git clone`".into()),
             Self::BranchName { .. } => Some("set `protectedBranch` to a branch such as `main`".into()),
+            Self::Url { hint, .. } => Some((*hint).into()),
+            Self::Credentials { .. } => Some(
+                "its entries are `username`, `password`, `bearerToken`, `ca.crt`, `proxy`, and for SSH `identity`, `known_hosts`, \
+                 `password` (the passphrase)"
+                    .into(),
+            ),
             Self::Setup { .. } | Self::Reference { .. } | Self::File { .. } | Self::Closed => None,
-        }
-    }
-}
-
-/// The parts of `url` that may be credentials, the longest first.
-fn credentials(url: &str) -> Vec<&str> {
-    let after_scheme = url.split_once("://").map_or("", |(_, rest)| rest);
-    let (before_query, query) = after_scheme.split_once('?').unwrap_or((after_scheme, ""));
-    let authority = before_query.split('/').next().unwrap_or_default();
-    let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
-    let password = user.split_once(':').map_or("", |(_, password)| password);
-    [query, user, password].into_iter().filter(|secret| !secret.is_empty()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn causes_carry_no_credentials() {
-        for (url, text, expected) in [
-            ("https://bob:s3cret@host/x", "bad URL https://bob:s3cret@host/x", "bad URL https://…@host/x"),
-            ("https://bob:s3cret@host/x", "password s3cret refused", "password … refused"),
-            ("https://t0ken@host/x", "t0ken refused", "… refused"),
-            ("https://host/x?key=1", "GET /x?key=1", "GET /x?…"),
-            ("ssh://git@host:22/x@y", "x@y on host", "x@y on host"),
-            ("/srv/x", "no /srv/x", "no /srv/x"),
-        ] {
-            let cause = Cause { code: String::new(), text: text.to_owned() };
-            assert_eq!(cause.without_credentials(url).text, expected);
         }
     }
 }

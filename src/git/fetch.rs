@@ -1,6 +1,6 @@
 //! What a look at the remote says: `Known`, or `Unknown` with the reason. Only `Known` leads to a plan.
 
-use crate::git::error::Cause;
+use crate::git::failure::Failure;
 use crate::model::reason::{Reason, Retry};
 use crate::model::tree::GitId;
 
@@ -42,14 +42,27 @@ pub struct Accepted {
     pub allowed: Option<GitId>,
 }
 
+/// The answer of a look at the refs alone: no reason to plan, but one to fetch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// Each branch is where the mirror has it, which was accepted.
+    Unchanged,
+    /// A branch moved, is gone or was never fetched: a fetch tells.
+    Changed,
+    /// Nothing is known.
+    Unknown(Unknown),
+}
+
 /// Why a remote's state is not known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unknown {
     /// No answer, or no usable one.
-    #[error("could not read the remote")]
+    #[error("could not read the remote `{url:.200}`")]
     Unreachable {
-        /// What was wrong, without credentials.
-        source: Cause,
+        /// Its URL, the first one if no place of the repository could be read.
+        url: String,
+        /// What was wrong.
+        source: Failure,
     },
     /// It answered, and has no ref at all.
     #[error("the remote is empty")]
@@ -89,7 +102,7 @@ impl Unknown {
     /// What to do.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Unreachable { .. } => "try `git ls-remote` with the Repository's URL".into(),
+            Self::Unreachable { source, .. } => source.hint().into(),
             Self::Empty | Self::BranchMissing { .. } => "push the branch, or correct `url` or `protectedBranch`".into(),
             Self::NotDescendant { tip, .. } => {
                 format!("restore the branch, or let an administrator add `tip: {tip}` to the Repository's `spec.allow`")

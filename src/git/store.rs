@@ -3,42 +3,39 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
-use git2::{
-    AutotagOption, ErrorCode, FetchOptions, FetchPrune, Reference, RemoteCallbacks, Repository, RepositoryInitOptions,
-};
+use git2::{Reference, Repository, RepositoryInitOptions};
 
 use crate::git::error::{Cause, Error};
-use crate::git::fetch::{Accepted, Fetch, Known, Unknown};
+use crate::git::failure::Failure;
+use crate::git::fetch::{Accepted, Fetch, Known, Look, Unknown};
 use crate::git::objects::{Objects, git_id, oid};
+use crate::git::pull::{Tips, pull, tips};
+use crate::git::remotes::Remotes;
+use crate::git::traffic::Counters;
 use crate::model::tree::GitId;
 use crate::model::wire;
 
-/// Where a fetch puts the branch, until it is known to continue what was accepted.
-const FETCHED: &str = "refs/osier/fetched";
 /// Suffix of the directory where a mirror is made again.
 const FRESH: &str = ".fresh";
 /// Suffix of a mirror while another takes its place.
 const OLD: &str = ".old";
-/// A fetch that takes longer will not get better: the first one of a large repository takes seconds to minutes.
-const FETCH_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// The mirror, as its thread sees it.
 pub(in crate::git) struct Store {
     directory: PathBuf,
-    url: String,
+    remotes: Arc<Remotes>,
+    counters: Arc<Counters>,
     repository: Repository,
     damaged: bool,
     replaced: bool,
 }
 
-/// What the remote said about one branch: its tip, checked to be a commit that is here.
-pub(in crate::git) type Seen = Result<GitId, Unknown>;
-
 impl Store {
     /// Opens the mirror, or makes an empty one; the remote is not asked.
-    pub(in crate::git) fn open(directory: &Path, url: &str) -> Result<Self, Error> {
+    pub(in crate::git) fn open(directory: &Path, remotes: Remotes, counters: Arc<Counters>) -> Result<Self, Error> {
         crate::git::init()?;
         restore(directory)?;
         let repository = match Repository::open_bare(directory) {
@@ -46,7 +43,13 @@ impl Store {
             Err(_) => create(directory)?,
         };
         let damaged = !is_sound(&repository);
-        Ok(Self { directory: directory.to_owned(), url: url.to_owned(), repository, damaged, replaced: false })
+        let (directory, remotes) = (directory.to_owned(), Arc::new(remotes));
+        Ok(Self { directory, remotes, counters, repository, damaged, replaced: false })
+    }
+
+    /// Asks others from now on, or the same with other credentials.
+    pub(in crate::git) fn change_remotes(&mut self, remotes: Remotes) {
+        self.remotes = Arc::new(remotes);
     }
 
     /// Reads objects; what turns out to be damaged makes the next fetch replace the mirror.
@@ -57,26 +60,40 @@ impl Store {
         answer
     }
 
-    /// Gets `branch` from the remote. No ref but `FETCHED` moves.
-    ///
-    /// A damaged mirror is made again first, once in the life of the process: the damage may be the remote's own.
-    pub(in crate::git) fn look(&mut self, branch: &str) -> Seen {
-        let _only_we = self.lock().map_err(local)?;
-        if !self.damaged || self.replaced {
-            let seen = pull(&self.repository, &self.url, branch);
-            self.damaged |= seen.is_err() && !is_sound(&self.repository);
-            if seen.is_ok() || !self.damaged || self.replaced {
-                return seen;
+    /// Looks at the refs of the remote. Nothing is written.
+    pub(in crate::git) fn look(&self, branches: &[String]) -> Look {
+        let began = Instant::now();
+        let looked = match tips(&self.remotes, &self.counters, branches) {
+            Ok(tips) if !self.damaged && branches.iter().all(|branch| self.has(branch, tips.get(branch))) => {
+                Look::Unchanged
             }
-        }
-        self.replace(branch)
+            Ok(_) => Look::Changed,
+            Err(unknown) => Look::Unknown(unknown),
+        };
+        self.counters.looked(began);
+        looked
     }
 
-    /// Judges what was seen, and moves the mirror's branch if it is known.
-    pub(in crate::git) fn judge(&mut self, branch: &str, accepted: Accepted, seen: &Seen) -> Result<Fetch, Error> {
-        let tip = match seen {
-            Ok(tip) => *tip,
-            Err(unknown) => return Ok(Fetch::Unknown(unknown.clone())),
+    /// Gets branches from the remote, all over one connection. No ref but those of `pull` moves.
+    ///
+    /// A damaged mirror is made again first, once in the life of the process: the damage may be the remote's own.
+    pub(in crate::git) fn fetch(&mut self, branches: &[String]) -> Result<Tips, Unknown> {
+        let began = Instant::now();
+        let fetched = self.fetch_or_replace(branches);
+        self.counters.fetched(began);
+        fetched
+    }
+
+    /// Judges what was fetched of one branch, and moves the mirror's branch if it is known.
+    pub(in crate::git) fn judge(
+        &mut self,
+        branch: &str,
+        accepted: Accepted,
+        fetched: &Result<Tips, Unknown>,
+    ) -> Result<Fetch, Error> {
+        let tip = match fetched.as_ref().map(|tips| &tips[branch]) {
+            Ok(Ok(tip)) => *tip,
+            Ok(Err(unknown)) | Err(unknown) => return Ok(Fetch::Unknown(unknown.clone())),
         };
         if let Some(last) = accepted.last
             && accepted.allowed != Some(tip)
@@ -85,7 +102,9 @@ impl Store {
             self.damaged |= !is_sound(&self.repository);
             return Ok(Fetch::Unknown(Unknown::NotDescendant { branch: branch.to_owned(), tip, accepted: last }));
         }
-        self.point(&format!("refs/heads/{branch}"), tip)?;
+        if !self.has(branch, Some(&tip)) {
+            self.point(&format!("refs/heads/{branch}"), tip)?;
+        }
         Ok(Fetch::Known(Known::new(tip)))
     }
 
@@ -118,62 +137,59 @@ impl Store {
         }
     }
 
+    /// True if the mirror's branch is at `tip`.
+    fn has(&self, branch: &str, tip: Option<&GitId>) -> bool {
+        tip.is_some() && self.tip(branch).as_ref() == tip
+    }
+
+    /// Where the mirror's branch is: only what was known moves it.
+    pub(in crate::git) fn tip(&self, branch: &str) -> Option<GitId> {
+        self.repository.refname_to_id(&format!("refs/heads/{branch}")).ok().map(git_id)
+    }
+
+    fn fetch_or_replace(&mut self, branches: &[String]) -> Result<Tips, Unknown> {
+        let failed = |e| local(&self.remotes, e);
+        let _only_we = self.lock().map_err(failed)?;
+        if !self.damaged || self.replaced {
+            let fetched = pull(&self.repository, &self.remotes, &self.counters, branches);
+            let is_complete = fetched.as_ref().is_ok_and(|tips| tips.values().all(Result::is_ok));
+            self.damaged |= !is_complete && !is_sound(&self.repository);
+            if is_complete || !self.damaged || self.replaced {
+                return fetched;
+            }
+        }
+        self.replace(branches)
+    }
+
     /// Clones afresh beside the mirror, takes over the pins that can be had, and swaps the directories.
-    fn replace(&mut self, branch: &str) -> Seen {
+    fn replace(&mut self, branches: &[String]) -> Result<Tips, Unknown> {
+        let remotes = Arc::clone(&self.remotes);
+        let failed = |e| local(&remotes, e);
         let beside = with_suffix(&self.directory, FRESH);
-        remove(&beside).map_err(local)?;
-        let fresh = create(&beside).map_err(local)?;
-        let tip = pull(&fresh, &self.url, branch)?;
-        copy_pins(&self.repository, &fresh).map_err(local)?;
+        remove(&beside).map_err(failed)?;
+        let fresh = create(&beside).map_err(failed)?;
+        let tips = pull(&fresh, &self.remotes, &self.counters, branches)?;
+        if let Some(unknown) = tips.values().find_map(|tip| tip.as_ref().err()) {
+            return Err(unknown.clone());
+        }
+        copy_pins(&self.repository, &fresh).map_err(failed)?;
         drop(fresh);
         // libgit2 shares open packs by path, the damaged ones too: nothing is read before the old repository is closed by this.
-        self.repository = exchange(&self.directory, &beside).map_err(local)?;
+        self.repository = exchange(&self.directory, &beside).map_err(failed)?;
         self.damaged = false;
         self.replaced = true;
-        Ok(tip)
+        Ok(tips)
     }
 }
 
 /// A mirror that cannot be written to says as little about the remote as one that does not answer.
-fn local(error: Error) -> Unknown {
+fn local(remotes: &Remotes, error: Error) -> Unknown {
     let text = match std::error::Error::source(&error) {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
     };
-    Unknown::Unreachable { source: Cause { code: "Mirror".into(), text } }
-}
-
-/// Fetches one branch to `FETCHED`. The URL stays out of the configuration; nothing is pruned.
-fn pull(repository: &Repository, url: &str, branch: &str) -> Seen {
-    let unreachable = |e: git2::Error| Unknown::Unreachable { source: Cause::from(e).without_credentials(url) };
-    let deadline = Instant::now() + FETCH_TIMEOUT;
-    let mut callbacks = RemoteCallbacks::new();
-    callbacks.transfer_progress(|_| Instant::now() < deadline);
-    let mut options = FetchOptions::new();
-    options
-        .remote_callbacks(callbacks)
-        .prune(FetchPrune::Off)
-        .download_tags(AutotagOption::None)
-        .update_fetchhead(false);
-    forget(repository).map_err(unreachable)?;
-    let mut remote = repository.remote_anonymous(url).map_err(unreachable)?;
-    remote.fetch(&[format!("+refs/heads/{branch}:{FETCHED}")], Some(&mut options), None).map_err(unreachable)?;
-    match repository.find_reference(FETCHED) {
-        Ok(fetched) => Ok(git_id(fetched.peel_to_commit().map_err(unreachable)?.id())),
-        // The names in the list are not read: git2 panics on one that is not UTF-8.
-        Err(_) if remote.list().map_err(unreachable)?.is_empty() => Err(Unknown::Empty),
-        Err(_) => Err(Unknown::BranchMissing { branch: branch.to_owned() }),
-    }
-}
-
-/// Removes what the last fetch left, so that a branch that is missing now cannot be taken for it.
-fn forget(repository: &Repository) -> Result<(), git2::Error> {
-    free(repository, FETCHED);
-    match repository.find_reference(FETCHED) {
-        Ok(mut fetched) => fetched.delete(),
-        Err(e) if e.code() == ErrorCode::NotFound => Ok(()),
-        Err(e) => Err(e),
-    }
+    let source = Failure::Mirror { source: Cause { code: "Mirror".into(), text } };
+    Unknown::Unreachable { url: remotes.places[0].url.clone(), source }
 }
 
 pub(in crate::git) fn check_branch(branch: &str) -> Result<(), Error> {
@@ -222,7 +238,7 @@ fn copy_pins(old: &Repository, fresh: &Repository) -> Result<(), Error> {
 }
 
 /// Removes the locks of a process that was killed while it wrote a ref: nobody else writes while we hold the mirror's own lock.
-fn free(repository: &Repository, name: &str) {
+pub(in crate::git) fn free(repository: &Repository, name: &str) {
     for lock in [format!("{name}.lock"), "packed-refs.lock".to_owned()] {
         // what cannot be removed fails the write that follows, which says so
         fs::remove_file(repository.path().join(lock)).ok();

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use git2::{Oid, Repository, Signature, Time};
 use tempfile::TempDir;
 
+use crate::git::credentials::Credentials;
 use crate::git::fetch::{Accepted, Fetch, Unknown};
 use crate::git::mirror::Mirror;
 use crate::git::objects::git_id;
+use crate::git::remotes::Remotes;
 use crate::git::store::Store;
 use crate::model::tree::GitId;
 
@@ -41,16 +44,20 @@ impl World {
     }
 
     async fn mirror(&self) -> Mirror {
-        Mirror::open(&self.path("mirror"), &self.url()).await.unwrap()
+        Mirror::open(&self.path("mirror"), self.remotes()).await.unwrap()
+    }
+
+    fn remotes(&self) -> Remotes {
+        Remotes::new(&self.url(), &[], Credentials::default()).unwrap()
     }
 
     /// Fills the mirror and closes it before it returns. (The thread of a `Mirror` ends some time after its last handle, and
     /// libgit2 shares packs that are open, by path: damage on disk would not be seen.)
     fn filled_mirror(&self) {
-        let mut store = Store::open(&self.path("mirror"), &self.url()).unwrap();
-        let seen = store.look("main");
-        assert!(matches!(store.judge("main", Accepted::default(), &seen), Ok(Fetch::Known(_))));
-        store.pin(seen.unwrap()).unwrap();
+        let mut store = Store::open(&self.path("mirror"), self.remotes(), Arc::default()).unwrap();
+        let fetched = store.fetch(&["main".into()]);
+        let Ok(Fetch::Known(known)) = store.judge("main", Accepted::default(), &fetched) else { panic!("{fetched:?}") };
+        store.pin(known.tip()).unwrap();
     }
 
     /// Commits exactly these files to `branch`, on top of its tip if it has one; each commit is ten seconds later.

@@ -12,6 +12,7 @@ mod demo;
 mod harness;
 mod kubectl;
 mod process;
+mod remotes;
 mod scenarios;
 mod sops;
 mod support;

@@ -3,13 +3,13 @@
 //! Each runs on the sandbox and on the real control plane and must say the same on both. `UPDATE_EXPECT=1` writes what it
 //! says now into the script; `SCENARIO=name` runs one.
 
-mod canary;
+pub mod canary;
 mod crash;
 mod names;
 mod run;
-mod script;
+pub mod script;
 mod show;
-mod world;
+pub mod world;
 
 use std::path::{Path, PathBuf};
 

@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use osier::desired::config::{EnvironmentConfig, Mode};
 use osier::desired::set::{Desired, DesiredSet, Parameters};
+use osier::git::credentials::Credentials;
 use osier::git::fetch::{Accepted, Fetch};
 use osier::git::mirror::Mirror;
+use osier::git::remotes::Remotes;
 use osier::keys::{self, Keyring};
 use osier::model::cleartext::Cleartext;
 use osier::model::object::ObjectId;
@@ -68,7 +70,8 @@ pub async fn rows(files: usize, directories: usize) -> Vec<Row> {
     repository.commit(workload.files());
     repository.seed(&local);
 
-    let mirror = Mirror::open(&local, &repository.url()).await.expect("a mirror opens");
+    let remotes = Remotes::new(&repository.url(), &[], Credentials::default()).expect("a path is a place");
+    let mirror = Mirror::open(&local, remotes).await.expect("a mirror opens");
     let fingerprint_key = FingerprintKey(Cleartext::new(vec![7; 32]));
     let (keyring, _) = Keyring::from_directory(&keys);
     let mut pass = Pass { mirror, keyring, fingerprint_key, outlines: Outlines::default(), live: LiveSet::default() };

@@ -3,9 +3,11 @@ use std::fs;
 use git2::Repository;
 
 use super::{World, known, unknown};
+use crate::git::credentials::Credentials;
 use crate::git::error::Error;
 use crate::git::fetch::{Accepted, Fetch, Unknown};
 use crate::git::mirror::Mirror;
+use crate::git::remotes::Remotes;
 use crate::model::reason::Reason;
 use crate::model::tree::GitId;
 
@@ -94,13 +96,12 @@ async fn what_is_no_repository_is_unreachable() {
     for url in [
         format!("file://{}", world.path("plain").display()),
         format!("file://{}", world.path("absent").display()),
-        "https://bob:s3cret@127.0.0.1:1/x".to_owned(),
-        "nonsense".to_owned(),
+        "https://127.0.0.1:1/x".to_owned(),
     ] {
-        let mirror = Mirror::open(&world.path("m"), &url).await.unwrap();
+        let remotes = Remotes::new(&url, &[], Credentials::default()).unwrap();
+        let mirror = Mirror::open(&world.path("m"), remotes).await.unwrap();
         let doubt = unknown(&mirror, None).await;
         assert_eq!(doubt.reason(), Reason::RepositoryUnreachable, "{url}");
-        assert!(!format!("{doubt:?}").contains("s3cret"));
     }
 }
 
@@ -157,7 +158,8 @@ async fn locks_of_a_process_that_was_killed_are_in_nobodys_way() {
     let tip = world.push("main", &[("a", "2")]);
     let pin = format!("refs/osier/applied/{tip}");
     fs::create_dir_all(world.path("mirror/refs/osier/applied")).unwrap();
-    for name in ["refs/osier/fetched", "refs/heads/main", &pin, "packed-refs"] {
+    fs::create_dir_all(world.path("mirror/refs/osier/fetched")).unwrap();
+    for name in ["refs/osier/fetched/0", "refs/heads/main", &pin, "packed-refs"] {
         fs::write(world.path(&format!("mirror/{name}.lock")), "").unwrap();
     }
     assert_eq!(known(&mirror, after(first)).await, tip);
@@ -253,7 +255,7 @@ async fn a_file_remote_with_an_endless_name_is_unreachable() {
     let tip = world.push("main", &[("a", "1")]);
     pack_ref(&world, tip, "x".repeat(4000).as_bytes());
     let mirror = world.mirror().await;
-    let Unknown::Unreachable { source } = unknown(&mirror, Some(tip)).await else { panic!() };
+    let Unknown::Unreachable { source, .. } = unknown(&mirror, Some(tip)).await else { panic!() };
     assert!(source.to_string().len() < 300, "{source}");
 }
 

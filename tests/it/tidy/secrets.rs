@@ -9,6 +9,11 @@ use super::{Breach, none};
 const EXPOSE: &[(&str, usize, &str)] = &[
     ("src/cli/init.rs", 1, "the throw-away identity goes into its file"),
     ("src/cluster/wire_object.rs", 3, "values go into the body of the request that writes the object"),
+    (
+        "src/git/credentials.rs",
+        5,
+        "credentials are read by their form, and go into the header or the handshake that shows them",
+    ),
     ("src/desired/render/check.rs", 2, "sizes and forms that the API server would refuse; the bytes go nowhere"),
     ("src/desired/render/values.rs", 1, "a decrypted string becomes a value of the manifest, again as Cleartext"),
     ("src/desired/sops.rs", 1, "the length of a data key"),

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use http::Method;
 use osier::cluster::{Cluster, admission, crds};
+use osier::git::credentials::Credentials;
 use osier::git::mirror::Mirror;
+use osier::git::remotes::Remotes;
 use osier::keys::{self, Keyring};
 use osier::reconcile::world::World;
 use serde_json::{Value, json};
@@ -74,7 +76,8 @@ impl Place {
         cluster.ensure_crds_present().await.expect("the custom resources are installed");
         let repository = cluster.repository(REPOSITORY).await.expect("the Repository is there");
         let fingerprint_key = cluster.fingerprint_key(HOME).await.expect("the key can be made");
-        let mirror = Mirror::open(&self.path("mirror"), &self.repository.url()).await.expect("a mirror opens");
+        let remotes = Remotes::new(&self.repository.url(), &[], Credentials::default()).expect("a path is a place");
+        let mirror = Mirror::open(&self.path("mirror"), remotes).await.expect("a mirror opens");
         let (keyring, errors) = Keyring::from_directory(&self.path("keys"));
         assert!(errors.is_empty(), "{errors:?}");
         World::new(cluster, repository, mirror, keyring, fingerprint_key, jiff::Timestamp::now)

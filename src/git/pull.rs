@@ -1,0 +1,150 @@
+//! Asks the places of a repository in their order: the first that can be reached is believed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use git2::{AutotagOption, ErrorClass, ErrorCode, FetchOptions, FetchPrune, RemoteCallbacks, Repository};
+
+use crate::git::advertisement;
+use crate::git::connection::{Connection, Visit};
+use crate::git::error::Cause;
+use crate::git::failure::Failure;
+use crate::git::fetch::Unknown;
+use crate::git::objects::git_id;
+use crate::git::remotes::Remotes;
+use crate::git::remotes::place::Place;
+use crate::git::store::free;
+use crate::git::traffic::Counters;
+use crate::git::transport;
+use crate::model::tree::GitId;
+
+/// Below it, a fetch puts the branches by number, until they are known to continue what was accepted.
+const FETCHED: &str = "refs/osier/fetched";
+
+/// What a remote that answered says about each branch: its tip, checked to be a commit that is here.
+pub(in crate::git) type Tips = BTreeMap<String, Result<GitId, Unknown>>;
+
+/// Where the branches are. What the remote does not have is left out; nothing is written.
+pub(in crate::git) fn tips(
+    remotes: &Arc<Remotes>,
+    counters: &Arc<Counters>,
+    branches: &[String],
+) -> Result<BTreeMap<String, GitId>, Unknown> {
+    try_each(remotes, counters, remotes.limits.look, |visit| match Connection::open(visit)? {
+        None => local_tips(visit, branches),
+        Some(mut connection) => {
+            connection.ask_refs()?;
+            let mut tips = advertisement::tips(&mut connection, branches)?;
+            let tip = |branch: &String| Some((branch.clone(), tips.remove(format!("refs/heads/{branch}").as_bytes())?));
+            Ok(branches.iter().filter_map(tip).collect())
+        }
+    })
+}
+
+/// Fetches the branches below `FETCHED`. No URL enters the configuration; nothing is pruned.
+pub(in crate::git) fn pull(
+    repository: &Repository,
+    remotes: &Arc<Remotes>,
+    counters: &Arc<Counters>,
+    branches: &[String],
+) -> Result<Tips, Unknown> {
+    try_each(remotes, counters, remotes.limits.fetch, |visit| {
+        let mirror = |e: &git2::Error| Failure::Mirror { source: Cause::from(e) };
+        forget(repository, branches.len()).map_err(|e| mirror(&e))?;
+        let is_empty = fetch(visit, repository, branches)?;
+        let missing =
+            |branch: &String| if is_empty { Unknown::Empty } else { Unknown::BranchMissing { branch: branch.clone() } };
+        let tip = |(number, branch): (usize, &String)| match repository.find_reference(&fetched(number)) {
+            Ok(found) => {
+                let commit = found.peel_to_commit().map_err(|e| git(&e))?;
+                Ok((branch.clone(), Ok(git_id(commit.id()))))
+            }
+            Err(_) => Ok((branch.clone(), Err(missing(branch)))),
+        };
+        branches.iter().enumerate().map(tip).collect()
+    })
+}
+
+/// Visits one place after the other, each for at most `whole`, until one can be read. None is asked twice.
+fn try_each<T>(
+    remotes: &Arc<Remotes>,
+    counters: &Arc<Counters>,
+    whole: Duration,
+    ask: impl Fn(&Visit) -> Result<T, Failure>,
+) -> Result<T, Unknown> {
+    let mut first = None;
+    for index in 0..remotes.places.len() {
+        let visit = Visit::new(remotes, index, whole, counters);
+        let source = match ask(&visit) {
+            Ok(answer) => return Ok(answer),
+            Err(source) => source,
+        };
+        let url = visit.address().url.clone();
+        tracing::debug!("could not read `{url}`: {source}");
+        let is_the_remote = source.is_the_remote();
+        let unknown = first.get_or_insert(Unknown::Unreachable { url, source });
+        if !is_the_remote {
+            return Err(unknown.clone());
+        }
+    }
+    Err(first.expect("there is always the URL of the Repository"))
+}
+
+/// True if the remote has no ref at all.
+fn fetch(visit: &Visit, repository: &Repository, branches: &[String]) -> Result<bool, Failure> {
+    if let Place::Local(path) = &visit.address().place {
+        Repository::open(path).map_err(|e| git(&e))?;
+    }
+    let mut callbacks = RemoteCallbacks::new();
+    callbacks.transfer_progress(|_| !visit.is_over());
+    let mut options = FetchOptions::new();
+    options
+        .remote_callbacks(callbacks)
+        .prune(FetchPrune::Off)
+        .download_tags(AutotagOption::None)
+        .update_fetchhead(false);
+    let refspec = |(number, branch): (usize, &String)| format!("+refs/heads/{branch}:{}", fetched(number));
+    let refspecs: Vec<String> = branches.iter().enumerate().map(refspec).collect();
+    transport::fetch(visit, repository, &refspecs, &mut options).map_err(|(failure, e)| match failure {
+        Some(failure) => failure,
+        None if visit.is_over() => visit.too_slow(),
+        // the remote was opened: it is our own disk that the system speaks of
+        None if matches!(e.class(), ErrorClass::Os | ErrorClass::Filesystem) => {
+            Failure::Mirror { source: Cause::from(&e) }
+        }
+        None => git(&e),
+    })
+}
+
+fn local_tips(visit: &Visit, branches: &[String]) -> Result<BTreeMap<String, GitId>, Failure> {
+    let Place::Local(path) = &visit.address().place else { return Ok(BTreeMap::new()) };
+    let repository = Repository::open(path).map_err(|e| git(&e))?;
+    let tip = |branch: &String| match repository.refname_to_id(&format!("refs/heads/{branch}")) {
+        Ok(tip) => Ok(Some((branch.clone(), git_id(tip)))),
+        Err(e) if e.code() == ErrorCode::NotFound => Ok(None),
+        Err(e) => Err(git(&e)),
+    };
+    branches.iter().filter_map(|branch| tip(branch).transpose()).collect()
+}
+
+fn git(error: &git2::Error) -> Failure {
+    Failure::Git { source: Cause::from(error) }
+}
+
+fn fetched(number: usize) -> String {
+    format!("{FETCHED}/{number}")
+}
+
+/// Removes what the last fetch left, so that a branch that is missing now cannot be taken for it.
+fn forget(repository: &Repository, numbers: usize) -> Result<(), git2::Error> {
+    for number in 0..numbers {
+        free(repository, &fetched(number));
+        match repository.find_reference(&fetched(number)) {
+            Ok(mut found) => found.delete()?,
+            Err(e) if e.code() == ErrorCode::NotFound => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
