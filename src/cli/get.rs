@@ -75,7 +75,9 @@ async fn follow(settings: &Settings, args: &Args, cluster: Arc<Cluster>, home: &
             Event::Changed(found) => vec![found],
             Event::Gone(found) => {
                 let gone = found.ok().map(|gone| name(&gone)).filter(|gone| rows.remove(gone).is_some());
-                gone.iter().for_each(|gone| anstream::eprintln!("{gone} is gone"));
+                if let Some(gone) = gone {
+                    anstream::eprintln!("{gone} is gone");
+                }
                 continue;
             }
             Event::Broken(error) => {

@@ -59,6 +59,8 @@ const OWN_TERMS: &[(&str, &str, &str)] = &[
     ("has_pod_template", "src/planning", "Kubernetes' own term"),
     ("pin", "src/git", "git's refs that keep commits"),
     ("remotes", "src/git", "git's own term"),
+    ("remote", "src/controller", "git's own term"),
+    ("Remote", "src/controller", "git's own term"),
     ("Remotes", "src/git", "git's own term"),
     ("change_remotes", "src/git", "git's own term"),
     ("is_the_remote", "src/git", "git's own term"),
