@@ -73,7 +73,6 @@ const OWN_TERMS: &[(&str, &str, &str)] = &[
     ("INSTALL", "src/cluster/error.rs", "custom resources are installed, objects are applied"),
     ("Event", "src/cluster/watch.rs", "what a watch tells, as Kubernetes calls it"),
     ("Events", "src/cluster/watch.rs", "what a watch tells, as Kubernetes calls it"),
-    ("patch_environment", "src/cluster", "the verb of the API"),
     ("source", "src/reconcile", "where the bytes of a file come from; no repository"),
     ("Source", "src/reconcile", "where the bytes of a file come from; no repository"),
     ("VERSION", "src/model/wire.rs", "the version of an API group"),
