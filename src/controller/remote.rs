@@ -232,7 +232,7 @@ async fn another(credentials: &mut Events<()>) {
             Event::Listed(_) if std::mem::take(&mut first) => {}
             Event::Listed(_) | Event::Changed(()) | Event::Gone(()) => return,
             Event::Broken(error) => {
-                tracing::warn!(reason = error.reason().as_str(), "the credentials cannot be watched: {error}")
+                tracing::warn!(reason = error.reason().as_str(), "the credentials cannot be watched: {error}");
             }
             Event::Restored => {}
         }

@@ -8,6 +8,7 @@
 mod cluster;
 mod commands;
 mod contract;
+mod controller;
 mod demo;
 mod harness;
 mod kubectl;

@@ -17,6 +17,7 @@ use osier::controller::supervise::{Order, Tasks};
 use osier::model::reason::{Reason, Retry};
 use osier::model::wire::LEASE_PROTECTED as NAME;
 use osier::sandbox::faults::{Action, Fault, Match};
+use osier::server::health::Health;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -41,6 +42,7 @@ impl Candidate {
             name: NAME,
             holder: holder.to_owned(),
             clock: Timestamp::now,
+            health: Arc::new(Health::new([])),
         };
         let stops = Tasks::default();
         let mut running = JoinSet::new();
@@ -181,6 +183,7 @@ async fn leads_is_stopped_and_goes_on() {
         name: NAME,
         holder: "sleeper".to_owned(),
         clock: Timestamp::now,
+        health: Arc::new(Health::new([])),
     };
     let stops = Tasks::default();
     let mut running = JoinSet::new();
