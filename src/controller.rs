@@ -72,6 +72,7 @@ async fn serve(
         seat: Seat { lane, lease: format!("{}/{lease}", settings.namespace), account },
         keys: process.keys.clone(),
         data: settings.data.clone(),
+        only: settings.repository.clone(),
         cluster_name: settings.cluster.clone(),
         clock,
         health: process.health.clone(),

@@ -8,5 +8,6 @@ pub mod problem;
 pub mod reason;
 pub mod record;
 pub mod repository;
+pub mod short;
 pub mod tree;
 pub mod wire;

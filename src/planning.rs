@@ -16,6 +16,7 @@ pub mod live;
 pub mod live_index;
 pub mod opening;
 mod order;
+mod pairs;
 pub mod plan;
 pub mod planner;
 mod prune;

@@ -29,6 +29,7 @@ use crate::git::fetch::Known;
 use crate::model::environment::{EnvironmentStatus, Hold, PlanStatus};
 use crate::model::reason::Reason;
 use crate::model::record::{Record, RecordResult};
+use crate::model::tree::GitId;
 use crate::planning::plan::{Plan, Step, Verb};
 use crate::reconcile::error::Error;
 use crate::reconcile::history::Chain;
@@ -286,6 +287,7 @@ async fn settle(
         namespace: prepared.namespace.clone(),
         reference: prepared.target.reference.clone(),
         commit: if reached { prepared.target.commit.to_string() } else { before.commit.clone() },
+        attempted: prepared.target.commit.to_string(),
         head: memory.chain.head(),
         plan: Some(settle::plan_status(&prepared.plan)),
         hold: prepared.target.hold.clone(),
@@ -322,7 +324,8 @@ async fn tell(world: &mut World, ask: &Ask, error: &Error) {
     }
     let stalled = error.retry() == crate::model::reason::Retry::Never;
     let verdict = Verdict { ready: false, reason: error.reason(), message: error.sentence(), stalled };
-    if let Err(second) = conclude(world, &ask.environment, &verdict, error.plan().cloned()).await {
+    let tip = ask.tip.as_ref().map(Known::tip);
+    if let Err(second) = conclude(world, &ask.environment, &verdict, error.plan().cloned(), tip).await {
         tracing::warn!(
             environment = ask.environment,
             reason = second.reason().as_str(),
@@ -337,10 +340,16 @@ async fn tell(world: &mut World, ask: &Ask, error: &Error) {
 /// The API server failed.
 pub async fn say(world: &mut World, environment: &str, verdict: &Verdict) -> Result<(), Error> {
     let plan = world.memory.get(environment).and_then(|memory| memory.environment.status.as_ref()?.plan.clone());
-    conclude(world, environment, verdict, plan).await
+    conclude(world, environment, verdict, plan, None).await
 }
 
-async fn conclude(world: &mut World, name: &str, verdict: &Verdict, plan: Option<PlanStatus>) -> Result<(), Error> {
+async fn conclude(
+    world: &mut World,
+    name: &str,
+    verdict: &Verdict,
+    plan: Option<PlanStatus>,
+    tip: Option<GitId>,
+) -> Result<(), Error> {
     let Some(memory) = world.memory.get(name) else { return Ok(()) };
     if memory.environment.metadata.uid.is_none() {
         // there is no Environment yet, and what is not in osier.yaml gets none
@@ -351,6 +360,9 @@ async fn conclude(world: &mut World, name: &str, verdict: &Verdict, plan: Option
     status.conditions = settle::conditions(&status.conditions, verdict, generation, (world.now)());
     status.observed_generation = generation;
     status.plan = plan;
+    if let Some(tip) = tip {
+        status.attempted = tip.to_string();
+    }
     write_status(world, name, status).await
 }
 

@@ -16,7 +16,7 @@ pub struct Common {
     /// Context of the kubeconfig.
     #[arg(long, global = true, value_name = "NAME")]
     pub context: Option<String>,
-    /// Name of the Repository [default: the one whose URL is a remote of this clone].
+    /// Name of the Repository [default: the one whose URL is a remote of this clone; the service serves all].
     #[arg(long, global = true, value_name = "NAME")]
     pub repository: Option<String>,
     /// Directory of key classes, a file `<class>.txt` each [default: your own sops identities].

@@ -71,7 +71,7 @@ enum Show {
 }
 
 async fn after(settings: &Settings, world: World, environment: &str, show: Show) -> Result<Finding, Failure> {
-    if serving(&world) {
+    if serving(&world).await {
         anstream::eprintln!("osier's service carries it out: osier get {environment}");
         return Ok(Finding::Nothing);
     }
@@ -125,7 +125,7 @@ fn unfinished(environment: &str, verdict: &Verdict, outcome: &Outcome) -> Failur
 
 /// A person's apply and the service would fight: while the service's lease is live, only a suspended environment is a person's.
 async fn refuse_beside_a_service(world: &mut World, ask: &Ask) -> Result<(), Failure> {
-    if !serving(world) {
+    if !serving(world).await {
         return Ok(());
     }
     let subject = subject::read(world, &ask.environment).await?;
@@ -136,11 +136,15 @@ async fn refuse_beside_a_service(world: &mut World, ask: &Ask) -> Result<(), Fai
     Err(Failure::new("osier's service is at work on this environment", Reason::Conflict, Some(hint)).refused())
 }
 
-fn serving(world: &World) -> bool {
+/// True while the Lease of the service's lane is held; also if it cannot be read, as long as the Repository names one.
+async fn serving(world: &World) -> bool {
     let lanes = world.repository.status.iter().flat_map(|status| &status.lanes);
-    let now = Timestamp::now();
-    let live = |until: &str| until.parse::<Timestamp>().is_ok_and(|until| until > now);
-    lanes.filter(|lane| lane.lane == "protected").any(|lane| lane.lease.as_deref().is_some_and(live))
+    let lease = lanes.filter(|lane| lane.lane == "protected").find_map(|lane| lane.lease.as_deref()?.split_once('/'));
+    let Some((namespace, name)) = lease else { return false };
+    match world.cluster.lease(namespace, name).await {
+        Ok(lease) => lease.is_some_and(|lease| lease.is_live(Timestamp::now())),
+        Err(_) => true,
+    }
 }
 
 fn requests(world: &World) -> u64 {

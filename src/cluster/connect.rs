@@ -28,6 +28,9 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Watches on one connection. The server carries 100 streams; the next one would wait without a word for one of them to end.
 const WATCHES: usize = 90;
+/// Watches that are opened at once on one connection. Until the first of them is answered, each opens a connection of its own, to find out
+/// whether the server speaks HTTP/2.
+const OPENINGS: usize = 4;
 /// How long a connection with streams may be silent before it is asked whether it is there, and how long it may take to say so.
 /// Together they are half of a request's time, so that its second attempt goes over another connection.
 const PING: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(5));
@@ -41,10 +44,10 @@ impl Cluster {
     /// # Errors
     /// `Kubeconfig` if there is no usable configuration, `Client` if the certificates in it cannot be used.
     pub async fn connect(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Self, Error> {
-        let config = config(kubeconfig, context).await?;
-        let connector = Connector::new(config).map_err(|source| Error::Client { source })?;
-        let requests = connector.client(None);
-        Ok(Self::over(requests, move || connector.client(Some(WATCH_WINDOW))))
+        let connector =
+            Connector::new(config(kubeconfig, context).await?).map_err(|source| Error::Client { source })?;
+        let requests = connector.requests();
+        Ok(Self::over(requests, move || connector.watches()))
     }
 
     /// The namespace that the service account or the context names. `default` names none: nobody chose it.
@@ -103,13 +106,21 @@ async fn config(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Conf
 /// Connections for watches. As many are opened as watches need; they close when nobody uses them.
 pub(super) struct Watching {
     make: Box<dyn Fn() -> Client + Send + Sync>,
-    connections: Mutex<Vec<(Client, Arc<Semaphore>)>>,
+    connections: Mutex<Vec<Connection>>,
     lists: Semaphore,
+}
+
+struct Connection {
+    client: Client,
+    room: Arc<Semaphore>,
+    door: Arc<Semaphore>,
 }
 
 /// Room for one watch on a connection, until it is dropped.
 pub(super) struct Place {
     pub(super) client: Client,
+    /// Held while the watch is opened.
+    pub(super) door: Arc<Semaphore>,
     _held: OwnedSemaphorePermit,
 }
 
@@ -122,15 +133,19 @@ impl Watching {
     /// Finds room for a watch; never waits.
     pub(super) fn place(&self) -> Place {
         let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        let free = |(client, room): &(Client, Arc<Semaphore>)| {
-            let held = Arc::clone(room).try_acquire_owned().ok()?;
-            Some(Place { client: client.clone(), _held: held })
-        };
-        if let Some(place) = connections.iter().find_map(free) {
+        if let Some(place) = connections.iter().find_map(Connection::place) {
             return place;
         }
-        connections.push(((self.make)(), Arc::new(Semaphore::new(WATCHES))));
-        connections.last().and_then(free).expect("a new connection has room")
+        let (room, door) = (Arc::new(Semaphore::new(WATCHES)), Arc::new(Semaphore::new(OPENINGS)));
+        connections.push(Connection { client: (self.make)(), room, door });
+        connections.last().and_then(Connection::place).expect("a new connection has room")
+    }
+}
+
+impl Connection {
+    fn place(&self) -> Option<Place> {
+        let held = Arc::clone(&self.room).try_acquire_owned().ok()?;
+        Some(Place { client: self.client.clone(), door: Arc::clone(&self.door), _held: held })
     }
 }
 
@@ -163,15 +178,27 @@ impl Connector {
         Ok(Self { auth: config.auth_layer()?, headers: config.extra_headers_layer()?, transport, config })
     }
 
-    /// A client that repeats nothing by itself: `call` has the rule. Over TLS the server chooses HTTP/2 or HTTP/1.1.
-    fn client(&self, window: Option<u32>) -> Client {
+    /// A client for requests. Its connection stays open, so that a commit need not wait for a new one.
+    fn requests(&self) -> Client {
         let mut builder = legacy::Client::builder(TokioExecutor::new());
+        builder.http2_keep_alive_while_idle(true).pool_idle_timeout(None);
+        self.client(&mut builder)
+    }
+
+    /// A client for the watches of one connection.
+    fn watches(&self) -> Client {
+        let mut builder = legacy::Client::builder(TokioExecutor::new());
+        builder.http2_initial_stream_window_size(WATCH_WINDOW);
+        self.client(&mut builder)
+    }
+
+    /// It repeats nothing by itself: `call` has the rule. Over TLS the server chooses HTTP/2 or HTTP/1.1.
+    fn client(&self, builder: &mut legacy::Builder) -> Client {
         builder
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .http2_keep_alive_interval(PING.0)
-            .http2_keep_alive_timeout(PING.1)
-            .http2_initial_stream_window_size(window);
+            .http2_keep_alive_timeout(PING.1);
         let service = ServiceBuilder::new()
             .layer(self.config.base_uri_layer())
             .option_layer(self.auth.as_ref())

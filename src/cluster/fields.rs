@@ -9,6 +9,7 @@ use crate::cluster::leaves::{self, Leaves};
 use crate::model::digest::b32;
 use crate::model::object::Kind;
 use crate::model::wire::MANAGER;
+use crate::planning::live::FieldsDigest;
 
 /// The owners of an object's fields, without those of subresource `status`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,26 +77,26 @@ impl Owners {
     }
 
     /// The first half of `osier.dev/fields`.
-    pub fn own_digest(&self) -> String {
+    pub fn own_digest(&self) -> FieldsDigest {
         digest(&self.own)
     }
 
     /// The second half of `osier.dev/fields`: who else owns what, and for kinds without a generation since when.
-    pub fn others_digest(&self, kind: &Kind) -> String {
+    pub fn others_digest(&self, kind: &Kind) -> FieldsDigest {
         self.others_digest_of(kind, |_| true)
     }
 
     /// What the second half will be once osier has written everything of its object.
     ///
     /// Of a ConfigMap or Secret osier writes `data` whole (unless its keys are shared) and its own marks; what others owned of it is gone then.
-    pub fn others_digest_after(&self, kind: &Kind, shared: bool) -> String {
+    pub fn others_digest_after(&self, kind: &Kind, shared: bool) -> FieldsDigest {
         let taken = ["f:data", "f:binaryData", "f:stringData"];
         self.others_digest_of(kind, |leaf| {
             !kind.is_config() || !(is_mark(leaf) || !shared && taken.iter().any(|field| is_below(leaf, field)))
         })
     }
 
-    fn others_digest_of(&self, kind: &Kind, keep: impl Fn(&str) -> bool) -> String {
+    fn others_digest_of(&self, kind: &Kind, keep: impl Fn(&str) -> bool) -> FieldsDigest {
         let lines = self.others.iter().flat_map(|(manager, other)| {
             let time = if kind.is_config() { other.time.as_str() } else { "" };
             let keep = &keep;
@@ -126,8 +127,8 @@ pub fn stamp(own: &str, others: &str) -> String {
 }
 
 /// The digest of a set of leaves.
-pub fn digest(leaves: &Leaves) -> String {
-    b32(13, leaves)
+pub fn digest(leaves: &Leaves) -> FieldsDigest {
+    FieldsDigest::new(&b32(FieldsDigest::LENGTH, leaves))
 }
 
 /// Without the maps that have a leaf below them: an entry whose last leaf of a map was taken over by another entry of ours keeps the map

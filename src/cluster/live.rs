@@ -1,6 +1,6 @@
 //! What the namespace has: one metadata list per kind, no values.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use futures::StreamExt;
 use futures::stream;
@@ -85,19 +85,19 @@ impl Cluster {
     pub async fn live(&self, namespace: &str, kinds: &BTreeSet<Kind>, environment_id: &str) -> Result<LiveSet, Error> {
         let served = self.kinds().await?;
         let paths = kinds.iter().filter_map(|kind| Some((kind, served.collection(kind, namespace)?)));
-        let lists: Vec<_> = paths.map(|(kind, path)| self.list_kind(path, kind, environment_id)).collect();
+        let list = async |(kind, path)| (kind, self.list_kind(path, kind, environment_id).await);
+        let lists: Vec<_> = paths.map(list).collect();
         let mut lists = stream::iter(lists).buffer_unordered(LISTS);
-        let mut objects = BTreeMap::new();
-        while let Some(list) = lists.next().await {
-            objects.extend(list?);
+        let mut live = LiveSet::default();
+        while let Some((kind, list)) = lists.next().await {
+            live.replace(kind, list?);
         }
-        Ok(LiveSet { objects })
+        Ok(live)
     }
 
     async fn list_kind(&self, path: String, kind: &Kind, environment_id: &str) -> Result<Vec<(ObjectId, Live)>, Error> {
         let read = |item: Metadata| item.live(kind, environment_id).map_err(|field| malformed(kind, field));
-        let (mut found, _) = self.pages(&path, "", METADATA_LIST, &read).await?;
-        found.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        let (found, _) = self.pages(&path, "", METADATA_LIST, &read).await?;
         Ok(found)
     }
 

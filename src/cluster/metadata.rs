@@ -2,13 +2,15 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
 use crate::cluster::fields::{self, Owners};
 use crate::model::object::{Kind, ObjectId};
+use crate::model::short::Short;
 use crate::model::wire;
-use crate::planning::live::{Before, Drift, Live, Ownership, Stamps};
+use crate::planning::live::{Before, Drift, Live, Mark, Ownership, Remarks, Stamps};
 
 /// Annotation of client-side `kubectl apply`.
 pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -73,31 +75,41 @@ impl Metadata {
         let namespace = namespace.as_ref().ok_or("namespace")?;
         let id = ObjectId::new(kind.clone(), namespace, name.as_ref().ok_or("name")?);
         let owners = self.owners();
-        let ownership = Ownership {
-            label: self.label(wire::ENVIRONMENT).map(str::to_owned),
-            annotation: self.annotation(wire::ENVIRONMENT).map(str::to_owned),
-            entry: owners.entry,
-        };
-        let stamps = self.stamps();
+        let environments = [self.label(wire::ENVIRONMENT), self.annotation(wire::ENVIRONMENT)];
+        let [label, annotation] = environments.map(|id| match id {
+            None => Mark::Absent,
+            Some(id) if id == environment_id => Mark::Ours,
+            Some(_) => Mark::Other,
+        });
+        let ownership = Ownership { label, annotation, entry: owners.entry };
         let before = self.before(kind);
-        let live = Live {
-            uid: uid.clone().ok_or("uid")?,
-            resource_version: resource_version.clone().ok_or("resourceVersion")?,
-            generation: *generation,
-            created: creation_timestamp.clone().unwrap_or_default(),
-            terminating: self.metadata.deletion_timestamp.is_some(),
-            drift: drift(environment_id, &ownership, &stamps, owners, &before),
+        let stamps = self.stamps(&before);
+        let stamp = |name| self.annotation(name).map(str::to_owned);
+        let remarks = Remarks {
+            other_environment: environments.into_iter().flatten().find(|id| *id != environment_id).map(str::to_owned),
+            config: stamp(wire::CONFIG),
+            adopted_config: stamp(wire::ADOPTED_CONFIG),
+            drift: drift(ownership, &stamps, owners),
             managers: owners.others.keys().cloned().collect(),
+        };
+        let created = creation_timestamp.as_ref().and_then(|time| time.parse::<Timestamp>().ok());
+        let live = Live {
+            uid: uid.as_deref().ok_or("uid")?.into(),
+            resource_version: resource_version.as_deref().ok_or("resourceVersion")?.into(),
+            generation: *generation,
+            created: created.map_or(0, Timestamp::as_second),
+            terminating: self.metadata.deletion_timestamp.is_some(),
+            ownership,
+            stamps,
             // whoever made an object that is not ours owns its replicas: that is no autoscaler's doing
             scaled_by_others: owners.scaled || owners.entry && owners.others_own(REPLICAS),
             created_by_post: owners.created_by_post,
             prune_keep: self.annotation(wire::PRUNE) == Some("keep"),
             last_applied: self.annotation(LAST_APPLIED).is_some(),
-            ownership,
-            stamps,
             before,
+            ..Live::default()
         };
-        Ok((id, live))
+        Ok((id, live.with(remarks)))
     }
 
     /// The value of a label that means something to osier.
@@ -109,15 +121,14 @@ impl Metadata {
         self.metadata.annotations.as_ref()?.get(name)
     }
 
-    fn stamps(&self) -> Stamps {
-        let stamp = |name| self.annotation(name).map(str::to_owned);
+    fn stamps(&self, before: &Before) -> Stamps {
+        let stamp = |name| self.annotation(name).map(Short::from);
+        let fields = fields::stamp(&before.own_fields, &before.other_fields);
         Stamps {
             inputs: stamp(wire::INPUTS),
-            fields: stamp(wire::FIELDS),
             fingerprint: stamp(wire::FINGERPRINT),
             record: self.annotation(wire::RECORD).and_then(|number| number.parse().ok()),
-            config: stamp(wire::CONFIG),
-            adopted_config: stamp(wire::ADOPTED_CONFIG),
+            fields_fit: self.annotation(wire::FIELDS) == Some(&fields),
         }
     }
 
@@ -131,7 +142,7 @@ impl Metadata {
         let owners = self.owners();
         let own = |(prefix, map): (&str, &str)| {
             let names = owners.own.iter().filter_map(|leaf| leaf.strip_prefix(prefix));
-            names.filter(|name| !is_mark(name)).map(|name| format!("{map}/{name}")).collect::<Vec<_>>()
+            names.filter(|name| !is_mark(name)).map(|name| format!("{map}/{name}").into()).collect::<Vec<Box<str>>>()
         };
         Before {
             labels: self.metadata.labels.is_some(),
@@ -215,17 +226,15 @@ fn is_mark(name: &str) -> bool {
 }
 
 /// Signs of drift, on objects that carry at least two marks of this environment; others are not ours to judge.
-fn drift(environment_id: &str, ownership: &Ownership, stamps: &Stamps, owners: &Owners, before: &Before) -> Vec<Drift> {
-    let label = ownership.label.as_deref() == Some(environment_id);
-    let annotation = ownership.annotation.as_deref() == Some(environment_id);
-    let entry = ownership.entry;
-    if usize::from(label) + usize::from(annotation) + usize::from(entry) < 2 {
+fn drift(ownership: Ownership, stamps: &Stamps, owners: &Owners) -> Vec<Drift> {
+    if !ownership.may_repair() {
         return Vec::new();
     }
-    let marks = [(label, Drift::Label), (annotation, Drift::Annotation), (entry, Drift::Entry)];
+    let Ownership { label, annotation, entry } = ownership;
+    let marks =
+        [(label == Mark::Ours, Drift::Label), (annotation == Mark::Ours, Drift::Annotation), (entry, Drift::Entry)];
     let mut signs: Vec<Drift> = marks.into_iter().filter(|(there, _)| !there).map(|(_, sign)| sign).collect();
-    let fields = fields::stamp(&before.own_fields, &before.other_fields);
-    if stamps.fields.as_ref() != Some(&fields) {
+    if !stamps.fields_fit {
         signs.push(Drift::Fields);
         let newer = owners.others.iter().filter(|(_, other)| other.time > owners.own_time);
         signs.extend(newer.map(|(manager, _)| Drift::Newer(manager.clone())));
@@ -274,34 +283,40 @@ mod tests {
     #[test]
     fn what_osier_left_shows_no_drift() {
         let live = live(&config_map(&[]));
-        assert_eq!(live.drift, []);
+        assert_eq!(live.remarks().drift, []);
         assert_eq!(live.stamps.record, Some(3));
-        assert_eq!(live.before.own_keys, ["labels/team"]);
-        assert!(live.created_by_post && live.managers.is_empty() && !live.terminating);
+        assert_eq!(*live.before.own_keys, ["labels/team".into()]);
+        assert!(live.created_by_post && live.remarks().managers.is_empty() && !live.terminating);
     }
 
     #[test]
     fn each_edit_shows() {
         let edit = entry("kubectl-edit", "2026-11-21T06:00:09Z", &json!({"f:data": {"f:other": {}}}));
-        assert_eq!(live(&config_map(&[edit])).drift, [Drift::Fields, Drift::Newer("kubectl-edit".to_owned())]);
+        assert_eq!(
+            live(&config_map(&[edit])).remarks().drift,
+            [Drift::Fields, Drift::Newer("kubectl-edit".to_owned())]
+        );
         let string_data = entry("x", "2026-11-21T05:00:00Z", &json!({"f:stringData": {"f:k": {}}}));
-        assert_eq!(live(&config_map(&[string_data])).drift, [Drift::Fields, Drift::StringData("x".to_owned())]);
+        assert_eq!(
+            live(&config_map(&[string_data])).remarks().drift,
+            [Drift::Fields, Drift::StringData("x".to_owned())]
+        );
         let mut object = config_map(&[]);
         object["metadata"]["labels"] = json!({});
-        assert_eq!(live(&object).drift, [Drift::Label]);
+        assert_eq!(live(&object).remarks().drift, [Drift::Label]);
         let mut object = config_map(&[]);
         object["metadata"]["managedFields"] = json!([]);
-        assert_eq!(live(&object).drift, [Drift::Entry, Drift::Fields]);
+        assert_eq!(live(&object).remarks().drift, [Drift::Entry, Drift::Fields]);
         let mut object = config_map(&[]);
         object["metadata"]["managedFields"][0]["fieldsV1"]["f:data"] = json!({});
-        assert_eq!(live(&object).drift, [Drift::Fields]);
+        assert_eq!(live(&object).remarks().drift, [Drift::Fields]);
     }
 
     #[test]
     fn what_is_not_ours_is_not_judged() {
         let foreign = json!({"metadata": {"name": "a", "namespace": "n", "uid": "u", "resourceVersion": "7",
             "labels": {"osier.dev/environment": ID}}});
-        assert_eq!(live(&foreign).drift, []);
+        assert_eq!(live(&foreign).remarks().drift, []);
         assert_eq!(read(&json!({"metadata": {"name": "a"}})), Err("namespace"));
     }
 }

@@ -223,9 +223,12 @@ impl<T, R> Watch<T, R> {
         );
         let call = Call::watch(path, if *metadata { METADATA } else { WHOLE }).sensitive(*sensitive);
         let place = self.cluster.watching.place();
+        let opening = place.door.acquire().await;
         self.cluster.count_request("watch");
         let limit = self.cluster.timeout;
-        match tokio::time::timeout(limit, Cluster::respond(&place.client, &call)).await {
+        let answer = tokio::time::timeout(limit, Cluster::respond(&place.client, &call)).await;
+        drop(opening);
+        match answer {
             Ok(Ok(body)) => Ok((place, body)),
             Ok(Err((cause, _))) if cause.code() == Some(410) => Err(End::Forgotten),
             Ok(Err((cause, after))) => Err(End::Failed(cause, after)),

@@ -41,7 +41,7 @@ impl Watched {
             cluster,
             namespace: namespace.to_owned(),
             environment_id: environment_id.to_owned(),
-            index: Mutex::new(LiveIndex::new(environment_id)),
+            index: Mutex::new(LiveIndex::default()),
             wanted: watch::Sender::default(),
             broken: watch::Sender::default(),
         }
@@ -131,7 +131,7 @@ impl Watched {
     /// True if a live object carries a mark of this environment.
     pub fn is_marked(&self, object: &ObjectId) -> bool {
         let set = self.index().set();
-        set.objects.get(object).is_some_and(|live| live.ownership.marks(&self.environment_id) > 0)
+        set.get(object).is_some_and(|live| live.ownership.marks() > 0)
     }
 
     /// Why kinds cannot be watched now.

@@ -42,6 +42,8 @@ pub struct Repositories {
     pub keys: watch::Receiver<Loaded>,
     /// Directory of the mirrors.
     pub data: PathBuf,
+    /// The one Repository to serve; all without it.
+    pub only: Option<String>,
     /// Name of this cluster, if it was given.
     pub cluster_name: Option<String>,
     /// Tells the time.
@@ -98,6 +100,9 @@ impl Repositories {
         };
         for found in found {
             let Some(name) = named(&found) else { continue };
+            if self.only.as_ref().is_some_and(|only| *only != name) {
+                continue;
+            }
             gone.remove(&name);
             match found {
                 Ok(repository) => drop(followed.known.insert(name, Arc::new(self.here(repository)))),

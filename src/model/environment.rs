@@ -109,6 +109,9 @@ pub struct EnvironmentStatus {
     /// Commit that the environment equals.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub commit: String,
+    /// Commit that the conditions are about; the environment equals `commit`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub attempted: String,
     /// The newest complete Record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head: Option<Head>,

@@ -30,8 +30,11 @@ fn adopted(input: &PlanInput, steps: &[Step]) -> Vec<ObjectId> {
 fn mass_deletion(input: &PlanInput, steps: &[Step]) -> Option<String> {
     let with = |verb: Verb| steps.iter().filter(move |step| step.verb == verb);
     let deletes = with(Verb::Delete).count();
-    let is_ours = |live: &&Live| !live.terminating && live.ownership.may_repair(input.environment_id);
-    let ours = input.live.objects.values().filter(is_ours).count();
+    if deletes == 0 && with(Verb::Recreate).count() == 0 {
+        return None;
+    }
+    let is_ours = |live: &Live| !live.terminating && live.ownership.may_repair();
+    let ours = input.live.iter().filter(|found| is_ours(found.live)).count();
     let left = ours + with(Verb::Create).count() + with(Verb::Adopt).count() - deletes;
     let data = with(Verb::Delete).chain(with(Verb::Recreate)).filter(|step| holds_data(&step.object.kind));
     let data: Vec<String> = data.map(|step| step.object.short()).collect();

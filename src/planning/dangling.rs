@@ -61,10 +61,10 @@ pub fn asked(input: &PlanInput, plan: &Plan) -> Vec<Asked> {
         return Vec::new();
     }
     let answer = |target: &ObjectId| {
-        let live = input.live.objects.get(target);
+        let live = input.live.get(target);
         match live {
             _ if input.desired.objects.contains_key(target) => Answer::Desired,
-            Some(live) if prune::goes(input, target, live) => Answer::Nowhere,
+            Some(live) if prune::goes(target, live) => Answer::Nowhere,
             _ => Answer::Namespace,
         }
     };

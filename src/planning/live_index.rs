@@ -7,25 +7,14 @@ use crate::model::object::{Kind, ObjectId};
 use crate::planning::live::{Drift, Live, LiveSet};
 
 /// A `LiveSet` that is kept up to date event by event.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct LiveIndex {
-    environment_id: String,
     set: Arc<LiveSet>,
     listed: BTreeSet<Kind>,
     changed: BTreeSet<ObjectId>,
 }
 
 impl LiveIndex {
-    /// Nothing is known yet.
-    pub fn new(environment_id: &str) -> Self {
-        Self {
-            environment_id: environment_id.to_owned(),
-            set: Arc::default(),
-            listed: BTreeSet::new(),
-            changed: BTreeSet::new(),
-        }
-    }
-
     /// What there is now. Nobody waits for whoever still looks at it.
     pub fn set(&self) -> Arc<LiveSet> {
         self.set.clone()
@@ -42,18 +31,18 @@ impl LiveIndex {
             return;
         }
         self.listed.retain(|kind| kinds.contains(kind));
-        Arc::make_mut(&mut self.set).objects.retain(|object, _| kinds.contains(&object.kind));
+        Arc::make_mut(&mut self.set).keep(kinds);
     }
 
     /// Takes a whole list of one kind. At the first one objects are judged by their stamps alone, as after every start.
     pub fn list(&mut self, kind: &Kind, objects: Vec<(ObjectId, Live)>) {
         if self.listed.insert(kind.clone()) {
-            Arc::make_mut(&mut self.set).objects.extend(objects);
+            Arc::make_mut(&mut self.set).replace(kind, objects);
             return;
         }
         let there: BTreeSet<&ObjectId> = objects.iter().map(|(object, _)| object).collect();
-        let known = self.set.objects.keys().filter(|object| object.kind == *kind);
-        let gone: Vec<ObjectId> = known.filter(|object| !there.contains(object)).cloned().collect();
+        let known = self.set.iter().filter(|found| found.kind == kind).map(|found| self.set.id(&found));
+        let gone: Vec<ObjectId> = known.filter(|object| !there.contains(object)).collect();
         for object in gone {
             self.remove(&object);
         }
@@ -64,7 +53,7 @@ impl LiveIndex {
 
     /// Takes an object that was added or modified. A version that is known, or older than that, says nothing.
     pub fn see(&mut self, object: ObjectId, mut live: Live) {
-        let known = self.set.objects.get(&object);
+        let known = self.set.get(&object);
         if known.is_some_and(|known| !is_newer(&live, known)) {
             return;
         }
@@ -78,19 +67,20 @@ impl LiveIndex {
         });
         if churn {
             // a doubt that is not settled yet stays
-            live.drift = known.map(|known| known.drift.clone()).unwrap_or_default();
+            let drift = known.map(|known| known.remarks().drift.clone()).unwrap_or_default();
+            live = live.remark(|remarks| remarks.drift = drift);
         } else {
-            if live.ownership.may_repair(&self.environment_id) {
-                live.drift.push(Drift::Unexplained);
+            if live.ownership.may_repair() {
+                live = live.remark(|remarks| remarks.drift.push(Drift::Unexplained));
             }
             self.changed.insert(object.clone());
         }
-        Arc::make_mut(&mut self.set).objects.insert(object, live);
+        Arc::make_mut(&mut self.set).insert(&object, live);
     }
 
     /// Takes the end of an object, told by its uid: another one may have taken its name since.
     pub fn end(&mut self, object: &ObjectId, uid: &str) {
-        if self.set.objects.get(object).is_some_and(|known| known.uid == uid) {
+        if self.set.get(object).is_some_and(|known| known.uid == *uid) {
             self.remove(object);
         }
     }
@@ -99,16 +89,16 @@ impl LiveIndex {
     ///
     /// The watch may have shown it before: then there is no doubt about it any more. What somebody else wrote after it stays in doubt.
     pub fn wrote(&mut self, object: &ObjectId, live: Live) {
-        if self.set.objects.get(object).is_none_or(|known| !is_newer(known, &live)) {
-            Arc::make_mut(&mut self.set).objects.insert(object.clone(), live);
+        if self.set.get(object).is_none_or(|known| !is_newer(known, &live)) {
+            Arc::make_mut(&mut self.set).insert(object, live);
             self.changed.remove(object);
         }
     }
 
     /// Takes a delete of our own.
     pub fn deleted(&mut self, object: &ObjectId, uid: &str) {
-        if self.set.objects.get(object).is_none_or(|known| known.uid == uid) {
-            Arc::make_mut(&mut self.set).objects.remove(object);
+        if self.set.get(object).is_none_or(|known| known.uid == *uid) {
+            Arc::make_mut(&mut self.set).remove(object);
             self.changed.remove(object);
         }
     }
@@ -119,7 +109,7 @@ impl LiveIndex {
     }
 
     fn remove(&mut self, object: &ObjectId) {
-        Arc::make_mut(&mut self.set).objects.remove(object);
+        Arc::make_mut(&mut self.set).remove(object);
         self.changed.insert(object.clone());
     }
 }

@@ -1,5 +1,6 @@
 //! From desired and live to the plan: every choice is made here and below, none at execution.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use crate::desired::set::Desired;
@@ -11,6 +12,7 @@ use crate::planning::fields::{Scaled, ignored};
 use crate::planning::jobs::{self, Done};
 use crate::planning::live::{Drift, Live};
 use crate::planning::order::{is_job, phase};
+use crate::planning::pairs::{Pair, pairs};
 use crate::planning::plan::{Keep, Kept, Phase, Plan, PlanInput, Step, Verb};
 use crate::planning::prune;
 use crate::planning::restarts::{configured, moved, restarts};
@@ -25,15 +27,20 @@ use crate::planning::restarts::{configured, moved, restarts};
 /// `changes` has every object of `opening::to_open`; for one that is missing only stamps and inputs are compared.
 pub fn plan(input: &PlanInput) -> Plan {
     let planner = Planner { input: *input, scaled: Scaled::new(input.desired), done: jobs::done(input.jobs_done) };
-    let desired = input.desired.objects.iter().map(|(object, desired)| (object, planner.desired(object, desired)));
-    let undesired = input.live.objects.iter().filter(|(object, _)| !input.desired.objects.contains_key(object));
-    let undesired = undesired.filter_map(|(object, live)| Some((object, planner.undesired(object, live)?)));
-
     let (mut steps, mut kept, mut unchanged) = (Vec::new(), Vec::new(), 0);
-    for (object, decision) in desired.chain(undesired) {
+    for pair in pairs(input.desired, input.live) {
+        let (object, decision) = match pair {
+            Pair::Desired(object, desired, live) => (Cow::Borrowed(object), planner.desired(object, desired, live)),
+            Pair::Undesired(found) if prune::never_ours(found.live) => continue,
+            Pair::Undesired(found) => {
+                let object = input.live.id(&found);
+                let decision = planner.undesired(&object, found.live);
+                (Cow::Owned(object), decision)
+            }
+        };
         match decision {
             Decision::Step(step) => steps.push(*step),
-            Decision::Keep(why) => kept.push(Kept { object: object.clone(), why }),
+            Decision::Keep(why) => kept.push(Kept { object: object.into_owned(), why }),
             Decision::Unchanged => unchanged += 1,
         }
     }
@@ -55,7 +62,7 @@ pub fn plan(input: &PlanInput) -> Plan {
 /// so that everybody who can read the repository and the cluster's metadata computes the same.
 fn digest(environment_id: &str, steps: &[Step]) -> String {
     let uid = |step: &Step| match (step.verb, &step.precondition) {
-        (Verb::Adopt | Verb::Recreate | Verb::Delete, Some(live)) => live.uid.clone(),
+        (Verb::Adopt | Verb::Recreate | Verb::Delete, Some(live)) => live.uid.to_string(),
         _ => String::new(),
     };
     let counted = steps.iter().filter(|step| !step.repair);
@@ -86,21 +93,21 @@ struct Wanted<'a> {
 }
 
 impl Planner<'_> {
-    fn desired(&self, object: &ObjectId, desired: &Desired) -> Decision {
+    fn desired(&self, object: &ObjectId, desired: &Desired, live: Option<&Live>) -> Decision {
         let wanted = Wanted { object, desired, change: self.input.changes.objects.get(object) };
-        match self.input.live.objects.get(object) {
+        match live {
             _ if prune::is_root_certificate(object) => Decision::Keep(Keep::Reserved),
             None if jobs::is_done(&self.done, object, &desired.inputs) => Decision::Keep(Keep::JobDone),
             None => self.write(Verb::Create, wanted, None, "not in the cluster yet"),
             Some(live) if live.terminating => Decision::Keep(Keep::Terminating),
-            Some(live) if !live.ownership.may_repair(self.input.environment_id) => self.foreign(wanted, live),
+            Some(live) if !live.ownership.may_repair() => self.foreign(wanted, live),
             Some(live) if is_job(&object.kind) => self.job(wanted, live),
             Some(live) => self.ours(wanted, live),
         }
     }
 
-    fn undesired(&self, object: &ObjectId, live: &Live) -> Option<Decision> {
-        Some(match prune::undesired(&self.input, object, live)? {
+    fn undesired(&self, object: &ObjectId, live: &Live) -> Decision {
+        match prune::undesired(object, live) {
             Err(why) => Decision::Keep(why),
             Ok(()) => Decision::Step(Box::new(Step {
                 phase: Phase::Deletes,
@@ -117,12 +124,12 @@ impl Planner<'_> {
                 leaves: Vec::new(),
                 why: "no longer in git".to_owned(),
             })),
-        })
+        }
     }
 
     /// Not ours: written only with consent, and not at all if another environment's id is on it.
     fn foreign(&self, wanted: Wanted, live: &Live) -> Decision {
-        match live.ownership.other(self.input.environment_id) {
+        match live.other_environment() {
             Some(other) => Decision::Keep(Keep::OtherEnvironment(other.to_owned())),
             None => self.write(Verb::Adopt, wanted, Some(live), "in the cluster, but not osier's yet"),
         }
@@ -130,7 +137,7 @@ impl Planner<'_> {
 
     /// A Job is never put right: it ran, or it runs again for new inputs.
     fn job(&self, wanted: Wanted, live: &Live) -> Decision {
-        if live.stamps.inputs.as_ref() == Some(&wanted.desired.inputs) {
+        if live.stamps.inputs.as_deref() == Some(&wanted.desired.inputs) {
             Decision::Unchanged
         } else if jobs::is_done(&self.done, wanted.object, &wanted.desired.inputs) {
             Decision::Keep(Keep::JobDone)
@@ -140,7 +147,7 @@ impl Planner<'_> {
     }
 
     fn ours(&self, wanted: Wanted, live: &Live) -> Decision {
-        let inputs_differ = live.stamps.inputs.as_ref() != Some(&wanted.desired.inputs);
+        let inputs_differ = live.stamps.inputs.as_deref() != Some(&wanted.desired.inputs);
         let immutable = wanted.change.map_or(&[][..], |change| &change.immutable);
         if inputs_differ && !immutable.is_empty() {
             return self.immutable(wanted, live, immutable);
@@ -164,7 +171,7 @@ impl Planner<'_> {
 
     /// Everything that says that the object is not as it was written, for people.
     fn signs(&self, wanted: Wanted, live: &Live) -> Vec<String> {
-        let signs = live.drift.iter().map(|sign| match sign {
+        let signs = live.remarks().drift.iter().map(|sign| match sign {
             Drift::Label => "the label is not ours".to_owned(),
             Drift::Annotation => "the annotation is not ours".to_owned(),
             Drift::Entry => "our entry of managedFields is gone".to_owned(),
@@ -174,7 +181,7 @@ impl Planner<'_> {
             Drift::Unexplained => "somebody wrote it".to_owned(),
         });
         let mut signs: Vec<String> = signs.collect();
-        if signs.is_empty() && !live.ownership.is_ours(self.input.environment_id) {
+        if signs.is_empty() && !live.ownership.is_ours() {
             signs.push("a mark of ownership is gone".to_owned());
         }
         if wanted.object.kind.is_config() && live.stamps.fingerprint.is_none() {
@@ -192,7 +199,7 @@ impl Planner<'_> {
 
     /// Deletes, so it needs the same proof as a delete.
     fn recreate(&self, wanted: Wanted, live: &Live, why: &str) -> Decision {
-        if !live.ownership.may_delete(self.input.environment_id) {
+        if !live.ownership.may_delete() {
             return Decision::Keep(Keep::NotProvenOurs);
         }
         self.write(Verb::Recreate, wanted, Some(live), why)
@@ -208,7 +215,7 @@ impl Planner<'_> {
         let in_place = live.filter(|_| verb != Verb::Recreate);
         let fingerprint = match change {
             Some(change) => change.fingerprint.clone(),
-            None => live.and_then(|live| live.stamps.fingerprint.clone()),
+            None => live.and_then(|live| live.stamps.fingerprint.as_deref().map(str::to_owned)),
         };
         Step {
             phase: phase(object, &desired.annotations),
@@ -241,9 +248,9 @@ fn leaves(wanted: Wanted, in_place: bool) -> Vec<LeafChange> {
 fn same_values(wanted: Wanted, live: &Live) -> bool {
     wanted.change.is_some_and(|change| {
         change.fingerprint.is_some()
-            && change.fingerprint == live.stamps.fingerprint
+            && change.fingerprint.as_deref() == live.stamps.fingerprint.as_deref()
             && change.predecessor.is_some()
-            && change.predecessor == live.stamps.inputs
+            && change.predecessor.as_deref() == live.stamps.inputs.as_deref()
             && !change.leaves.iter().any(LeafChange::differs)
     })
 }

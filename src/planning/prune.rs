@@ -2,27 +2,28 @@
 
 use crate::model::object::ObjectId;
 use crate::planning::live::Live;
-use crate::planning::plan::{Keep, PlanInput};
+use crate::planning::plan::Keep;
 
-/// What happens to a live object that git does not name: `Ok` it is deleted, `Err` it stays for a reason;
-/// `None` for what never was ours, which may be thousands.
-pub fn undesired(input: &PlanInput, object: &ObjectId, live: &Live) -> Option<Result<(), Keep>> {
-    let marks = live.ownership.marks(input.environment_id);
-    if marks == 0 || (marks == 1 && live.ownership.other(input.environment_id).is_some()) {
-        return None;
-    }
-    Some(match live {
+/// True for what git does not name and never was ours, which may be thousands.
+pub fn never_ours(live: &Live) -> bool {
+    let marks = live.ownership.marks();
+    marks == 0 || (marks == 1 && live.ownership.is_other())
+}
+
+/// What happens to a live object that is or was ours and that git does not name: `Ok` it is deleted, `Err` it stays for a reason.
+pub fn undesired(object: &ObjectId, live: &Live) -> Result<(), Keep> {
+    match live {
         _ if is_reserved(object) => Err(Keep::Reserved),
         Live { terminating: true, .. } => Err(Keep::Terminating),
-        _ if !live.ownership.may_delete(input.environment_id) => Err(Keep::NotProvenOurs),
+        _ if !live.ownership.may_delete() => Err(Keep::NotProvenOurs),
         Live { prune_keep: true, .. } => Err(Keep::PruneKeep),
         _ => Ok(()),
-    })
+    }
 }
 
 /// True if a live object that git does not name will not be there afterwards.
-pub fn goes(input: &PlanInput, object: &ObjectId, live: &Live) -> bool {
-    live.terminating || undesired(input, object, live) == Some(Ok(()))
+pub fn goes(object: &ObjectId, live: &Live) -> bool {
+    live.terminating || !never_ours(live) && undesired(object, live).is_ok()
 }
 
 /// True for the two objects that Kubernetes itself puts into every namespace.

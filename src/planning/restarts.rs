@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use crate::desired::set::Desired;
 use crate::model::object::ObjectId;
 use crate::model::wire;
-use crate::planning::live::{Live, Stamps};
+use crate::planning::live::{Live, Remarks};
 use crate::planning::order::has_pod_template;
 use crate::planning::plan::{ConfigStamp, PlanInput, Restart, Step, Verb};
 
@@ -29,13 +29,13 @@ pub fn configured(input: &PlanInput, object: &ObjectId, desired: &Desired, live:
     let never = desired.annotations.get(wire::RESTART).is_some_and(|value| value == "never");
     Some(match live {
         None => stay(digest, !never),
-        Some(live) if !live.ownership.may_repair(input.environment_id) => stay(digest, false),
-        Some(live) => beside_live(digest, never, &live.stamps),
+        Some(live) if !live.ownership.may_repair() => stay(digest, false),
+        Some(live) => beside_live(digest, never, live.remarks()),
     })
 }
 
-fn beside_live(digest: String, never: bool, stamps: &Stamps) -> Configured {
-    match (&stamps.config, &stamps.adopted_config) {
+fn beside_live(digest: String, never: bool, remarks: &Remarks) -> Configured {
+    match (&remarks.config, &remarks.adopted_config) {
         (Some(current), _) if *current == digest => stay(digest, true),
         // Taking the stamp out of the pod template, or another one in, would restart it.
         (Some(current), _) if never => stay(current.clone(), true),
@@ -58,8 +58,7 @@ pub fn restarts(input: &PlanInput, steps: &[Step]) -> Vec<Restart> {
 }
 
 fn because(input: &PlanInput, step: &Step) -> Vec<String> {
-    let (Some(desired), Some(live)) = (input.desired.objects.get(&step.object), input.live.objects.get(&step.object))
-    else {
+    let (Some(desired), Some(live)) = (input.desired.objects.get(&step.object), input.live.get(&step.object)) else {
         return Vec::new();
     };
     let mut because = Vec::new();
@@ -76,7 +75,9 @@ fn because(input: &PlanInput, step: &Step) -> Vec<String> {
 /// What the workload refers to and this plan changes; all of it if an earlier plan did that and ended before the restart.
 pub fn moved(input: &PlanInput, object: &ObjectId, desired: &Desired) -> Vec<String> {
     let references = references(input, object, desired);
-    let stands = |target: &ObjectId| input.live.objects.get(target).and_then(|live| live.stamps.fingerprint.clone());
+    let stands = |target: &ObjectId| {
+        input.live.get(target).and_then(|live| live.stamps.fingerprint.as_deref().map(str::to_owned))
+    };
     let moved = references.iter().filter(|(target, fingerprint)| stands(target) != **fingerprint);
     let moved: Vec<String> = moved.map(|(target, _)| target.short()).collect();
     if moved.is_empty() { references.keys().map(ObjectId::short).collect() } else { moved }
@@ -93,10 +94,10 @@ fn references(input: &PlanInput, object: &ObjectId, desired: &Desired) -> BTreeM
 
 /// The fingerprint that the target has once the plan is executed.
 fn fingerprint_after(input: &PlanInput, target: &ObjectId) -> Option<String> {
-    let live = input.live.objects.get(target);
-    let stamp = live.and_then(|live| live.stamps.fingerprint.clone());
+    let live = input.live.get(target);
+    let stamp = live.and_then(|live| live.stamps.fingerprint.as_deref().map(str::to_owned));
     let Some(desired) = input.desired.objects.get(target) else {
-        let goes = live.is_some_and(|live| crate::planning::prune::goes(input, target, live));
+        let goes = live.is_some_and(|live| crate::planning::prune::goes(target, live));
         return if goes { None } else { stamp };
     };
     match input.changes.objects.get(target) {

@@ -26,7 +26,7 @@ use crate::model::object::{Kind, ObjectId};
 use crate::model::tree::GitId;
 use crate::model::wire;
 use crate::planning::changes::{Change, Changes, LeafChange, Word};
-use crate::planning::live::{Before, Drift, Live, LiveSet, Ownership, Stamps};
+use crate::planning::live::{Drift, Live, LiveSet, Mark, Ownership, Remarks, Stamps};
 use crate::planning::plan::{Plan, PlanInput, Step};
 
 /// The environment id of all fixtures.
@@ -62,7 +62,7 @@ impl World {
                 "branch" => world.branch = true,
                 "done" => world.done.push(JobRun { name: words[1].to_owned(), inputs: words[2].to_owned() }),
                 "desired" => drop(world.desired.objects.insert(object(words[1]), desired(&words[2..]))),
-                "live" => drop(world.live.objects.insert(object(words[1]), live(words[1], &words[2..]))),
+                "live" => world.live.insert(&object(words[1]), live(words[1], &words[2..])),
                 "change" => drop(world.changes.objects.insert(object(words[1]), change(&words[2..]))),
                 other => panic!("no such line: {other}"),
             }
@@ -120,43 +120,42 @@ fn desired(words: &[&str]) -> Desired {
 }
 
 fn live(short: &str, words: &[&str]) -> Live {
-    let mark = |word: bool| word.then(|| ENV.to_owned());
+    let mark = |word: bool| if word { Mark::Ours } else { Mark::Absent };
     let mut live = Live {
-        created: "2026-11-21T05:00:00Z".to_owned(),
-        uid: format!("uid-{short}"),
-        resource_version: "7".to_owned(),
-        generation: None,
-        terminating: false,
-        ownership: Ownership { label: mark(true), annotation: mark(true), entry: true },
-        stamps: Stamps { inputs: (words[0] != "-").then(|| words[0].to_owned()), ..Stamps::default() },
-        drift: Vec::new(),
-        managers: Vec::new(),
-        scaled_by_others: false,
+        created: 1_763_701_200,
+        uid: format!("uid-{short}").into(),
+        resource_version: "7".into(),
+        ownership: Ownership { label: Mark::Ours, annotation: Mark::Ours, entry: true },
+        stamps: Stamps { inputs: (words[0] != "-").then(|| words[0].into()), ..Stamps::default() },
         created_by_post: true,
-        prune_keep: false,
-        last_applied: false,
-        before: Before::default(),
+        ..Live::default()
     };
+    let mut remarks = Remarks::default();
     for word in &words[1..] {
         let (name, value) = word.split_once('=').unwrap_or((word, ""));
         match name {
-            "fp" => live.stamps.fingerprint = Some(value.to_owned()),
-            "config" => live.stamps.config = Some(config(value)),
-            "adopted" => live.stamps.adopted_config = Some(config(value)),
+            "fp" => live.stamps.fingerprint = Some(value.into()),
+            "config" => remarks.config = Some(config(value)),
+            "adopted" => remarks.adopted_config = Some(config(value)),
             "marks" => {
                 let has = |letter| value.contains(letter);
                 live.ownership = Ownership { label: mark(has('l')), annotation: mark(has('a')), entry: has('e') };
             }
-            "label" => live.ownership.label = Some(value.to_owned()),
-            "annotation" => live.ownership.annotation = Some(value.to_owned()),
-            "drift" => live.drift.push(if value == "fields" { Drift::Fields } else { Drift::Newer(value.to_owned()) }),
+            "label" => live.ownership.label = Mark::Other,
+            "annotation" => live.ownership.annotation = Mark::Other,
+            "drift" => {
+                remarks.drift.push(if value == "fields" { Drift::Fields } else { Drift::Newer(value.to_owned()) })
+            }
             "terminating" => live.terminating = true,
             "keep" => live.prune_keep = true,
             "scaled" => live.scaled_by_others = true,
             other => panic!("no such word: {other}"),
         }
+        if matches!(name, "label" | "annotation") {
+            remarks.other_environment.get_or_insert_with(|| value.to_owned());
+        }
     }
-    live
+    live.with(remarks)
 }
 
 /// `ConfigMap/app:f1,Secret/db:absent` → the digest that a workload with these references carries.

@@ -1,5 +1,7 @@
 //! Whether somebody allowed what a plan does unasked to nobody.
 
+use jiff::Timestamp;
+
 use crate::model::environment::Allow;
 use crate::model::reason::Reason;
 use crate::model::record::{Record, RecordResult};
@@ -53,7 +55,8 @@ fn begun(plan: &Plan, given: &Given<'_>) -> Vec<String> {
         return Vec::new();
     };
     let asks = plan.steps.iter().filter(|step| matches!(step.verb, Verb::Adopt | Verb::Delete | Verb::Recreate));
-    let older = |step: &Step| step.precondition.as_ref().is_some_and(|live| live.created < head.spec.started_at);
+    let started = head.spec.started_at.parse::<Timestamp>().map_or(0, Timestamp::as_second);
+    let older = |step: &Step| step.precondition.as_ref().is_some_and(|live| live.created < started);
     if asks.into_iter().all(older) { head.spec.allowed_by.clone() } else { Vec::new() }
 }
 

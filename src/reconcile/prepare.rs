@@ -367,12 +367,12 @@ struct View<'a> {
 impl View<'_> {
     /// True if it is in the cluster and somebody else's.
     fn foreign(&self, object: &ObjectId) -> bool {
-        self.live.objects.get(object).is_some_and(|live| !live.ownership.may_repair(&self.subject.environment_id))
+        self.live.get(object).is_some_and(|live| !live.ownership.may_repair())
     }
 
     /// The objects `wanted` as they were applied last, if they are in the cluster and ours.
     fn predecessors(&self, wanted: &BTreeSet<ObjectId>) -> DesiredSet {
-        let there = |object: &&ObjectId| self.live.objects.contains_key(*object) && !self.foreign(object);
+        let there = |object: &&ObjectId| self.live.get(object).is_some() && !self.foreign(object);
         let old = |object: &ObjectId| self.before.and_then(|before| before.of(object, self.desired)).cloned();
         DesiredSet {
             objects: wanted.iter().filter(there).filter_map(|object| Some((object.clone(), old(object)?))).collect(),

@@ -47,7 +47,7 @@ pub fn plan_status(plan: &Plan) -> PlanStatus {
 /// True if `after` names another commit and says nothing else that is new.
 pub fn only_moved_on(before: &EnvironmentStatus, after: &EnvironmentStatus) -> bool {
     let without = |status: &EnvironmentStatus| {
-        let mut status = EnvironmentStatus { commit: String::new(), ..status.clone() };
+        let mut status = EnvironmentStatus { commit: String::new(), attempted: String::new(), ..status.clone() };
         status.conditions.iter_mut().for_each(|condition| condition.message.clear());
         status
     };

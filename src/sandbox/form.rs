@@ -37,9 +37,10 @@ pub fn list(kind: &Kind, form: Form, list: &List, now: jiff::Timestamp) -> Value
     match form {
         Form::Json | Form::Discovery | Form::Unacceptable => read::to_json(kind, list),
         Form::Metadata => {
+            let items: Vec<Value> = list.items.iter().map(|item| metadata_only(item)).collect();
             json!({
                 "kind": "PartialObjectMetadataList", "apiVersion": META, "metadata": list.metadata,
-                "items": list.items.iter().map(|item| metadata_only(item)).collect::<Vec<_>>(),
+                "items": if items.is_empty() { Value::Null } else { Value::Array(items) },
             })
         }
         Form::Table => {

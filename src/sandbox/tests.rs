@@ -2,9 +2,13 @@
 
 use futures::StreamExt;
 use futures::TryStreamExt;
-use http::StatusCode;
+use http::{StatusCode, Version};
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper_util::client::legacy;
+use hyper_util::rt::TokioExecutor;
 use kube::api::{
-    Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, WatchParams,
+    Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams,
 };
 use kube::core::GroupVersionKind;
 use serde_json::{Value, json};
@@ -325,5 +329,59 @@ async fn it_is_served_over_http() {
     tokio::select! {
         served = sandbox.serve(listener) => panic!("{served:?}"),
         version = client.apiserver_version() => assert_eq!(version.unwrap().minor, "35"),
+    }
+}
+
+#[tokio::test]
+async fn a_stale_read_shows_what_was() {
+    let sandbox = Sandbox::new();
+    let api = config_maps(&sandbox);
+    let first = api.create(&by("a"), &object(config_map("one", json!({"k": "1"})))).await.unwrap();
+    api.create(&by("a"), &object(config_map("two", json!({})))).await.unwrap();
+    api.delete("one", &DeleteParams::default()).await.unwrap();
+    let call = |verb| Match::Call { verb, resource: "configmaps".to_owned(), name: None };
+    sandbox.set_faults(["get", "list"].map(|verb| Fault { on: call(verb), action: Action::Stale(2) }).into());
+    let list = api.list(&ListParams::default()).await.unwrap();
+    let names: Vec<_> = list.items.iter().filter_map(|object| object.metadata.name.as_deref()).collect();
+    assert_eq!(names, ["kube-root-ca.crt", "one"]);
+    assert_eq!(list.metadata.resource_version, first.metadata.resource_version);
+    assert_eq!(code(api.get("two").await), 404);
+    sandbox.set_faults(Vec::new());
+    assert_eq!(code(api.get("one").await), 404);
+}
+
+#[tokio::test]
+async fn an_event_can_be_lost() {
+    let sandbox = Sandbox::new();
+    let api = config_maps(&sandbox);
+    let start = api.list(&ListParams::default()).await.unwrap().metadata.resource_version.unwrap();
+    let mut events = api.watch(&WatchParams::default(), &start).await.unwrap().boxed();
+    sandbox.set_faults(vec![Fault { on: Match::NthEvent(2), action: Action::Lose }]);
+    for name in ["a", "b", "c"] {
+        api.create(&by("a"), &object(config_map(name, json!({})))).await.unwrap();
+    }
+    for name in ["a", "c"] {
+        let event = events.try_next().await.unwrap().unwrap();
+        assert!(
+            matches!(&event, WatchEvent::Added(object) if object.metadata.name.as_deref() == Some(name)),
+            "{event:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn both_versions_of_http_are_served() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/readyz", listener.local_addr().unwrap());
+    let sandbox = Sandbox::new();
+    let ask = async |second: bool| {
+        let mut builder = legacy::Client::builder(TokioExecutor::new());
+        let client = builder.http2_only(second).build_http::<Full<Bytes>>();
+        client.get(url.parse().unwrap()).await.unwrap().version()
+    };
+    let asked = async { [ask(false).await, ask(true).await] };
+    tokio::select! {
+        _ = sandbox.serve(listener) => panic!("it serves until it is dropped"),
+        versions = asked => assert_eq!(versions, [Version::HTTP_11, Version::HTTP_2]),
     }
 }

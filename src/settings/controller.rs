@@ -107,6 +107,8 @@ pub struct ControllerSettings {
     pub request_timeout: Duration,
     /// Which environments.
     pub lane: Lane,
+    /// The one Repository to serve; all without it.
+    pub repository: Option<String>,
     /// Name of this cluster.
     pub cluster: Option<String>,
     /// osier's own namespace.
@@ -174,6 +176,7 @@ impl ControllerSettings {
             context: common.context.clone(),
             request_timeout: Duration::from_secs(common.request_timeout),
             lane,
+            repository: common.repository.clone(),
             cluster: cluster.clone(),
             namespace,
             keys,
@@ -194,7 +197,7 @@ impl ControllerSettings {
         let leases: Vec<&str> = lane.leases().iter().map(|(_, lease)| *lease).collect();
         json!({
             "kubeconfig": kubeconfig, "context": context, "requestTimeout": request_timeout.as_secs(),
-            "lane": lane.as_str(), "leases": leases, "cluster": cluster, "namespace": namespace,
+            "lane": lane.as_str(), "leases": leases, "repository": self.repository, "cluster": cluster, "namespace": namespace,
             "keys": keys, "data": data, "listen": listen, "concurrency": concurrency,
             "watch": typed(*watch), "logFormat": typed(*log_format), "log": log, "machine": machine,
         })

@@ -16,7 +16,7 @@ use osier::model::repository::{Repository as Grant, RepositorySpec};
 use osier::model::tree::GitId;
 use osier::model::wire::FingerprintKey;
 use osier::planning::changes::{Change, Changes};
-use osier::planning::live::{Live, LiveSet, Ownership, Stamps};
+use osier::planning::live::{Live, LiveSet, Mark, Ownership, Stamps};
 use osier::planning::plan::{Plan, PlanInput};
 use osier::planning::{diff, fingerprint, immutable, opening, planner};
 use osier::reconcile::desire::{self, Before, Composed, Outlines};
@@ -147,9 +147,9 @@ impl Pass {
 
     fn carry_out(&mut self, plan: &Plan) {
         for step in &plan.steps {
-            let live = self.live.objects.get_mut(&step.object).expect("every object is live");
-            live.stamps.inputs = Some(step.inputs.clone());
-            live.stamps.fingerprint.clone_from(&step.fingerprint);
+            let live = self.live.get_mut(&step.object).expect("every object is live");
+            live.stamps.inputs = Some(step.inputs.as_str().into());
+            live.stamps.fingerprint = step.fingerprint.as_deref().map(Into::into);
         }
     }
 }
@@ -182,31 +182,27 @@ fn scope(commit: GitId) -> osier::desired::compose::Scope {
 
 /// The cluster as the apply of a desired set leaves it.
 fn live(desired: &DesiredSet) -> LiveSet {
-    LiveSet { objects: desired.objects.iter().map(|(object, desired)| (object.clone(), applied(desired))).collect() }
+    let mut live = LiveSet::default();
+    for kind in desired.kinds() {
+        let objects = desired.objects.iter().filter(|(object, _)| object.kind == kind);
+        live.replace(&kind, objects.map(|(object, desired)| (object.clone(), applied(desired))).collect());
+    }
+    live
 }
 
 fn applied(desired: &Desired) -> Live {
-    let id = Some(ENVIRONMENT_ID.to_owned());
     Live {
-        uid: "1c2d3e4f-0000-0000-0000-000000000000".to_owned(),
-        resource_version: "1".to_owned(),
-        created: "2026-01-01T00:00:00Z".to_owned(),
-        generation: None,
-        terminating: false,
-        ownership: Ownership { label: id.clone(), annotation: id, entry: true },
+        uid: "1c2d3e4f-0000-0000-0000-000000000000".into(),
+        resource_version: "1".into(),
+        ownership: Ownership { label: Mark::Ours, annotation: Mark::Ours, entry: true },
         stamps: Stamps {
-            inputs: Some(desired.inputs.clone()),
-            fingerprint: Some(desired.inputs.clone()),
+            inputs: Some(desired.inputs.as_str().into()),
+            fingerprint: Some(desired.inputs.as_str().into()),
             record: Some(1),
-            ..Stamps::default()
+            fields_fit: true,
         },
-        drift: Vec::new(),
-        managers: Vec::new(),
-        scaled_by_others: false,
         created_by_post: true,
-        prune_keep: false,
-        last_applied: false,
-        before: osier::planning::live::Before::default(),
+        ..Live::default()
     }
 }
 

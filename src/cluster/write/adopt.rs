@@ -26,7 +26,7 @@ impl Cluster {
         let decided = task.live()?;
         for _ in 0..=CHURN {
             let (answer, now) = self.now_same(task, &decided.uid).await?;
-            if now.ownership.is_ours(&task.context.environment_id) {
+            if now.ownership.is_ours() {
                 return self.write_over(task, &now).await; // claimed already: before a crash, or the answer was lost
             }
             if !is_as_decided(task, &now, decided) {

@@ -32,10 +32,9 @@ impl Cluster {
         let mut churn = 0;
         let mut repeated = false;
         loop {
-            let sent =
-                Sent::new(&mut wire, task, seen.before.own_fields.clone(), seen.before.other_fields_after.clone());
-            wire["metadata"]["uid"] = json!(seen.uid);
-            wire["metadata"]["resourceVersion"] = json!(seen.resource_version);
+            let sent = Sent::new(&mut wire, task, seen.before.own_fields, seen.before.other_fields_after);
+            wire["metadata"]["uid"] = json!(&*seen.uid);
+            wire["metadata"]["resourceVersion"] = json!(&*seen.resource_version);
             let call = Call::apply(format!("{path}{WRITE}&force=true"), &wire).sensitive(task.sensitive());
             let failure = match self.call_for_object(&call).await {
                 Ok(answer) => return self.settle(task, answer, &sent).await,

@@ -10,7 +10,7 @@ use crate::cluster::wire_object::annotations;
 use crate::cluster::write::settle::Sent;
 use crate::cluster::write::task::{Stop, Task, WRITE, ignored, merge_patch};
 use crate::model::wire;
-use crate::planning::live::Live;
+use crate::planning::live::{FieldsDigest, Live};
 
 impl Cluster {
     /// Brings an object of ours up to date, as the step was decided.
@@ -53,10 +53,10 @@ impl Cluster {
         mut wire: Value,
         further: &[Value],
     ) -> Result<(Call, Sent), Stop> {
-        let sent = Sent::new(&mut wire, task, String::new(), live.before.other_fields_after.clone());
+        let sent = Sent::new(&mut wire, task, FieldsDigest::default(), live.before.other_fields_after);
         let mut operations = vec![
-            json!({"op": "test", "path": "/metadata/uid", "value": live.uid}),
-            json!({"op": "replace", "path": "/metadata/resourceVersion", "value": live.resource_version}),
+            json!({"op": "test", "path": "/metadata/uid", "value": &*live.uid}),
+            json!({"op": "replace", "path": "/metadata/resourceVersion", "value": &*live.resource_version}),
         ];
         operations.extend_from_slice(further);
         operations.extend(metadata_operations(&wire, live));
@@ -79,11 +79,11 @@ impl Cluster {
                 }
             }
         }
-        let sent = Sent::new(&mut wire, task, String::new(), live.before.other_fields_after.clone());
+        let sent = Sent::new(&mut wire, task, FieldsDigest::default(), live.before.other_fields_after);
         for path in &left {
             path.remove_from(&mut wire);
         }
-        for own in &live.before.own_keys {
+        for own in live.before.own_keys.iter() {
             let Some((map, key)) = own.split_once('/') else { continue };
             let left_to_others = left.iter().any(|path| path.key_of(map) == Some(key));
             let values = if map.ends_with("ata") { &mut wire[map] } else { &mut wire["metadata"][map] };
@@ -149,29 +149,17 @@ fn pointer(map: &str, name: &str) -> String {
 mod tests {
     use super::*;
     use crate::cluster::wire_object::set_fields;
-    use crate::planning::live::{Before, Ownership, Stamps};
+    use crate::planning::live::Before;
 
     #[test]
     fn labels_that_left_git_go_and_foreign_ones_stay() {
         let live = Live {
-            created: String::new(),
-            uid: "u".to_owned(),
-            resource_version: "1".to_owned(),
-            generation: None,
-            terminating: false,
-            ownership: Ownership::default(),
-            stamps: Stamps::default(),
-            drift: Vec::new(),
-            managers: Vec::new(),
-            scaled_by_others: false,
-            created_by_post: true,
-            prune_keep: false,
-            last_applied: false,
             before: Before {
                 labels: true,
-                own_keys: vec!["labels/a/b".to_owned(), "labels/kept".to_owned()],
+                own_keys: ["labels/a/b".into(), "labels/kept".into()].into(),
                 ..Before::default()
             },
+            ..Live::default()
         };
         let mut wire = json!({"metadata": {"labels": {"kept": "1"}, "annotations": {}}});
         set_fields(&mut wire, "x.y");

@@ -10,7 +10,7 @@ use crate::cluster::wire_object::set_fields;
 use crate::cluster::write::settle::Sent;
 use crate::cluster::write::task::{Stop, Task, WRITE};
 use crate::model::reason::{Reason, Retry};
-use crate::planning::live::Live;
+use crate::planning::live::{FieldsDigest, Live};
 
 /// How a POST ended.
 pub(super) enum Posted {
@@ -36,12 +36,12 @@ impl Cluster {
     /// Goes on with an object that was there already: as an update if it is ours, else not at all.
     pub(super) async fn take(&self, task: &Task<'_>, live: &Live, repeated: bool) -> Result<Live, Stop> {
         match () {
-            () if !live.ownership.is_ours(&task.context.environment_id) => Err(Stop::Foreign),
+            () if !live.ownership.is_ours() => Err(Stop::Foreign),
             () if live.terminating => Err(Stop::conflict("it is being deleted")),
             () if repeated && task.took_effect(live) => {
                 let (answer, _) = self.now_same(task, &live.uid).await?;
                 let nobody = fields::digest(&Leaves::new());
-                self.settle(task, answer, &Sent::new(&mut task.wire()?, task, nobody.clone(), nobody)).await
+                self.settle(task, answer, &Sent::new(&mut task.wire()?, task, nobody, nobody)).await
             }
             () => self.write_over(task, live).await,
         }
@@ -75,7 +75,7 @@ impl Sent {
     /// Stamps `osier.dev/fields` on what is sent: what osier and the others will own, as far as that can be known before.
     ///
     /// Of a ConfigMap or Secret it is exact. Of other kinds only the API server knows its defaults; `own` is the best guess then.
-    pub(super) fn new(wire: &mut Value, task: &Task<'_>, own: String, others: String) -> Self {
+    pub(super) fn new(wire: &mut Value, task: &Task<'_>, own: FieldsDigest, others: FieldsDigest) -> Self {
         set_fields(wire, "");
         let whole = task.object().kind.is_config().then(|| fields::fields_of_config(wire));
         let leaves = whole.as_ref().and_then(|fields| leaves::read(fields).ok());

@@ -33,7 +33,7 @@ impl Cluster {
         let mut seen = task.live()?.clone();
         for _ in 0..=CHURN {
             let body = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background",
-                "preconditions": {"uid": seen.uid, "resourceVersion": seen.resource_version}});
+                "preconditions": {"uid": &*seen.uid, "resourceVersion": &*seen.resource_version}});
             match self.call(&Call::delete(path.clone(), &body).sensitive(true)).await {
                 Ok(_) => return Ok(()),
                 Err(failure) if failure.code() == Some(404) => return Ok(()),

@@ -70,5 +70,5 @@ fn correction(kind: &Kind, answer: &Answer, live: &Live, sent: &Sent) -> Option<
         return Some(json!({"metadata": {"annotations": {wire::FIELDS: stamp}, "managedFields": entries}}));
     }
     let stamp = fields::stamp(&live.before.own_fields, &live.before.other_fields);
-    (live.stamps.fields.as_ref() != Some(&stamp)).then(|| json!({"metadata": {"annotations": {wire::FIELDS: stamp}}}))
+    (!live.stamps.fields_fit).then(|| json!({"metadata": {"annotations": {wire::FIELDS: stamp}}}))
 }

@@ -107,7 +107,7 @@ impl Task<'_> {
     pub(super) fn took_effect(&self, live: &Live) -> bool {
         live.stamps.inputs.as_deref() == Some(&self.step.inputs)
             && live.stamps.record == Some(self.context.record)
-            && live.ownership.may_repair(&self.context.environment_id)
+            && live.ownership.may_repair()
     }
 }
 
@@ -141,7 +141,7 @@ impl Cluster {
             let (_, live) = answer.metadata.live(&task.object().kind, &task.context.environment_id).ok()?;
             Some((answer, live))
         };
-        let same = found.and_then(read).filter(|(_, live)| live.uid == uid);
+        let same = found.and_then(read).filter(|(_, live)| live.uid == *uid);
         same.ok_or_else(|| Stop::conflict("it is gone or another object"))
     }
 
@@ -159,7 +159,7 @@ impl Cluster {
 
 /// A merge patch of one version of one object.
 pub(super) fn merge_patch(path: &str, live: &Live, mut body: Value) -> Call {
-    body["metadata"]["uid"] = json!(live.uid);
-    body["metadata"]["resourceVersion"] = json!(live.resource_version);
+    body["metadata"]["uid"] = json!(&*live.uid);
+    body["metadata"]["resourceVersion"] = json!(&*live.resource_version);
     Call::merge_patch(format!("{path}{WRITE}"), &body)
 }

@@ -8,12 +8,12 @@ const APP: &str = "ConfigMap/app";
 const API: &str = "Deployment/api";
 
 fn at(short: &str, version: u64) -> Live {
-    Live { resource_version: version.to_string(), ..live(short, &["i1"]) }
+    Live { resource_version: version.to_string().into(), ..live(short, &["i1"]) }
 }
 
 /// An index that listed both objects at version 7.
 fn index() -> LiveIndex {
-    let mut index = LiveIndex::new(super::ENV);
+    let mut index = LiveIndex::default();
     for short in [APP, API] {
         index.list(&object(short).kind, vec![(object(short), at(short, 7))]);
     }
@@ -23,8 +23,8 @@ fn index() -> LiveIndex {
 /// The objects that are in doubt, and whether a pass is due.
 fn doubts(index: &LiveIndex) -> (Vec<String>, bool) {
     let set = index.set();
-    let doubt = set.objects.iter().filter(|(_, live)| live.drift.contains(&Drift::Unexplained));
-    (doubt.map(|(object, _)| object.short()).collect(), !index.clone().take_changed().is_empty())
+    let doubt = set.iter().filter(|found| found.live.remarks().drift.contains(&Drift::Unexplained));
+    (doubt.map(|found| set.id(&found).short()).collect(), !index.clone().take_changed().is_empty())
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn a_first_list_raises_no_doubt_and_a_later_one_does() {
     index.list(&object(APP).kind, vec![(object(APP), at(APP, 8))]);
     assert_eq!(doubts(&index), (vec![APP.to_owned()], true));
     index.list(&object(APP).kind, vec![]);
-    assert!(!index.set().objects.contains_key(&object(APP)));
+    assert!(index.set().get(&object(APP)).is_none());
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn the_echo_of_our_own_write_is_nothing_new_whichever_comes_first() {
     echo_first.wrote(&object(APP), at(APP, 8));
     for index in [answer_first, echo_first] {
         assert_eq!(doubts(&index), (vec![], false));
-        assert_eq!(index.set().objects[&object(APP)].resource_version, "8");
+        assert_eq!(&*index.set().get(&object(APP)).unwrap().resource_version, "8");
     }
 }
 
@@ -70,7 +70,7 @@ fn status_churn_is_no_change_and_a_new_generation_is() {
     let mut index = index();
     index.see(object(API), at(API, 8));
     assert_eq!(doubts(&index), (vec![], false));
-    assert_eq!(index.set().objects[&object(API)].resource_version, "8");
+    assert_eq!(&*index.set().get(&object(API)).unwrap().resource_version, "8");
     index.see(object(API), Live { generation: Some(2), ..at(API, 9) });
     assert_eq!(doubts(&index), (vec![API.to_owned()], true));
     index.see(object(API), Live { generation: Some(2), ..at(API, 10) });
@@ -86,13 +86,13 @@ fn an_end_is_told_by_its_uid() {
     assert_eq!(index.take_changed().into_iter().collect::<Vec<_>>(), [object(APP)]);
     index.deleted(&object(API), &at(API, 7).uid);
     index.end(&object(API), &at(API, 7).uid);
-    assert!(index.take_changed().is_empty() && index.set().objects.is_empty());
+    assert!(index.take_changed().is_empty() && index.set().is_empty());
 }
 
 #[test]
 fn what_is_not_ours_is_not_in_doubt() {
     let mut index = index();
-    let foreign = || Live { resource_version: "8".to_owned(), ..live("ConfigMap/other", &["-", "marks="]) };
+    let foreign = || Live { resource_version: "8".into(), ..live("ConfigMap/other", &["-", "marks="]) };
     index.see(object("ConfigMap/other"), foreign());
     assert_eq!(doubts(&index), (vec![], true));
 }

@@ -2,10 +2,11 @@
 
 use proptest::prelude::*;
 
+use crate::planning::live::{Mark, Remarks};
 use crate::planning::opening::to_open;
 use crate::planning::plan::{Plan, Verb};
 use crate::planning::planner::plan;
-use crate::planning::tests::{ENV, World, live};
+use crate::planning::tests::{World, live, object};
 
 const OBJECTS: [&str; 8] = [
     "ConfigMap/a",
@@ -77,17 +78,18 @@ fn opened(world: &mut World) {
 fn executed(mut world: World, plan: &Plan) -> World {
     for step in &plan.steps {
         if step.verb == Verb::Delete {
-            world.live.objects.remove(&step.object);
+            world.live.remove(&step.object);
             continue;
         }
         let mut object = live(&step.object.short(), &[step.inputs.as_str()]);
-        object.stamps.fingerprint.clone_from(&step.fingerprint);
+        object.stamps.fingerprint = step.fingerprint.as_deref().map(Into::into);
+        let mut remarks = Remarks::default();
         match &step.config {
-            Some(config) if config.in_template => object.stamps.config = Some(config.digest.clone()),
-            Some(config) => object.stamps.adopted_config = Some(config.digest.clone()),
+            Some(config) if config.in_template => remarks.config = Some(config.digest.clone()),
+            Some(config) => remarks.adopted_config = Some(config.digest.clone()),
             None => {}
         }
-        world.live.objects.insert(step.object.clone(), object);
+        world.live.insert(&step.object, object.with(remarks));
     }
     opened(&mut world);
     world
@@ -106,16 +108,16 @@ proptest! {
     #[test]
     fn only_adoption_touches_what_is_not_ours(world in world()) {
         for step in plan(&world.input()).steps {
-            let live = world.live.objects.get(&step.object);
+            let live = world.live.get(&step.object);
             let ownership = live.map(|live| &live.ownership);
             prop_assert_eq!(step.precondition.map(|it| it.uid), live.map(|live| live.uid.clone()));
             match step.verb {
                 Verb::Create => prop_assert!(live.is_none()),
-                Verb::Update => prop_assert!(ownership.unwrap().may_repair(ENV)),
-                Verb::Adopt => prop_assert!(!ownership.unwrap().may_repair(ENV) && ownership.unwrap().other(ENV).is_none()),
+                Verb::Update => prop_assert!(ownership.unwrap().may_repair()),
+                Verb::Adopt => prop_assert!(!ownership.unwrap().may_repair() && !ownership.unwrap().is_other()),
                 Verb::Recreate | Verb::Delete => {
                     let ownership = ownership.unwrap();
-                    prop_assert!(ownership.label.as_deref() == Some(ENV) && ownership.entry);
+                    prop_assert!(ownership.label == Mark::Ours && ownership.entry);
                 }
             }
             if step.verb == Verb::Delete {
@@ -128,9 +130,11 @@ proptest! {
     #[test]
     fn the_digest_does_not_depend_on_versions_or_order(world in world()) {
         let mut other = world.clone();
-        for live in other.live.objects.values_mut() {
-            live.resource_version.push('9');
-            live.generation = Some(3);
+        for short in OBJECTS {
+            if let Some(live) = other.live.get_mut(&object(short)) {
+                live.resource_version = "79".into();
+                live.generation = Some(3);
+            }
         }
         other.done.reverse();
         prop_assert_eq!(plan(&world.input()).digest, plan(&other.input()).digest);

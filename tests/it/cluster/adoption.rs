@@ -43,7 +43,7 @@ async fn config_maps_of_every_tool() {
                 world.manifest("ConfigMap", "adopted", json!({"metadata": {"labels": {"a": "b"}}}), &[("k", "v")]);
             assert_eq!(world.write(Verb::Adopt, manifest, "v1.a").await, 2, "{tool} on {}", world.server.name());
             let live = world.settled(&object).await;
-            assert_eq!(live.managers, [""; 0], "{tool}");
+            assert_eq!(live.remarks().managers, [""; 0], "{tool}");
             assert!(!live.last_applied);
             assert_eq!(world.get(&object).await["data"], json!({"k": "v"}));
             let manifest = world.manifest("ConfigMap", "adopted", json!({}), &[("k", "w")]);
@@ -67,9 +67,9 @@ async fn deployments_of_every_tool_without_a_restart() {
             let (outcome, _) = world.run(adopt, Some(manifest)).await;
             assert!(matches!(outcome, osier::cluster::write::StepOutcome::Done { .. }), "{tool}: {outcome:?}");
             let live = world.settled(&object).await;
-            assert_eq!(live.managers, [""; 0], "{tool} on {}", world.server.name());
+            assert_eq!(live.remarks().managers, [""; 0], "{tool} on {}", world.server.name());
             assert!(!live.last_applied);
-            assert_eq!(live.stamps.adopted_config.as_deref(), Some("one"));
+            assert_eq!(live.remarks().adopted_config.as_deref(), Some("one"));
             let after = world.get(&object).await;
             assert_eq!(after["spec"], before["spec"], "{tool} on {}", world.server.name());
 
@@ -80,7 +80,7 @@ async fn deployments_of_every_tool_without_a_restart() {
             let manifest = world.manifest("Deployment", "adopted", deployment(2, &[("A", "1")]), &[]);
             let (outcome, _) = world.run(restart, Some(manifest)).await;
             assert!(matches!(outcome, osier::cluster::write::StepOutcome::Done { .. }), "{tool}: {outcome:?}");
-            assert_eq!(world.settled(&object).await.stamps.config.as_deref(), Some("two"));
+            assert_eq!(world.settled(&object).await.remarks().config.as_deref(), Some("two"));
         }
     }
 }

@@ -55,7 +55,7 @@ async fn each_edit_of_a_config_map_shows_and_is_repaired() {
             let object = a_config_map(&world).await;
             world.edit("kubectl-edit", &object, edit.clone()).await;
             let live = world.live(&object).await.unwrap();
-            assert!(shows(&live.drift), "{what} on {}: {:?}", world.server.name(), live.drift);
+            assert!(shows(&live.remarks().drift), "{what} on {}: {:?}", world.server.name(), live.remarks().drift);
             repaired(&world, &object, requests).await;
         }
     }
@@ -66,7 +66,7 @@ async fn reset_managed_fields_are_restored_by_the_repair() {
     for world in World::both().await {
         let object = a_config_map(&world).await;
         world.edit("x", &object, json!({"metadata": {"managedFields": [{}]}})).await;
-        assert_eq!(world.live(&object).await.unwrap().drift, [Drift::Entry, Drift::Fields]);
+        assert_eq!(world.live(&object).await.unwrap().remarks().drift, [Drift::Entry, Drift::Fields]);
         repaired(&world, &object, 2).await;
     }
 }
@@ -82,7 +82,7 @@ async fn string_data_shows_and_is_repaired() {
         let path = format!("{}?fieldManager=other&force=true", world.path(&object));
         world.send(Method::PATCH, &path, "application/apply-patch+yaml", body).await;
         assert_eq!(world.get(&object).await["data"], json!({"k": "dGhlaXJz"}));
-        let drift = world.live(&object).await.unwrap().drift;
+        let drift = world.live(&object).await.unwrap().remarks().drift.clone();
         assert!(drift.contains(&Drift::StringData("other".to_owned())), "{drift:?} on {}", world.server.name());
         world.write(Verb::Update, manifest(), "v1.a").await;
         world.settled(&object).await;
@@ -103,7 +103,7 @@ async fn edits_of_a_workload_show_and_are_repaired() {
         ] {
             let target = format!("{}?fieldManager=kubectl-edit", world.path(&object));
             world.send(Method::PATCH, &target, "application/json-patch+json", json!([operation])).await;
-            let drift = world.live(&object).await.unwrap().drift;
+            let drift = world.live(&object).await.unwrap().remarks().drift.clone();
             assert!(drift.contains(&Drift::Fields), "{drift:?} on {}", world.server.name());
             world.write(Verb::Update, manifest(), "v1.a").await;
             world.settled(&object).await;

@@ -65,14 +65,14 @@ impl World {
     /// What the metadata says now.
     pub async fn live(&self, object: &ObjectId) -> Option<Live> {
         let kinds = BTreeSet::from([object.kind.clone()]);
-        self.cluster.live(&self.namespace, &kinds, ID).await.unwrap().objects.remove(object)
+        self.cluster.live(&self.namespace, &kinds, ID).await.unwrap().remove(object)
     }
 
     /// What a sound object of ours looks like: no drift, nobody else.
     pub async fn settled(&self, object: &ObjectId) -> Live {
         let live = self.live(object).await.expect("the object is there");
-        assert_eq!(live.drift, [], "{} on {}", object.short(), self.server.name());
-        assert!(live.ownership.is_ours(ID));
+        assert_eq!(live.remarks().drift, [], "{} on {}", object.short(), self.server.name());
+        assert!(live.ownership.is_ours());
         live
     }
 
