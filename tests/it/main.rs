@@ -12,7 +12,6 @@ mod controller;
 mod demo;
 mod harness;
 mod kubectl;
-mod process;
 mod remotes;
 mod scenarios;
 mod sops;
