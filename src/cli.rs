@@ -28,6 +28,7 @@ pub mod sandbox;
 pub mod suspend;
 pub mod times;
 pub mod view;
+pub mod wait;
 pub mod why;
 
 use clap::{Parser, Subcommand};
@@ -81,6 +82,8 @@ enum Command {
     Approve(approve::Args),
     /// List environments.
     Get(get::Args),
+    /// Wait until a commit has landed.
+    Wait(wait::Args),
     /// Say why an environment is as it is, and what to run.
     Why(why::Args),
     /// List what was applied.
@@ -120,6 +123,7 @@ pub async fn run(cli: Cli, process: ProcessEnvironment) -> Result<Finding, Failu
         Command::Adopt(args) => adopt::run(&settings, &args).await,
         Command::Approve(args) => approve::run(&settings, &args).await,
         Command::Get(args) => get::run(&settings, &args).await,
+        Command::Wait(args) => wait::run(&settings, &args).await,
         Command::Why(args) => why::run(&settings, &args).await,
         Command::History(args) => history::run(&settings, &args).await,
         Command::Rollback(args) => rollback::run(&settings, &args).await,

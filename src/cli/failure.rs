@@ -64,6 +64,11 @@ impl Failure {
         Self { error, hint: None, problems, code: 2 }
     }
 
+    /// What was waited for did not come in time: exit code 5.
+    pub fn timed_out(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { error: message.into().into(), hint: Some(hint.into()), problems: Vec::new(), code: 5 }
+    }
+
     /// The current directory cannot be read.
     pub fn current_directory(error: std::io::Error) -> Self {
         Self::general(error, "change to a directory that exists, or pass -C DIR")

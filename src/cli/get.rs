@@ -1,11 +1,18 @@
 //! `osier get`: the environments of a Repository.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::StreamExt;
 use jiff::Timestamp;
 use serde_json::json;
 
 use crate::cli::failure::{Failure, Finding};
 use crate::cli::{context, output, times};
+use crate::cluster::Cluster;
+use crate::cluster::watch::Event;
 use crate::model::environment::{Condition, Environment};
+use crate::reconcile::error::sentence;
 use crate::report::table::table;
 use crate::settings::{Output, Settings};
 
@@ -15,6 +22,9 @@ use crate::settings::{Output, Settings};
 pub struct Args {
     /// Only these.
     pub environments: Vec<String>,
+    /// Go on and print what changes.
+    #[arg(short, long)]
+    pub watch: bool,
 }
 
 /// Prints one line an environment.
@@ -33,8 +43,16 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
             environment.metadata.name.as_ref().is_some_and(|name| args.environments.contains(name))
         });
     }
-    match settings.common.output {
-        Output::Text => anstream::print!("{}", text(&environments, Timestamp::now())),
+    print(settings.common.output, &environments);
+    if args.watch {
+        follow(settings, args, Arc::new(cluster), &repository.spec.home, environments).await;
+    }
+    Ok(Finding::Nothing)
+}
+
+fn print(format: Output, environments: &[Environment]) {
+    match format {
+        Output::Text => anstream::print!("{}", text(environments, Timestamp::now())),
         format => {
             let data = |environment: &Environment| json!({"name": environment.metadata.name, "spec": environment.spec, "status": environment.status});
             output::data(
@@ -43,7 +61,41 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
             );
         }
     }
-    Ok(Finding::Nothing)
+}
+
+/// Prints each environment again when its row says something else, until Ctrl-C.
+async fn follow(settings: &Settings, args: &Args, cluster: Arc<Cluster>, home: &str, known: Vec<Environment>) {
+    let now = Timestamp::now();
+    let shown = |environment: &Environment| row(environment, now);
+    let mut rows: BTreeMap<String, Vec<String>> = known.iter().map(|known| (name(known), shown(known))).collect();
+    let mut events = cluster.watch_environments(home);
+    while let Some(event) = events.next().await {
+        let found = match event {
+            Event::Listed(found) => found,
+            Event::Changed(found) => vec![found],
+            Event::Gone(found) => {
+                let gone = found.ok().map(|gone| name(&gone)).filter(|gone| rows.remove(gone).is_some());
+                gone.iter().for_each(|gone| anstream::eprintln!("{gone} is gone"));
+                continue;
+            }
+            Event::Broken(error) => {
+                anstream::eprintln!("{}", sentence(&error));
+                continue;
+            }
+            Event::Restored => continue,
+        };
+        let wanted = |found: &Environment| args.environments.is_empty() || args.environments.contains(&name(found));
+        for environment in found.into_iter().flatten().filter(wanted) {
+            // the age alone is no news: it is compared as of the start
+            if rows.insert(name(&environment), shown(&environment)) != Some(shown(&environment)) {
+                print(settings.common.output, &[environment]);
+            }
+        }
+    }
+}
+
+fn name(environment: &Environment) -> String {
+    environment.metadata.name.clone().unwrap_or_default()
 }
 
 /// The Ready condition.
@@ -52,29 +104,28 @@ pub fn ready(environment: &Environment) -> Option<&Condition> {
 }
 
 fn text(environments: &[Environment], now: Timestamp) -> String {
-    let rows: Vec<Vec<String>> = environments
-        .iter()
-        .map(|environment| {
-            let status = environment.status.clone().unwrap_or_default();
-            let ready = ready(environment);
-            let held = if environment.spec.suspend.is_some() {
-                "suspended"
-            } else if status.hold.as_ref().is_some_and(|hold| !hold.ended) {
-                "held"
-            } else {
-                ""
-            };
-            vec![
-                environment.metadata.name.clone().unwrap_or_default(),
-                status.namespace,
-                ready.map_or_else(|| "Unknown".to_owned(), |ready| ready.status.clone()),
-                ready.map(|ready| ready.reason.clone()).unwrap_or_default(),
-                status.commit.chars().take(7).collect(),
-                status.head.map_or_else(String::new, |head| format!("#{}", head.number)),
-                ready.map(|ready| times::ago(&ready.last_transition_time, now)).unwrap_or_default(),
-                held.to_owned(),
-            ]
-        })
-        .collect();
+    let rows: Vec<Vec<String>> = environments.iter().map(|environment| row(environment, now)).collect();
     table(&["ENVIRONMENT", "NAMESPACE", "READY", "REASON", "COMMIT", "RECORD", "SINCE", "HOLD"], &rows)
+}
+
+fn row(environment: &Environment, now: Timestamp) -> Vec<String> {
+    let status = environment.status.clone().unwrap_or_default();
+    let ready = ready(environment);
+    let held = if environment.spec.suspend.is_some() {
+        "suspended"
+    } else if status.hold.as_ref().is_some_and(|hold| !hold.ended) {
+        "held"
+    } else {
+        ""
+    };
+    vec![
+        name(environment),
+        status.namespace,
+        ready.map_or_else(|| "Unknown".to_owned(), |ready| ready.status.clone()),
+        ready.map(|ready| ready.reason.clone()).unwrap_or_default(),
+        status.commit.chars().take(7).collect(),
+        status.head.map_or_else(String::new, |head| format!("#{}", head.number)),
+        ready.map(|ready| times::ago(&ready.last_transition_time, now)).unwrap_or_default(),
+        held.to_owned(),
+    ]
 }

@@ -1,5 +1,7 @@
 //! Times as people type them: a moment, or how long from now.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 
 use crate::cli::failure::Failure;
@@ -19,6 +21,19 @@ pub fn end(text: &str) -> Result<String, Failure> {
 /// It is neither.
 pub fn past(text: &str) -> Option<Timestamp> {
     moment(text, Timestamp::now(), -1).ok()
+}
+
+/// A length of time, such as `30s` or `5m`.
+///
+/// # Errors
+/// It is none.
+pub fn duration(text: &str) -> Result<Duration, Failure> {
+    let start = Timestamp::UNIX_EPOCH;
+    let end = moment(text, start, 1)?;
+    let seconds = end.as_second().saturating_sub(start.as_second());
+    u64::try_from(seconds)
+        .map(Duration::from_secs)
+        .map_err(|_| Failure::usage(format!("`{text}` is no length of time"), "write 30s, 5m or 2h"))
 }
 
 /// How long ago, for people: `12s`, `5m`, `3h`, `2d`.

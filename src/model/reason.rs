@@ -17,6 +17,11 @@ macro_rules! reasons {
                 match self { $(Reason::$name => stringify!($name),)+ }
             }
 
+            /// The one that is spelt so.
+            pub fn parse(text: &str) -> Option<Self> {
+                Self::ALL.iter().find(|known| known.as_str() == text).copied()
+            }
+
             /// What it means, in a sentence.
             pub fn meaning(self) -> &'static str {
                 match self { $(Reason::$name => concat!($($doc),+).trim_ascii(),)+ }

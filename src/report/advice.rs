@@ -4,8 +4,7 @@ use crate::model::reason::Reason;
 
 /// A line that mends what `reason` (as conditions spell it) says of `environment` and its namespace.
 pub fn fix(reason: &str, environment: &str, namespace: &str) -> String {
-    let known = Reason::ALL.iter().find(|known| known.as_str() == reason);
-    match known {
+    match Reason::parse(reason) {
         Some(Reason::Applied) => "nothing to do".to_owned(),
         Some(Reason::Observing) => format!("osier diff {environment}; set `mode: apply` in osier.yaml to write"),
         Some(Reason::ProblemsFound | Reason::PolicyDenied) => "osier check, mend the files, commit and push".to_owned(),

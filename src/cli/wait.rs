@@ -1,0 +1,288 @@
+//! `osier wait`: until a commit has landed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use kube::core::error_boundary::InvalidObject;
+use serde_json::json;
+
+use crate::cli::failure::{Failure, Finding};
+use crate::cli::{context, get, output, times};
+use crate::cluster::Cluster;
+use crate::cluster::watch::Event;
+use crate::desired::config::{Config, EnvironmentConfig};
+use crate::git::content::Content;
+use crate::git::tree::LayerTree;
+use crate::git::worktree::Worktree;
+use crate::model::environment::{Condition, Environment};
+use crate::model::reason::Reason;
+use crate::model::repository::Repository;
+use crate::model::tree::{GitId, TreeChange};
+use crate::reconcile::source::Source;
+use crate::reconcile::target::{self, CONFIG_PATH};
+use crate::settings::{Output, Settings};
+
+/// Wait until a commit has landed in the environments that it changes.
+///
+/// Exit code 0: it has. 1: it was refused or failed. 4: a file cannot be decrypted. 5: the time is over. 6: somebody has to allow it.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Example: git push && osier wait")]
+pub struct Args {
+    /// The commit, as git names it.
+    #[arg(default_value = "HEAD")]
+    pub commit: String,
+    /// Only this environment; can be given more than once.
+    #[arg(short, long = "environment", value_name = "NAME")]
+    pub environments: Vec<String>,
+    /// How long to wait at most, such as `30s` or `5m`.
+    #[arg(long, value_name = "TIME", default_value = "5m")]
+    pub timeout: String,
+}
+
+/// How one environment stands to the commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Standing {
+    /// It has landed, or changes nothing there.
+    Landed(String),
+    /// Not yet.
+    Waiting(String),
+    /// It will not, as things are.
+    Failed(Reason, String),
+}
+
+/// Waits.
+///
+/// # Errors
+/// It failed, was refused, or the time is over.
+pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
+    let limit = times::duration(&args.timeout)?;
+    let clone = context::clone(settings)?;
+    let commit = clone.objects(|objects| objects.resolve(&args.commit))?;
+    let config = target::config(&Source::Clone(clone.clone(), commit)).await?;
+    let cluster = Arc::new(context::cluster(settings).await?);
+    let repository = context::repository(settings, &cluster).await?;
+    let wanted = wanted(&config, args)?;
+    let mut room = Room { clone: &clone, commit, wanted, repository, environments: BTreeMap::new() };
+    let text = settings.common.output == Output::Text;
+    let standings = tokio::time::timeout(limit, room.wait(&cluster, text)).await;
+    let standings = standings.unwrap_or_else(|_| room.standings());
+    if !text {
+        output::data(settings.common.output, &data(commit, &standings));
+    }
+    verdict(commit, &standings, args)
+}
+
+/// What the wait is about, and what was seen so far.
+struct Room<'a> {
+    clone: &'a Worktree,
+    commit: GitId,
+    wanted: BTreeMap<String, EnvironmentConfig>,
+    repository: Repository,
+    environments: BTreeMap<String, Environment>,
+}
+
+type Standings = BTreeMap<String, Standing>;
+
+impl Room<'_> {
+    /// Returns once nothing is left to wait for. With `tell` each change of a standing is a line on stdout.
+    async fn wait(&mut self, cluster: &Arc<Cluster>, tell: bool) -> Standings {
+        let mut environments = cluster.watch_environments(&self.repository.spec.home);
+        let mut repositories = cluster.watch_repositories();
+        let (mut told, mut listed) = (Standings::new(), false);
+        loop {
+            tokio::select! {
+                Some(event) = environments.next() => {
+                    listed |= matches!(event, Event::Listed(_));
+                    self.heard(event);
+                }
+                Some(event) = repositories.next() => self.heard_of_repositories(event),
+            }
+            if !listed {
+                continue;
+            }
+            let standings = self.standings();
+            let news = standings.iter().filter(|(name, standing)| told.get(*name) != Some(*standing));
+            for (name, standing) in news.filter(|_| tell) {
+                anstream::println!("{}", line(name, standing));
+            }
+            if !standings.values().any(|standing| matches!(standing, Standing::Waiting(_))) {
+                return standings;
+            }
+            told = standings;
+        }
+    }
+
+    fn heard(&mut self, event: Event<Result<Environment, InvalidObject>>) {
+        let found = match event {
+            Event::Listed(found) => found,
+            Event::Changed(found) => vec![found],
+            // who is gone is made again; a watch that broke is told of once it is heard again
+            Event::Gone(_) | Event::Broken(_) | Event::Restored => return,
+        };
+        for environment in found.into_iter().flatten() {
+            let name = environment.metadata.name.clone().unwrap_or_default();
+            self.environments.insert(name, environment);
+        }
+    }
+
+    fn heard_of_repositories(&mut self, event: Event<Result<Repository, InvalidObject>>) {
+        let found = match event {
+            Event::Listed(found) => found,
+            Event::Changed(found) => vec![found],
+            Event::Gone(_) | Event::Broken(_) | Event::Restored => return,
+        };
+        let name = self.repository.metadata.name.clone();
+        if let Some(ours) = found.into_iter().flatten().find(|found| found.metadata.name == name) {
+            self.repository = ours;
+        }
+    }
+
+    fn standings(&self) -> Standings {
+        self.wanted.iter().map(|(name, entry)| (name.clone(), self.standing(name, entry))).collect()
+    }
+
+    fn standing(&self, name: &str, entry: &EnvironmentConfig) -> Standing {
+        let Some(environment) = self.environments.get(name) else {
+            return Standing::Waiting("osier has not made it yet".to_owned());
+        };
+        let status = environment.status.clone().unwrap_or_default();
+        let ready = get::ready(environment);
+        let is_ready = ready.is_some_and(|ready| ready.status == "True");
+        let held = ready.is_some_and(|ready| ready.reason == Reason::HeldBack.as_str());
+        let record = status.head.as_ref().map(|head| format!(", record #{}", head.number)).unwrap_or_default();
+        match () {
+            () if self.contains(&status.commit) && is_ready => {
+                Standing::Landed(format!("equals {}{record}", short(&status.commit)))
+            }
+            () if self.known() && held => refused(ready),
+            () if self.known() && is_ready && self.unaffected(&status.commit, entry) => {
+                Standing::Landed(format!("stays at {}: none of its files changed", short(&status.commit)))
+            }
+            () if environment.spec.suspend.is_some() => refused(ready),
+            () if self.contains(&status.attempted) && !is_ready => refused(ready),
+            () => Standing::Waiting(self.why_not_yet(&status.commit)),
+        }
+    }
+
+    fn why_not_yet(&self, commit: &str) -> String {
+        let conditions = self.repository.status.iter().flat_map(|status| &status.conditions);
+        let trouble =
+            conditions.filter(|condition| condition.kind == "Ready" && condition.status == "False").next_back();
+        match trouble {
+            Some(trouble) => format!("{}: {}", trouble.reason, trouble.message),
+            None if commit.is_empty() => "nothing has been applied yet".to_owned(),
+            None => format!("is at {}", short(commit)),
+        }
+    }
+
+    /// True if osier has seen the commit on the protected branch.
+    fn known(&self) -> bool {
+        let lanes = self.repository.status.iter().flat_map(|status| &status.lanes);
+        lanes.filter_map(|lane| lane.tip.as_deref()).any(|tip| self.contains(tip))
+    }
+
+    /// True if `tip` is the commit or a later one. What the clone does not have was pushed by somebody else, and is later.
+    fn contains(&self, tip: &str) -> bool {
+        let Some(tip) = GitId::parse(tip) else { return false };
+        let later = self.clone.objects(|objects| objects.is_ancestor(self.commit, tip));
+        tip == self.commit || later.unwrap_or(false)
+    }
+
+    /// True if the commit changes nothing that makes the environment, compared with the one that it equals.
+    fn unaffected(&self, commit: &str, entry: &EnvironmentConfig) -> bool {
+        let Some(before) = GitId::parse(commit) else { return false };
+        let same = |layer: &LayerTree<TreeChange>| match layer {
+            LayerTree::Found { entries, .. } => entries.is_empty(),
+            LayerTree::Missing => true,
+        };
+        let compared = self.clone.objects(|objects| {
+            let config = |commit| match objects.blob_at(commit, CONFIG_PATH, u64::MAX)? {
+                Content::File { blob_id, .. } => Ok(Some(blob_id)),
+                _ => Ok(None),
+            };
+            let layers = objects.changes(before, self.commit, &entry.layers)?;
+            Ok(config(before)? == config(self.commit)? && layers.iter().all(|(_, layer)| same(layer)))
+        });
+        compared.unwrap_or(false)
+    }
+}
+
+/// The environments that the commit is for.
+fn wanted(config: &Config, args: &Args) -> Result<BTreeMap<String, EnvironmentConfig>, Failure> {
+    for name in &args.environments {
+        target::entry(config, name)?;
+    }
+    let named = |name: &String| args.environments.is_empty() || args.environments.contains(name);
+    Ok(config
+        .environments
+        .iter()
+        .filter(|(name, _)| named(name))
+        .map(|(name, entry)| (name.clone(), entry.clone()))
+        .collect())
+}
+
+/// What the conditions say, unless it may pass by itself.
+fn refused(ready: Option<&Condition>) -> Standing {
+    let Some(ready) = ready else { return Standing::Waiting("nothing is known of it yet".to_owned()) };
+    match Reason::parse(&ready.reason) {
+        Some(reason) if !passes(reason) => Standing::Failed(reason, ready.message.clone()),
+        _ => Standing::Waiting(format!("{}: {}", ready.reason, ready.message)),
+    }
+}
+
+/// True for what ends without anybody doing something.
+fn passes(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::Applied
+            | Reason::RepositoryUnreachable
+            | Reason::ServerUnavailable
+            | Reason::Conflict
+            | Reason::Interrupted
+            | Reason::Flapping
+            | Reason::NamespaceTerminating
+    )
+}
+
+fn line(name: &str, standing: &Standing) -> String {
+    match standing {
+        Standing::Landed(text) => format!("✓ {name} {text}"),
+        Standing::Waiting(text) => format!("◎ {name} {text}"),
+        Standing::Failed(reason, text) => format!("✗ {name} {reason}: {text}"),
+    }
+}
+
+fn short(commit: &str) -> &str {
+    commit.get(..7).unwrap_or(commit)
+}
+
+fn data(commit: GitId, standings: &Standings) -> serde_json::Value {
+    let of = |(name, standing): (&String, &Standing)| {
+        let (state, reason, message) = match standing {
+            Standing::Landed(text) => ("landed", None, text),
+            Standing::Waiting(text) => ("waiting", None, text),
+            Standing::Failed(reason, text) => ("failed", Some(reason.as_str()), text),
+        };
+        json!({"name": name, "state": state, "reason": reason, "message": message})
+    };
+    json!({"kind": "Wait", "commit": commit.to_string(), "environments": standings.iter().map(of).collect::<Vec<_>>()})
+}
+
+/// The gravest standing decides.
+fn verdict(commit: GitId, standings: &Standings, args: &Args) -> Result<Finding, Failure> {
+    let failed = standings.iter().find_map(|(name, standing)| match standing {
+        Standing::Failed(reason, text) => Some((name, *reason, text)),
+        _ => None,
+    });
+    if let Some((name, reason, text)) = failed {
+        let message = format!("{} has not landed in `{name}`: {text}", commit.short());
+        return Err(Failure::new(message, reason, Some(format!("osier why {name}"))));
+    }
+    let Some((name, _)) = standings.iter().find(|(_, standing)| matches!(standing, Standing::Waiting(_))) else {
+        return Ok(Finding::Nothing);
+    };
+    let message = format!("{} has not landed in `{name}` within {}", commit.short(), args.timeout);
+    let hint = format!("osier why {name}; is it pushed? does the service run? `osier wait --timeout` waits longer");
+    Err(Failure::timed_out(message, hint))
+}
