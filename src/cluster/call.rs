@@ -38,6 +38,8 @@ pub(super) struct Call {
     accept: &'static str,
     body: Option<(&'static str, Vec<u8>)>,
     sensitive: bool,
+    /// True if it may change something.
+    writes: bool,
 }
 
 /// Why there is no answer.
@@ -130,6 +132,11 @@ impl Call {
         Self::new("delete", Method::DELETE, path, WHOLE).body("application/json", body)
     }
 
+    /// Asks for a review, which is not stored: a follower may, too.
+    pub(super) fn review(path: String, body: &Value) -> Self {
+        Self { writes: false, ..Self::post(path, body).whole() }
+    }
+
     /// Asks for the whole object back.
     pub(super) fn whole(self) -> Self {
         Self { accept: WHOLE, ..self }
@@ -141,7 +148,8 @@ impl Call {
     }
 
     fn new(verb: &'static str, method: Method, path: String, accept: &'static str) -> Self {
-        Self { verb, method, path, accept, body: None, sensitive: false }
+        let writes = method != Method::GET;
+        Self { verb, method, path, accept, body: None, sensitive: false, writes }
     }
 
     fn body(self, content_type: &'static str, body: &Value) -> Self {
@@ -203,7 +211,7 @@ impl Cluster {
     /// How long an answer is waited for: what changes something must be over before the Lease is; `None` if it is.
     fn limit(&self, call: &Call) -> Option<Duration> {
         match &self.fence {
-            Some(fence) if call.method != Method::GET => Some(fence.remaining()?.min(self.timeout)),
+            Some(fence) if call.writes => Some(fence.remaining()?.min(self.timeout)),
             _ => Some(self.timeout),
         }
     }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::cluster::Cluster;
-use crate::cluster::call::{Call, WHOLE, encoded};
+use crate::cluster::call::{Call, Failure, WHOLE, encoded};
 use crate::cluster::error::Error;
 use crate::cluster::own::WRITE;
 
@@ -181,7 +181,12 @@ impl Cluster {
         let body = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
             "metadata": {"name": name, "namespace": namespace}, "spec": taken(holder, 0, now)});
         let post = Call::post(format!("{}{WRITE}", leases(namespace)), &body).whole();
-        self.write_lease(&post, namespace, name).await
+        let created = self.call(&post).await.map_err(|failure| {
+            // 404 says that there is no such namespace
+            let is_there = failure.code() == Some(409);
+            not_written(namespace, name, failure, is_there)
+        });
+        Lease::new(created?)
     }
 
     /// Takes or renews a Lease, or gives it up where `holder` is empty; `now` is for people.
@@ -209,18 +214,20 @@ impl Cluster {
         let fence = json!({"uid": lease.uid, "resourceVersion": lease.resource_version});
         let path = format!("{}/{name}{WRITE}", leases(namespace));
         let patch = Call::merge_patch(path, &json!({"metadata": fence, "spec": spec})).whole();
-        self.write_lease(&patch, namespace, name).await
+        let written = self.call(&patch).await.map_err(|failure| {
+            let is_conflict = failure.is_conflict();
+            not_written(namespace, name, failure, is_conflict)
+        });
+        Lease::new(written?)
     }
+}
 
-    async fn write_lease(&self, call: &Call, namespace: &str, name: &str) -> Result<Lease, Error> {
-        match self.call(call).await {
-            Ok(lease) => Lease::new(lease),
-            Err(failure) if failure.is_conflict() => {
-                Err(Error::Changed { what: format!("Lease `{namespace}/{name}`") })
-            }
-            Err(failure) => Err(Error::call(format!("write Lease `{namespace}/{name}`"))(failure)),
-        }
+/// Why a Lease was not written; `is_changed` if it is only that somebody else was first.
+fn not_written(namespace: &str, name: &str, failure: Failure, is_changed: bool) -> Error {
+    if is_changed {
+        return Error::Changed { what: format!("Lease `{namespace}/{name}`") };
     }
+    Error::call(format!("write Lease `{namespace}/{name}`"))(failure)
 }
 
 fn leases(namespace: &str) -> String {

@@ -13,7 +13,7 @@ impl Cluster {
     /// `Call`.
     pub async fn who_am_i(&self) -> Result<String, Error> {
         let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
-        let call = Call::post("/apis/authentication.k8s.io/v1/selfsubjectreviews".to_owned(), &review).whole();
+        let call = Call::review("/apis/authentication.k8s.io/v1/selfsubjectreviews".to_owned(), &review);
         let answer = self.call(&call).await.map_err(Error::call("ask the API server who we are"))?;
         let name = answer["status"]["userInfo"]["username"].as_str().map(str::to_owned);
         name.ok_or_else(|| Error::Malformed { what: "SelfSubjectReview".to_owned(), why: "no username".to_owned() })

@@ -14,6 +14,8 @@ use crate::cluster::Cluster;
 use crate::cluster::error::Error;
 use crate::cluster::leases::{BootTime, Lease, Tenure};
 use crate::controller::supervise::Stop;
+use crate::model::reason::Reason;
+use crate::server::health::Health;
 
 /// Pause between two renewals: three fit into what a Lease lasts.
 const RENEW: Duration = Duration::from_secs(5);
@@ -38,6 +40,8 @@ pub struct Keeper {
     pub holder: String,
     /// For the times in the Lease, which people read; nothing is decided by them.
     pub clock: fn() -> Timestamp,
+    /// The probes, of which the Lease is a part: ready means that it was read or written, not that it is held.
+    pub health: Arc<Health>,
 }
 
 /// A name that no other process has: that of the machine or pod, and something random.
@@ -75,6 +79,7 @@ impl Keeper {
     /// Failures are logged and tried again; the tenure runs out meanwhile.
     pub async fn keep(self, tenure: Tenure, stop: Stop) -> Result<(), Infallible> {
         let mut memory = Memory::default();
+        self.health.not_ready(self.name, "not yet");
         loop {
             let pause = self.turn(&mut memory, &tenure).await;
             tokio::select! {
@@ -90,21 +95,26 @@ impl Keeper {
     /// One look, and one write where there is something to write. The pause until the next.
     async fn turn(&self, memory: &mut Memory, tenure: &Tenure) -> Duration {
         match timeout(TURN, self.look_and_write(memory, tenure)).await {
-            Ok(Ok(pause)) => pause,
+            Ok(Ok(pause)) => {
+                self.health.ready(self.name);
+                pause
+            }
             Ok(Err(Error::Changed { .. })) => {
                 self.ended(tenure);
                 AGAIN
             }
             Ok(Err(error)) => {
-                let cause = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::warn!(lease = self.name, reason = %error.reason(), cause, "{error}");
-                LOOK
+                let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+                self.failed(error.reason(), &format!("{error}{cause}"))
             }
-            Err(_) => {
-                tracing::warn!(lease = self.name, "the API server did not answer in time");
-                LOOK
-            }
+            Err(_) => self.failed(Reason::ServerUnavailable, "the API server did not answer in time"),
         }
+    }
+
+    fn failed(&self, reason: Reason, why: &str) -> Duration {
+        tracing::warn!(lease = self.name, %reason, "{why}");
+        self.health.not_ready(self.name, why);
+        LOOK
     }
 
     async fn look_and_write(&self, memory: &mut Memory, tenure: &Tenure) -> Result<Duration, Error> {

@@ -120,7 +120,8 @@ pub async fn start(settings: &ControllerSettings, clock: fn() -> Timestamp) -> R
     let mut tasks = Tasks::default();
     let mut lanes = Vec::new();
     for (lane, lease) in settings.lane.leases() {
-        lanes.push(lead(&mut tasks, settings, (lane, lease), clock, &metrics).await?);
+        let keeper = keeper(settings, lease, clock, &health).await?;
+        lanes.push(lead(&mut tasks, settings, lane, keeper, &metrics).await?);
     }
     let keys = keys(&mut tasks, settings, &health, &metrics);
     let pages = Pages { health: Arc::clone(&health), metrics: page(&metrics, &lanes) };
@@ -129,28 +130,43 @@ pub async fn start(settings: &ControllerSettings, clock: fn() -> Timestamp) -> R
     Ok(Process { tasks, lanes, keys, health, metrics, address })
 }
 
-/// Keeps the Lease of one lane, over a connection of its own.
-async fn lead(
-    tasks: &mut Tasks,
+async fn keeper(
     settings: &ControllerSettings,
-    (lane, lease): (&'static str, &'static str),
+    lease: &'static str,
     clock: fn() -> Timestamp,
-    metrics: &Arc<Metrics>,
-) -> Result<LaneAccess, Error> {
-    let connect = || Cluster::connect(settings.kubeconfig.as_deref(), settings.context.as_deref());
-    let (tenure, leadership) = leadership();
-    let keeper = Keeper {
-        cluster: Arc::new(connect().await?.with_timeout(LEASE_TIMEOUT)),
+    health: &Arc<Health>,
+) -> Result<Keeper, Error> {
+    Ok(Keeper {
+        cluster: Arc::new(connect(settings).await?.with_timeout(LEASE_TIMEOUT)),
         namespace: settings.namespace.clone(),
         name: lease,
         holder: holder(&settings.machine)?,
         clock,
-    };
-    tasks.spawn(lease, Order::Last, keeper.keep(tenure, tasks.stop(Order::Last)));
-    let stop = tasks.stop(Order::Last);
-    tasks.spawn("leadership", Order::Last, stop.ends(count_leadership(lane, leadership.clone(), Arc::clone(metrics))));
-    let cluster = connect().await?.with_timeout(settings.request_timeout).fenced(leadership.clone());
+        health: Arc::clone(health),
+    })
+}
+
+/// Keeps the Lease of one lane.
+async fn lead(
+    tasks: &mut Tasks,
+    settings: &ControllerSettings,
+    lane: &'static str,
+    keeper: Keeper,
+    metrics: &Arc<Metrics>,
+) -> Result<LaneAccess, Error> {
+    let (tenure, leadership) = leadership();
+    let stop = || tasks.stop(Order::Last);
+    let count = stop().ends(count_leadership(lane, leadership.clone(), Arc::clone(metrics)));
+    let name = keeper.name;
+    let keep = keeper.keep(tenure, stop());
+    tasks.spawn(name, Order::Last, keep);
+    tasks.spawn(format!("count of {name}"), Order::Last, count);
+    let cluster = connect(settings).await?.with_timeout(settings.request_timeout).fenced(leadership.clone());
     Ok(LaneAccess { lane, cluster: Arc::new(cluster), leadership })
+}
+
+async fn connect(settings: &ControllerSettings) -> Result<Cluster, Error> {
+    Ok(Cluster::connect(settings.kubeconfig.as_deref(), settings.context.as_deref()).await?)
 }
 
 async fn count_leadership(lane: &'static str, leadership: Leadership, metrics: Arc<Metrics>) -> Result<(), Infallible> {

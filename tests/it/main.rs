@@ -8,10 +8,10 @@
 mod cluster;
 mod commands;
 mod contract;
+mod controller;
 mod demo;
 mod harness;
 mod kubectl;
-mod process;
 mod remotes;
 mod scenarios;
 mod sops;

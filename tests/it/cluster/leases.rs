@@ -17,6 +17,7 @@ use osier::controller::supervise::{Order, Tasks};
 use osier::model::reason::{Reason, Retry};
 use osier::model::wire::LEASE_PROTECTED as NAME;
 use osier::sandbox::faults::{Action, Fault, Match};
+use osier::server::health::Health;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -41,6 +42,7 @@ impl Candidate {
             name: NAME,
             holder: holder.to_owned(),
             clock: Timestamp::now,
+            health: Arc::new(Health::new([])),
         };
         let stops = Tasks::default();
         let mut running = JoinSet::new();
@@ -147,6 +149,7 @@ async fn without_the_lease_nothing_is_written_and_everything_is_read() {
         let Error::Call { source, .. } = error else { panic!("{error}") };
         assert!(matches!(source.cause, Cause::LeaseLost) && !source.repeated, "{source:?}");
         assert_eq!(fenced.requests().into_iter().collect::<Vec<_>>(), [("get", 1)]);
+        fenced.who_am_i().await.expect("a review changes nothing");
         tenure.hold(BootTime::now());
         fenced.fingerprint_key(&world.namespace).await.unwrap();
     })
@@ -181,6 +184,7 @@ async fn leads_is_stopped_and_goes_on() {
         name: NAME,
         holder: "sleeper".to_owned(),
         clock: Timestamp::now,
+        health: Arc::new(Health::new([])),
     };
     let stops = Tasks::default();
     let mut running = JoinSet::new();
