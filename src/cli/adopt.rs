@@ -44,8 +44,8 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
     }
     ask::confirm(args.yes, &format!("Take these objects over into {}?", args.environment), &args.environment)?;
     subject::ensure(&mut world, &prepared.subject).await?;
-    let (home, environment) = (world.home().to_owned(), &world.memory[&args.environment].environment);
-    approve::allow(&world.cluster, &home, environment, &prepared.plan.digest, &args.reason).await?;
+    let environment = &world.memory[&args.environment].environment;
+    approve::allow(&world.cluster, environment, &prepared.plan.digest, &args.reason).await?;
     world.memory.clear();
     apply::shown(settings, world, &args.environment).await
 }

@@ -14,7 +14,7 @@ use crate::reconcile::world::World;
 use crate::reconcile::{Ask, Settled, reconcile, subject};
 use crate::report::advice;
 use crate::report::plan::{self, Detail};
-use crate::report::style::{BOLD, RED, RESET, count};
+use crate::report::style::{BOLD, RED, RESET, count, halves};
 use crate::settings::{Output, Settings};
 
 /// Steps without effect that are named; they mostly say the same.
@@ -88,11 +88,8 @@ async fn carry_out(settings: &Settings, mut world: World, ask: &Ask, show: Show)
             if show == Show::Plan {
                 anstream::print!("{}", plan::text(&settled.plan, Detail::Changes));
             }
-            anstream::println!(
-                "{}  ({requests} requests, {:.1} s)",
-                line(ask, &settled),
-                begin.elapsed().as_secs_f64()
-            );
+            let took = format!("({requests} requests, {:.1} s)", begin.elapsed().as_secs_f64());
+            anstream::println!("{}", line(ask, &settled, &took));
         }
         format => output::data(format, &data(ask, &settled)),
     }
@@ -151,13 +148,15 @@ fn requests(world: &World) -> u64 {
     world.cluster.requests().values().sum()
 }
 
-fn line(ask: &Ask, settled: &Settled) -> String {
+fn line(ask: &Ask, settled: &Settled, took: &str) -> String {
     let record = settled.record.map(|number| format!(", record #{number}")).unwrap_or_default();
     let (mark, message) = match &settled.verdict {
         Verdict { ready: true, message, .. } => ('✓', message.as_str()),
         Verdict { reason, .. } => ('✗', reason.as_str()),
     };
-    format!("{mark} {} {message}{record}", ask.environment)
+    let (message, why) = halves(message);
+    let why = why.map(|why| format!("\n  {why}")).unwrap_or_default();
+    format!("{mark} {} {message}{record}  {took}{why}", ask.environment)
 }
 
 fn data(ask: &Ask, settled: &Settled) -> serde_json::Value {

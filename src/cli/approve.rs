@@ -1,11 +1,9 @@
 //! `osier approve`: allow one plan, by its digest.
 
-use serde_json::json;
-
 use crate::cli::context;
 use crate::cli::failure::{Failure, Finding};
 use crate::cluster::Cluster;
-use crate::model::environment::Environment;
+use crate::model::environment::{Allow, Environment};
 use crate::settings::Settings;
 
 /// Consents that are kept: older ones have done their work.
@@ -33,7 +31,7 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
     let repository = context::repository(settings, &cluster).await?;
     let home = &repository.spec.home;
     let environment = context::environment(&cluster, home, &args.environment).await?;
-    allow(&cluster, home, &environment, &args.digest, &args.reason).await?;
+    allow(&cluster, &environment, &args.digest, &args.reason).await?;
     anstream::println!("plan {} of {} is allowed", args.digest, args.environment);
     Ok(Finding::Nothing)
 }
@@ -42,23 +40,15 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
 ///
 /// # Errors
 /// The API server refuses.
-pub async fn allow(
-    cluster: &Cluster,
-    home: &str,
-    environment: &Environment,
-    digest: &str,
-    reason: &str,
-) -> Result<(), Failure> {
-    let by = cluster.who_am_i().await?;
-    let name = environment.metadata.name.as_deref().unwrap_or_default();
-    cluster.patch_environment(home, name, &json!({"spec": {"allow": with(environment, digest, &by, reason)}})).await?;
+pub async fn allow(cluster: &Cluster, environment: &Environment, digest: &str, reason: &str) -> Result<(), Failure> {
+    let allow = Allow { digest: digest.to_owned(), by: cluster.who_am_i().await?, reason: reason.to_owned() };
+    cluster.change_environment(environment, |spec| add(&mut spec.allow, &allow)).await?;
     Ok(())
 }
 
-/// `spec.allow` with one more consent; the oldest ones go.
-pub fn with(environment: &Environment, digest: &str, by: &str, reason: &str) -> serde_json::Value {
-    let others = environment.spec.allow.iter().filter(|allow| allow.digest != digest);
-    let mut allow: Vec<serde_json::Value> = others.map(|allow| json!(allow)).collect();
-    allow.push(json!({"digest": digest, "by": by, "reason": reason}));
-    json!(allow.split_off(allow.len().saturating_sub(KEPT)))
+/// Puts one consent at the end; the oldest ones go, and an earlier one to the same plan.
+pub fn add(allow: &mut Vec<Allow>, new: &Allow) {
+    allow.retain(|old| old.digest != new.digest);
+    allow.push(new.clone());
+    allow.drain(..allow.len().saturating_sub(KEPT));
 }

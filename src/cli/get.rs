@@ -75,7 +75,9 @@ async fn follow(settings: &Settings, args: &Args, cluster: Arc<Cluster>, home: &
             Event::Changed(found) => vec![found],
             Event::Gone(found) => {
                 let gone = found.ok().map(|gone| name(&gone)).filter(|gone| rows.remove(gone).is_some());
-                gone.iter().for_each(|gone| anstream::eprintln!("{gone} is gone"));
+                if let Some(gone) = gone {
+                    anstream::eprintln!("{gone} is gone");
+                }
                 continue;
             }
             Event::Broken(error) => {
@@ -103,6 +105,18 @@ pub fn ready(environment: &Environment) -> Option<&Condition> {
     environment.status.as_ref()?.conditions.iter().find(|condition| condition.kind == "Ready")
 }
 
+/// Whether the environment is held, or somebody has just asked for that or for its end; empty if it is not.
+pub fn held(environment: &Environment) -> &'static str {
+    let status = environment.status.as_ref().and_then(|status| status.hold.as_ref());
+    match (&environment.spec.hold, status) {
+        (Some(hold), Some(status)) if status.carries_out(hold) && status.ended => "",
+        (Some(hold), Some(status)) if status.carries_out(hold) => "held",
+        (Some(_), _) => "hold asked for",
+        (None, Some(status)) if !status.ended => "release asked for",
+        (None, _) => "",
+    }
+}
+
 fn text(environments: &[Environment], now: Timestamp) -> String {
     let rows: Vec<Vec<String>> = environments.iter().map(|environment| row(environment, now)).collect();
     table(&["ENVIRONMENT", "NAMESPACE", "READY", "REASON", "COMMIT", "RECORD", "SINCE", "HOLD"], &rows)
@@ -111,13 +125,7 @@ fn text(environments: &[Environment], now: Timestamp) -> String {
 fn row(environment: &Environment, now: Timestamp) -> Vec<String> {
     let status = environment.status.clone().unwrap_or_default();
     let ready = ready(environment);
-    let held = if environment.spec.suspend.is_some() {
-        "suspended"
-    } else if status.hold.as_ref().is_some_and(|hold| !hold.ended) {
-        "held"
-    } else {
-        ""
-    };
+    let held = if environment.spec.suspend.is_some() { "suspended" } else { held(environment) };
     vec![
         name(environment),
         status.namespace,

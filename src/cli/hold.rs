@@ -1,10 +1,9 @@
 //! `osier hold`: stay at what is applied now.
 
-use serde_json::json;
-
 use crate::cli::context;
 use crate::cli::failure::{Failure, Finding};
 use crate::cli::times;
+use crate::model::environment::Hold;
 use crate::settings::Settings;
 
 /// Stay at what is applied now, until `osier release`.
@@ -36,8 +35,8 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
     };
     let until = args.until.as_deref().map(times::end).transpose()?;
     let (to, by) = (format!("#{}", head.number), cluster.who_am_i().await?);
-    let hold = json!({"to": to, "until": until, "by": by, "reason": args.reason});
-    cluster.patch_environment(home, &args.environment, &json!({"spec": {"hold": hold}})).await?;
+    let hold = Hold { to: to.clone(), until, by, reason: args.reason.clone() };
+    cluster.change_environment(&environment, |spec| spec.hold = Some(hold.clone())).await?;
     anstream::println!("{} stays at record {to} until `osier release {}`", args.environment, args.environment);
     Ok(Finding::Nothing)
 }

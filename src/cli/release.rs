@@ -1,7 +1,5 @@
 //! `osier release`: end a rollback or hold at once.
 
-use serde_json::json;
-
 use crate::cli::failure::{Failure, Finding};
 use crate::cli::{apply, context};
 use crate::settings::Settings;
@@ -26,7 +24,7 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
         anstream::println!("{} was not held", args.environment);
         return Ok(Finding::Nothing);
     }
-    world.cluster.patch_environment(&home, &args.environment, &json!({"spec": {"hold": null}})).await?;
+    world.cluster.change_environment(&environment, |spec| spec.hold = None).await?;
     anstream::println!("{} is released", args.environment);
     apply::now(settings, world, &args.environment).await
 }

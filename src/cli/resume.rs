@@ -1,7 +1,5 @@
 //! `osier resume`: go on reconciling.
 
-use serde_json::json;
-
 use crate::cli::context;
 use crate::cli::failure::{Failure, Finding};
 use crate::settings::Settings;
@@ -27,7 +25,7 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
         anstream::println!("{} was not suspended", args.environment);
         return Ok(Finding::Nothing);
     }
-    cluster.patch_environment(home, &args.environment, &json!({"spec": {"suspend": null}})).await?;
+    cluster.change_environment(&environment, |spec| spec.suspend = None).await?;
     anstream::println!("{} goes on", args.environment);
     Ok(Finding::Nothing)
 }

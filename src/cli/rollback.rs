@@ -1,11 +1,10 @@
 //! `osier rollback`: go back, and stay there.
 
 use jiff::Timestamp;
-use serde_json::json;
 
 use crate::cli::failure::{Failure, Finding};
 use crate::cli::{apply, approve, ask, context, times};
-use crate::model::environment::{Environment, Hold};
+use crate::model::environment::{Allow, Environment, EnvironmentSpec, Hold};
 use crate::model::record::{Record, RecordResult};
 use crate::reconcile::world::World;
 use crate::reconcile::{Ask, history, prepare};
@@ -60,9 +59,13 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
         &format!("Roll {} back to {to} ({})?", args.environment, prepared.target.commit.short()),
         &args.environment,
     )?;
-    let allow = approve::with(&environment, &prepared.plan.digest, &by, &format!("rollback: {}", args.reason));
-    let hold = json!({"to": to, "until": null, "by": by, "reason": reason});
-    world.cluster.patch_environment(&home, &args.environment, &json!({"spec": {"hold": hold, "allow": allow}})).await?;
+    let digest = prepared.plan.digest.clone();
+    let allow = Allow { digest, by: by.clone(), reason: format!("rollback: {}", args.reason) };
+    let change = |spec: &mut EnvironmentSpec| {
+        spec.hold = hold(&to);
+        approve::add(&mut spec.allow, &allow);
+    };
+    world.cluster.change_environment(&environment, change).await?;
     world.memory.clear();
     apply::shown(settings, world, &args.environment).await
 }

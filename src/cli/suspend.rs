@@ -1,10 +1,9 @@
 //! `osier suspend`: stop reconciling, with a reason and optionally an end.
 
-use serde_json::json;
-
 use crate::cli::context;
 use crate::cli::failure::{Failure, Finding};
 use crate::cli::times;
+use crate::model::environment::Suspend;
 use crate::settings::Settings;
 
 /// Stop reconciling an environment. A person's own `osier apply` goes on working.
@@ -29,11 +28,11 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
     let cluster = context::cluster(settings).await?;
     let repository = context::repository(settings, &cluster).await?;
     let home = &repository.spec.home;
-    context::environment(&cluster, home, &args.environment).await?;
+    let environment = context::environment(&cluster, home, &args.environment).await?;
     let until = args.until.as_deref().map(times::end).transpose()?;
     let by = cluster.who_am_i().await?;
-    let suspend = json!({"until": until, "by": by, "reason": args.reason});
-    cluster.patch_environment(home, &args.environment, &json!({"spec": {"suspend": suspend}})).await?;
+    let suspend = Suspend { until: until.clone(), by, reason: args.reason.clone() };
+    cluster.change_environment(&environment, |spec| spec.suspend = Some(suspend.clone())).await?;
     let end = until.map_or_else(|| "until `osier resume`".to_owned(), |until| format!("until {until}"));
     anstream::println!("{} is suspended {end}: {}", args.environment, args.reason);
     Ok(Finding::Nothing)

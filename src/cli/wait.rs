@@ -166,9 +166,8 @@ impl Room<'_> {
     }
 
     fn why_not_yet(&self, commit: &str) -> String {
-        let conditions = self.repository.status.iter().flat_map(|status| &status.conditions);
-        let trouble =
-            conditions.filter(|condition| condition.kind == "Ready" && condition.status == "False").next_back();
+        let mut conditions = self.repository.status.iter().flat_map(|status| &status.conditions);
+        let trouble = conditions.rfind(|condition| condition.kind == "Ready" && condition.status == "False");
         match trouble {
             Some(trouble) => format!("{}: {}", trouble.reason, trouble.message),
             None if commit.is_empty() => "nothing has been applied yet".to_owned(),

@@ -11,7 +11,7 @@ use crate::model::environment::Environment;
 use crate::model::object::ObjectId;
 use crate::reconcile::desire::{self, Outlines};
 use crate::reconcile::{open, target};
-use crate::report::advice;
+use crate::report::{advice, style};
 use crate::settings::{Output, Settings};
 
 /// Say why an environment is as it is, or which file and line set a key.
@@ -65,19 +65,19 @@ fn text(name: &str, environment: &Environment) -> String {
     let since = times::ago(&ready.last_transition_time, Timestamp::now());
     let mut lines =
         vec![format!("{mark} {name} is at {} ({since})", if commit.is_empty() { "nothing" } else { &commit })];
-    lines.push(format!("  reason    {}: {}", ready.reason, ready.message));
+    let (message, why) = style::halves(&ready.message);
+    lines.push(format!("  reason    {}: {message}", ready.reason));
+    lines.extend(why.map(|why| format!("            {why}")));
     if let Some(suspend) = &environment.spec.suspend {
         lines.push(format!("  suspended by {}: {}", suspend.by, suspend.reason));
     }
     if let Some(hold) = &environment.spec.hold {
-        let ended = status.hold.as_ref().is_some_and(|hold| hold.ended);
-        lines.push(format!(
-            "  {} {} by {}: {}",
-            if ended { "held (ended)" } else { "held at" },
-            hold.to,
-            hold.by,
-            hold.reason
-        ));
+        let held = match get::held(environment) {
+            "" => "held (ended)",
+            "held" => "held at",
+            asked => asked,
+        };
+        lines.push(format!("  {held} {} by {}: {}", hold.to, hold.by, hold.reason));
     }
     if let Some(plan) = status.plan.filter(|_| ready.status != "True") {
         lines.push(format!("  plan      {}", plan.digest));

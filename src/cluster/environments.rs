@@ -1,12 +1,12 @@
 //! Environments: osier creates them and writes their status; people write their spec.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::cluster::Cluster;
 use crate::cluster::call::{Call, encoded};
 use crate::cluster::error::Error;
 use crate::cluster::own::{WRITE, collection, json, merge_diff, typed};
-use crate::model::environment::{Environment, EnvironmentStatus};
+use crate::model::environment::{Environment, EnvironmentSpec, EnvironmentStatus};
 use crate::model::wire::{API_VERSION, LANE, REPOSITORY};
 
 /// How often a person's change of spec may come between reading and writing the status.
@@ -65,8 +65,7 @@ impl Cluster {
         status: &EnvironmentStatus,
     ) -> Result<Environment, Error> {
         let metadata = &environment.metadata;
-        let (home, name) =
-            (metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default());
+        let (home, name) = place(environment);
         let diff = merge_diff(&json(&environment.status), &json(status));
         if diff == json!({}) {
             return Ok(environment.clone());
@@ -91,18 +90,49 @@ impl Cluster {
         Err(Error::Changed { what: what(name) })
     }
 
-    /// Sends a merge patch of an Environment, as a person's command does.
+    /// Changes what people say about an Environment, as a person's command does: what `change` makes of the spec as it is now.
+    ///
+    /// # Guarantees
+    /// Two people who change it at once both get their way: the second change is made on top of the first.
     ///
     /// # Errors
-    /// `Missing`, `Malformed`, `Call`.
-    pub async fn patch_environment(&self, home: &str, name: &str, patch: &Value) -> Result<Environment, Error> {
-        let call = Call::merge_patch(format!("{}{WRITE}", path(home, name)), patch).whole();
-        match self.call(&call).await {
-            Ok(answer) => typed(&what(name), answer),
-            Err(failure) if failure.code() == Some(404) => Err(Error::Missing { what: what(name) }),
-            Err(failure) => Err(Error::call(format!("change {}", what(name)))(failure)),
+    /// `Missing` if it is gone; `Changed` if it changes all the time; `Malformed`, `Call`.
+    pub async fn change_environment(
+        &self,
+        environment: &Environment,
+        change: impl Fn(&mut EnvironmentSpec),
+    ) -> Result<Environment, Error> {
+        let uid = environment.metadata.uid.clone();
+        let (home, name) = place(environment);
+        let mut now = environment.clone();
+        for _ in 0..ATTEMPTS {
+            let mut spec = now.spec.clone();
+            change(&mut spec);
+            let diff = merge_diff(&json(&now.spec), &json(&spec));
+            if diff == json!({}) {
+                return Ok(now);
+            }
+            let body =
+                json!({"metadata": {"uid": uid, "resourceVersion": now.metadata.resource_version}, "spec": diff});
+            let call = Call::merge_patch(format!("{}{WRITE}", path(home, name)), &body).whole();
+            let failure = match self.call(&call).await {
+                Ok(answer) => return typed(&what(name), answer),
+                Err(failure) => failure,
+            };
+            if !failure.is_conflict() {
+                return Err(Error::call(format!("change {}", what(name)))(failure));
+            }
+            let there = self.environment(home, name).await?.filter(|there| there.metadata.uid == uid);
+            now = there.ok_or_else(|| Error::Missing { what: what(name) })?;
         }
+        Err(Error::Changed { what: what(name) })
     }
+}
+
+/// Home namespace and name.
+fn place(environment: &Environment) -> (&str, &str) {
+    let metadata = &environment.metadata;
+    (metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default())
 }
 
 fn path(home: &str, name: &str) -> String {

@@ -13,6 +13,15 @@ pub enum Fetch {
     Unknown(Unknown),
 }
 
+impl From<Fetch> for Result<GitId, Unknown> {
+    fn from(fetch: Fetch) -> Self {
+        match fetch {
+            Fetch::Known(known) => Ok(known.tip),
+            Fetch::Unknown(unknown) => Err(unknown),
+        }
+    }
+}
+
 /// A tip that the remote has and that continues what was accepted.
 ///
 /// # Guarantees

@@ -116,7 +116,8 @@ mod tests {
             assert_eq!(&*short, text);
             assert_eq!(short, Short::from(text.to_owned()));
         }
-        assert!(Short::<14>::from("a") < Short::from("b".repeat(40).as_str()));
+        let (short, long) = (Short::<14>::from("a"), Short::<14>::from("b".repeat(40).as_str()));
+        assert!(short < long);
     }
 
     #[test]

@@ -9,7 +9,9 @@ use crate::desired::leaves::{self, Place};
 use crate::desired::manifest::{ConfigValue, Manifest, Origin};
 use crate::desired::outline::Leaf;
 use crate::desired::value::Value;
+use crate::model::wire;
 use crate::planning::changes::{LeafChange, Word};
+use crate::planning::fields;
 
 /// What differs between two forms of an object, leaf by leaf in the order of paths; unchanged leaves included.
 ///
@@ -27,6 +29,25 @@ pub fn changes(old: Option<&Manifest>, new: Option<&Manifest>) -> Vec<LeafChange
         leaf(path, (old_leaves.get(path), new_leaves.get(path)), origins)
     };
     paths.into_iter().map(change).collect()
+}
+
+/// What a write changes of an object that was applied as `old`: as `changes`, but what `osier.dev/ignore` left to others until now counts
+/// as added, whatever git said before.
+pub fn applied(old: Option<&Manifest>, new: &Manifest) -> Vec<LeafChange> {
+    let ignored = |manifest: &Manifest| {
+        let annotation = manifest.body.get(&["metadata", "annotations", wire::IGNORE]);
+        annotation.and_then(Value::text).unwrap_or_default().to_owned()
+    };
+    let (before, now) = (old.map(ignored).unwrap_or_default(), ignored(new));
+    let mut leaves = changes(old, Some(new));
+    let taken_back = |leaf: &&mut LeafChange| {
+        leaf.word != Word::Removed && fields::ignored(&leaf.path, &before) && !fields::ignored(&leaf.path, &now)
+    };
+    for leaf in leaves.iter_mut().filter(taken_back) {
+        (leaf.word, leaf.old) = (Word::Added, None);
+        leaf.lines.clear();
+    }
+    leaves
 }
 
 /// What can be said without a key: which leaves came and went, and which have other ciphertext.

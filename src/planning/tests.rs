@@ -144,7 +144,7 @@ fn live(short: &str, words: &[&str]) -> Live {
             "label" => live.ownership.label = Mark::Other,
             "annotation" => live.ownership.annotation = Mark::Other,
             "drift" => {
-                remarks.drift.push(if value == "fields" { Drift::Fields } else { Drift::Newer(value.to_owned()) })
+                remarks.drift.push(if value == "fields" { Drift::Fields } else { Drift::Newer(value.to_owned()) });
             }
             "terminating" => live.terminating = true,
             "keep" => live.prune_keep = true,

@@ -441,7 +441,7 @@ async fn changes(
                 .and_then(|new| fingerprint::fingerprint(&world.fingerprint_key, &view.subject.environment_id, new)),
             leaves: match (new, view.foreign(object)) {
                 (Some(new), true) => adoption::changes(old, new),
-                (Some(new), false) => diff::changes(old, Some(new)),
+                (Some(new), false) => diff::applied(old, new),
                 (None, _) => shape(world, predecessors.objects.get(object), view.desired.objects.get(object)),
             },
             immutable: old.zip(new).map(|(old, new)| immutable::immutable(old, new)).unwrap_or_default(),

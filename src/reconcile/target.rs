@@ -3,7 +3,7 @@
 use crate::desired::config::{Config, EnvironmentConfig};
 use crate::desired::set::Parameters;
 use crate::git::content::Content;
-use crate::git::fetch::{Accepted, Fetch, Unknown};
+use crate::git::fetch::{Accepted, Unknown};
 use crate::model::environment::{Hold, HoldStatus};
 use crate::model::reason::Reason;
 use crate::model::record::{Record, RecordKind};
@@ -53,8 +53,8 @@ pub struct Choice {
 
 /// Looks at the remote and takes the tip of the protected branch, if it continues what was accepted before.
 ///
-/// For an environment that is `held` the mirror's own tip will do while the remote is unreachable: going back must work then.
-/// What a look a moment ago said is not asked again, but it has to continue what this environment had.
+/// For an environment that is `held` the tip that was accepted before will do while the remote is unreachable or suspicious: going back
+/// must work then.
 ///
 /// # Errors
 /// `RepositoryUnreachable`, `RepositorySuspicious`: everything stays as it is.
@@ -64,29 +64,49 @@ pub async fn accept(world: &World, subject: &Subject, ask: &Ask, held: bool) -> 
     let noted = lanes.filter(|lane| lane.lane == "protected").find_map(|lane| lane.tip.as_deref());
     let seen = world.memory[&subject.name].newest_commit();
     let allowed = spec.allow.iter().rev().find_map(|allow| allow.tip.as_deref());
-    if let Some(known) = &ask.tip {
-        return continued(world, known.tip(), seen.and_then(GitId::parse), allowed).await;
-    }
     let accepted = Accepted { last: noted.or(seen).and_then(GitId::parse), allowed: allowed.and_then(GitId::parse) };
-    match world.mirror.fetch(&spec.protected_branch, accepted).await? {
-        Fetch::Known(known) => Ok(known.tip()),
-        Fetch::Unknown(unknown) if held && unknown.reason() == Reason::RepositoryUnreachable => {
-            tracing::warn!(
-                "the remote cannot be reached: going on from the mirror's tip, for an environment that is held"
-            );
-            let branch = spec.protected_branch.clone();
-            Ok(world.mirror.read(move |objects| objects.resolve(&branch)).await?)
+    let looked = match &ask.tip {
+        Some(known) => continued(world, known.tip(), seen.and_then(GitId::parse), allowed).await?,
+        None => world.mirror.fetch(&spec.protected_branch, accepted).await?.into(),
+    };
+    match looked {
+        Ok(tip) => Ok(tip),
+        Err(unknown) if held => {
+            let tip = at_hand(world, accepted.last).await.ok_or_else(|| unknown.clone())?;
+            tracing::warn!("{unknown}: going on from {}, for an environment that is held", tip.short());
+            Ok(tip)
         }
-        Fetch::Unknown(unknown) => Err(unknown.into()),
+        Err(unknown) => Err(unknown.into()),
     }
 }
 
-async fn continued(world: &World, tip: GitId, seen: Option<GitId>, allowed: Option<&str>) -> Result<GitId, Error> {
-    let Some(accepted) = seen.filter(|_| allowed != Some(tip.to_string().as_str())) else { return Ok(tip) };
+/// A tip that was seen a moment ago continues what this environment has seen, or is allowed all the same.
+async fn continued(
+    world: &World,
+    tip: GitId,
+    seen: Option<GitId>,
+    allowed: Option<&str>,
+) -> Result<Result<GitId, Unknown>, Error> {
+    let Some(accepted) = seen.filter(|_| allowed != Some(tip.to_string().as_str())) else { return Ok(Ok(tip)) };
     if world.mirror.read(move |objects| objects.is_ancestor(accepted, tip)).await? {
-        return Ok(tip);
+        return Ok(Ok(tip));
     }
-    Err(Unknown::NotDescendant { branch: world.repository.spec.protected_branch.clone(), tip, accepted }.into())
+    let branch = world.repository.spec.protected_branch.clone();
+    Ok(Err(Unknown::NotDescendant { branch, tip, accepted }))
+}
+
+/// The newest tip that the mirror has and that was accepted: its own branch, unless that is behind what was accepted elsewhere.
+async fn at_hand(world: &World, accepted: Option<GitId>) -> Option<GitId> {
+    let branch = world.repository.spec.protected_branch.clone();
+    let found = world.mirror.read(move |objects| {
+        let tip = objects.resolve(&branch);
+        match (tip, accepted) {
+            (Ok(tip), Some(accepted)) if objects.is_ancestor(accepted, tip)? => Ok(tip),
+            (_, Some(accepted)) => objects.commit(accepted).map(|_| accepted),
+            (tip, None) => tip,
+        }
+    });
+    found.await.ok()
 }
 
 /// Chooses between the tip, an older commit that was asked for, and what a person holds the environment at.

@@ -11,7 +11,9 @@ use crate::planning::plan::{Consent, Keep, Kept, Plan, Step, Verb};
 use crate::report::style::{self, DOTS, FAINT, RESET, YELLOW, count};
 
 /// Leaves half of 80 columns for values.
-const WIDEST: usize = 40;
+const WIDEST: usize = style::COLUMNS / 2;
+/// What stands before the workloads that restart.
+const RESTARTS: &str = "Will restart: ";
 
 /// How much of a plan is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +27,7 @@ pub enum Detail {
 /// The steps with their leaves, then a summary in one line.
 pub fn text(plan: &Plan, detail: Detail) -> String {
     let mut text = String::new();
-    let width = width(plan);
+    let width = width(plan, detail);
     for step in &plan.steps {
         step_text(&mut text, step, width, detail);
     }
@@ -35,12 +37,30 @@ pub fn text(plan: &Plan, detail: Detail) -> String {
     if !text.is_empty() {
         text.push('\n');
     }
-    line(&mut text, &summary(plan));
+    line(&mut text, &totals(plan));
     text
 }
 
 /// `0 to create, 2 to update, 1 to delete, 14 unchanged.  Will restart: Deployment/api`
 pub fn summary(plan: &Plan) -> String {
+    let restarts = restarts(plan).join(", ");
+    if restarts.is_empty() { counts(plan) } else { format!("{}  {RESTARTS}{restarts}", counts(plan)) }
+}
+
+/// The same in lines that fit.
+fn totals(plan: &Plan) -> String {
+    let summary = summary(plan);
+    if summary.chars().count() <= style::COLUMNS || plan.restarts.is_empty() {
+        return summary;
+    }
+    format!("{}\n{}", counts(plan), style::listed(RESTARTS, &restarts(plan)))
+}
+
+fn restarts(plan: &Plan) -> Vec<String> {
+    plan.restarts.iter().map(|restart| restart.object.short()).collect()
+}
+
+fn counts(plan: &Plan) -> String {
     let of = |verb: Verb| plan.steps.iter().filter(|step| step.verb == verb).count();
     let mut parts = vec![format!("{} to create", of(Verb::Create)), format!("{} to update", of(Verb::Update))];
     for (verb, word) in [(Verb::Adopt, "to adopt"), (Verb::Recreate, "to recreate")] {
@@ -50,9 +70,7 @@ pub fn summary(plan: &Plan) -> String {
     }
     parts.push(format!("{} to delete", of(Verb::Delete)));
     parts.push(format!("{} unchanged", plan.unchanged));
-    let restarts: Vec<String> = plan.restarts.iter().map(|restart| restart.object.short()).collect();
-    let restarts = if restarts.is_empty() { String::new() } else { format!("  Will restart: {}", restarts.join(", ")) };
-    format!("{}.{restarts}", parts.join(", "))
+    format!("{}.", parts.join(", "))
 }
 
 /// What the plan waits for, one sentence each.
@@ -129,9 +147,10 @@ pub fn leaves_text(text: &mut String, leaves: &[LeafChange], width: usize, detai
 }
 
 /// Wide enough for the names and most of the paths; longer paths push their values out.
-fn width(plan: &Plan) -> usize {
+fn width(plan: &Plan, detail: Detail) -> usize {
     let names = plan.steps.iter().map(|step| step.object.short());
-    let changed = plan.steps.iter().flat_map(|step| &step.leaves).filter(|leaf| leaf.word != Word::Unchanged);
+    let shown = plan.steps.iter().filter(|step| shows_leaves(step, detail));
+    let changed = shown.flat_map(|step| &step.leaves).filter(|leaf| leaf.word != Word::Unchanged);
     let paths = changed.map(|leaf| leaf.path.clone());
     names.chain(paths).map(|text| text.chars().count() + 2).filter(|width| *width <= WIDEST).max().unwrap_or(0).max(16)
 }
@@ -149,10 +168,15 @@ fn step_text(text: &mut String, step: &Step, width: usize, detail: Detail) {
     if step.stamps_only {
         line(text, &format!("    {FAINT}no value is written: {}{RESET}", step.why));
     }
-    let long = step.verb == Verb::Create && !step.object.kind.is_config() && detail == Detail::Changes;
-    if !long && step.verb != Verb::Delete {
+    if shows_leaves(step, detail) {
         leaves_text(text, &step.leaves, width, detail);
     }
+}
+
+/// Of a new workload every leaf is new: that is the file.
+fn shows_leaves(step: &Step, detail: Detail) -> bool {
+    let long = step.verb == Verb::Create && !step.object.kind.is_config() && detail == Detail::Changes;
+    !long && step.verb != Verb::Delete
 }
 
 /// Where a step comes from: the first leaf that changes, else the first leaf.

@@ -3,7 +3,7 @@
 use http::Method;
 use osier::cluster::crds::crds;
 use osier::cluster::error::Error;
-use osier::model::environment::{EnvironmentStatus, Head};
+use osier::model::environment::{Allow, EnvironmentStatus, Head, Suspend};
 use osier::model::reason::Reason;
 use osier::model::record::{RecordKind, RecordResult, RecordSpec, RecordStatus};
 use osier::sandbox::faults::{Action, Fault, Match};
@@ -144,8 +144,7 @@ async fn a_status_is_written_over_what_people_say_but_not_over_another_status() 
         assert_eq!(first.status, None);
         let again = world.cluster.create_environment(home, "shop", "staging", "protected").await.unwrap();
         assert_eq!(again.metadata.uid, first.metadata.uid);
-        let suspend = json!({"spec": {"suspend": {"by": "ann", "reason": "r"}}});
-        world.cluster.patch_environment(home, "staging", &suspend).await.unwrap();
+        world.cluster.change_environment(&first, |spec| spec.suspend = Some(suspend())).await.unwrap();
         let head = Some(Head { number: 1, hash: "h".to_owned() });
         let status = EnvironmentStatus { head, namespace: "n".to_owned(), ..EnvironmentStatus::default() };
         let written = world.cluster.write_environment_status(&first, &status).await.unwrap();
@@ -162,6 +161,32 @@ async fn a_status_is_written_over_what_people_say_but_not_over_another_status() 
         assert!(matches!(error, Error::Changed { .. }), "{error:?}");
         assert_eq!(world.cluster.environments(home).await.unwrap().len(), 1);
         assert!(world.cluster.environment(home, "none").await.unwrap().is_none());
+    }
+}
+
+fn suspend() -> Suspend {
+    Suspend { until: None, by: "ann".to_owned(), reason: "r".to_owned() }
+}
+
+#[tokio::test]
+async fn what_two_people_say_at_once_both_counts() {
+    for world in both().await {
+        let home = &world.namespace;
+        let read = world.cluster.create_environment(home, "shop", "staging", "protected").await.unwrap();
+        let allow = |by: &str| Allow { digest: by.to_owned(), by: by.to_owned(), reason: "r".to_owned() };
+        for allow in ["ann", "bob", "eve"].map(allow) {
+            // each goes out from what it read before the others wrote
+            world.cluster.change_environment(&read, |spec| spec.allow.push(allow.clone())).await.unwrap();
+        }
+        let now = world.cluster.change_environment(&read, |spec| spec.suspend = Some(suspend())).await.unwrap();
+        let by: Vec<&str> = now.spec.allow.iter().map(|allow| allow.by.as_str()).collect();
+        assert_eq!((by.as_slice(), &now.spec.suspend), (&["ann", "bob", "eve"][..], &Some(suspend())));
+        let resumed = world.cluster.change_environment(&now, |spec| spec.suspend = None).await.unwrap();
+        assert_eq!((resumed.spec.suspend, resumed.spec.allow.len()), (None, 3));
+        let path = format!("/apis/osier.dev/v1alpha1/namespaces/{home}/environments/staging");
+        world.send(Method::DELETE, &path, "application/json", Value::Null).await;
+        let gone = world.cluster.change_environment(&now, |spec| spec.suspend = None).await.unwrap_err();
+        assert!(matches!(gone, Error::Missing { .. }), "{gone:?}");
     }
 }
 
