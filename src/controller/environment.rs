@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
+use crate::cluster::write::StepOutcome;
 use crate::controller::flapping::{Flapping, WINDOW};
 use crate::controller::metrics::{Metrics, Subject};
 use crate::controller::pace::Pace;
@@ -23,6 +24,9 @@ use crate::reconcile::{self, Ask, Settled, subject};
 
 /// A revision whose passes panicked this often is not tried again.
 const PANICS: u32 = 2;
+
+/// Name of the queue of environments that wait for a slot.
+const QUEUE: &str = "environments";
 
 /// What the environments of a lane share.
 pub struct Shared {
@@ -154,7 +158,9 @@ impl Task {
     /// One pass, once there is a slot for it.
     async fn attend(&mut self, trigger: Trigger) {
         let shared = self.shared.clone();
+        let waiting = shared.metrics.waiting(QUEUE);
         let Ok(_slot) = shared.slots.acquire().await else { return };
+        drop(waiting);
         let Some(tip) = self.inputs.sight.borrow_and_update().tip.clone() else { return };
         self.attended = Some(tip.known.tip());
         self.world.repository = self.inputs.repository.borrow_and_update().clone();
@@ -166,6 +172,8 @@ impl Task {
         };
         let Shared { lane, metrics, .. } = &*self.shared;
         metrics.reconciled(lane, reason, begun.elapsed());
+        let outlines = &self.world.outlines;
+        metrics.outlines(self.world.name(), outlines.files_remembered(), outlines.files_read());
         if trigger == Trigger::Push && reason == Reason::Applied {
             metrics.applied(lane, tip.seen.elapsed());
         }
@@ -193,6 +201,11 @@ impl Task {
 
     async fn settled(&mut self, settled: Settled) -> Reason {
         self.panics = 0;
+        for step in settled.outcome.iter().flat_map(|outcome| &outcome.steps) {
+            if let StepOutcome::Done { .. } = step.result {
+                self.shared.metrics.step(self.shared.lane, &step.object.kind.kind, step.verb.as_str());
+            }
+        }
         let ready = settled.verdict.ready;
         self.report(&settled.verdict, 0);
         tracing::info!(

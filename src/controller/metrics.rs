@@ -20,6 +20,9 @@ use crate::model::reason::Reason;
 /// Upper ends in seconds: a push of one object lands in the first, a first apply of 10,000 objects in the last.
 const SECONDS: [f64; 14] = [0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0, 120.0, 300.0, 600.0];
 
+/// Where outlines come from.
+const FROM: [&str; 2] = ["memory", "file"];
+
 type Labels = Vec<(&'static str, String)>;
 type Counters = Family<Labels, Counter>;
 type Gauges = Family<Labels, Gauge>;
@@ -50,8 +53,7 @@ pub struct Metrics {
     fetches: Counters,
     fetched_at: Family<Labels, Gauge<f64, AtomicU64>>,
     requests: Counters,
-    decrypts: Counters,
-    decrypt_failures: Counters,
+    decrypts: Counter,
     outlines: Counters,
     queues: Gauges,
     key_classes: Gauge,
@@ -91,9 +93,8 @@ impl Default for Metrics {
             fetches: add(r, "git_fetch", "Looks at a remote by how they ended"),
             fetched_at: add(r, "git_last_success_timestamp_seconds", "When a remote last answered"),
             requests: add(r, "api_requests", "Requests to the API server"),
-            decrypts: add(r, "decrypts", "Wrapped data keys that were tried"),
-            decrypt_failures: add(r, "decrypt_failures", "Files that could not be opened"),
-            outlines: add(r, "outlines", "Files whose outline was remembered or read"),
+            decrypts: add(r, "decrypts", "Wrapped data keys that were tried, from 0 again when keys change"),
+            outlines: add(r, "outlines", "Files whose outline was needed, by where it came from"),
             queues: add(r, "queue_length", "What waits"),
             key_classes: add(r, "key_classes", "Key classes that can be used"),
             unusable_keys: add(r, "unusable_key_files", "Files of key classes that cannot be used"),
@@ -183,6 +184,9 @@ impl Metrics {
         for result in Reason::ALL.iter().map(|reason| reason.as_str()).chain(["Known"]) {
             self.fetches.remove(&with(labels.clone(), "result", result));
         }
+        for from in FROM {
+            self.outlines.remove(&with(labels.clone(), "from", from));
+        }
     }
 
     /// Requests of a lane so far, by verb.
@@ -193,26 +197,24 @@ impl Metrics {
         }
     }
 
-    /// Wrapped data keys were tried.
-    pub fn decrypted(&self, lane: &'static str, count: u64) {
-        self.decrypts.get_or_create(&of_lane(lane)).inc_by(count);
+    /// Wrapped data keys that were tried with the keyring so far.
+    pub fn decrypts(&self, count: u64) {
+        self.decrypts.inner().store(count, Ordering::Relaxed);
     }
 
-    /// A file could not be opened.
-    pub fn not_decrypted(&self, lane: &'static str, reason: Reason) {
-        self.decrypt_failures.get_or_create(&with(of_lane(lane), "reason", reason.as_str())).inc();
-    }
-
-    /// So many outlines were remembered, and so many files read.
-    pub fn outlines(&self, remembered: u64, read: u64) {
-        for (from, count) in [("memory", remembered), ("file", read)] {
-            self.outlines.get_or_create(&vec![("from", from.to_owned())]).inc_by(count);
+    /// Outlines of a Repository that were remembered and that were read, so far.
+    pub fn outlines(&self, repository: &str, remembered: u64, read: u64) {
+        for (from, count) in [(FROM[0], remembered), (FROM[1], read)] {
+            let labels = with(vec![("repository", repository.to_owned())], "from", from);
+            self.outlines.get_or_create(&labels).inner().store(count, Ordering::Relaxed);
         }
     }
 
-    /// How much waits in a queue.
-    pub fn queue(&self, queue: &'static str, length: usize) {
-        self.queues.get_or_create(&vec![("queue", queue.to_owned())]).set(number(length));
+    /// One more waits in a queue, until the value is dropped.
+    pub fn waiting(&self, queue: &'static str) -> Waiting {
+        let gauge = self.queues.get_or_create_owned(&vec![("queue", queue.to_owned())]);
+        gauge.inc();
+        Waiting(gauge)
     }
 
     /// How many key classes can be used, and how many files cannot.
@@ -231,6 +233,16 @@ impl Metrics {
         if let Some(last) = last {
             self.environments.get_or_create(&last).dec();
         }
+    }
+}
+
+/// Something that waits in a queue.
+#[must_use]
+pub struct Waiting(Gauge);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 
@@ -300,16 +312,14 @@ mod tests {
         metrics.fetched("shop", None, Duration::from_secs(1_700_000_000));
         metrics.fetched("shop", Some(Reason::RepositoryUnreachable), Duration::from_secs(1_700_000_010));
         metrics.requests("protected", &BTreeMap::from([("get", 7)]));
-        metrics.decrypted("protected", 4);
-        metrics.not_decrypted("protected", Reason::CannotDecrypt);
-        metrics.outlines(10, 2);
-        metrics.queue("environments", 5);
+        metrics.decrypts(4);
+        metrics.outlines("shop", 10, 2);
+        let _waiting = metrics.waiting("environments");
         metrics.keys(2, 1);
         expect![[r#"
             osier_api_requests_total{lane="protected",verb="get"} 7
             osier_build_info{version="0.1.0"} 1
-            osier_decrypt_failures_total{lane="protected",reason="CannotDecrypt"} 1
-            osier_decrypts_total{lane="protected"} 4
+            osier_decrypts_total 4
             osier_drift_objects{lane="protected",repository="shop",environment="staging"} 1
             osier_drift_repaired_total{lane="protected",repository="shop",environment="staging"} 3
             osier_environment_held{lane="protected",repository="shop",environment="staging"} 1
@@ -322,11 +332,11 @@ mod tests {
             osier_key_classes 2
             osier_leading{lane="protected"} 1
             osier_objects_applied_total{lane="protected",kind="ConfigMap",action="update"} 1
-            osier_outlines_total{from="file"} 2
-            osier_outlines_total{from="memory"} 10
+            osier_outlines_total{repository="shop",from="file"} 2
+            osier_outlines_total{repository="shop",from="memory"} 10
             osier_problems{lane="protected",repository="shop",environment="staging"} 2
             osier_push_to_applied_seconds_count{lane="protected"} 1
-            osier_queue_length{queue="environments"} 5
+            osier_queue_length{queue="environments"} 1
             osier_reconcile_duration_seconds_count{lane="protected"} 1
             osier_reconcile_total{lane="protected",result="Applied"} 1
             osier_unusable_key_files 1
@@ -344,6 +354,7 @@ mod tests {
         metrics.drift(STAGING, 0, 1);
         metrics.fetched("shop", None, Duration::ZERO);
         metrics.fetched("shop", Some(Reason::RepositorySuspicious), Duration::ZERO);
+        metrics.outlines("shop", 1, 1);
         metrics.forget_environment(STAGING);
         metrics.forget_repository("shop");
         let left = values(&metrics);

@@ -124,7 +124,7 @@ pub async fn start(settings: &ControllerSettings, clock: fn() -> Timestamp) -> R
         lanes.push(lead(&mut tasks, settings, lane, keeper, &metrics).await?);
     }
     let keys = keys(&mut tasks, settings, &health, &metrics);
-    let pages = Pages { health: Arc::clone(&health), metrics: page(&metrics, &lanes) };
+    let pages = Pages { health: Arc::clone(&health), metrics: page(&metrics, &lanes, &keys) };
     let stop = tasks.stop(Order::Last);
     tasks.spawn("probes", Order::Last, stop.ends(serve(listener, pages)));
     Ok(Process { tasks, lanes, keys, health, metrics, address })
@@ -214,9 +214,14 @@ async fn count_keys(
     }
 }
 
-fn page(metrics: &Arc<Metrics>, lanes: &[LaneAccess]) -> Box<dyn Fn() -> String + Send + Sync> {
-    let (metrics, lanes) = (Arc::clone(metrics), lanes.to_vec());
+fn page(
+    metrics: &Arc<Metrics>,
+    lanes: &[LaneAccess],
+    keys: &watch::Receiver<Loaded>,
+) -> Box<dyn Fn() -> String + Send + Sync> {
+    let (metrics, lanes, keys) = (Arc::clone(metrics), lanes.to_vec(), keys.clone());
     Box::new(move || {
+        metrics.decrypts(keys.borrow().keyring.unwraps());
         for access in &lanes {
             metrics.requests(access.lane, &access.cluster.requests());
         }

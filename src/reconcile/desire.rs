@@ -34,6 +34,7 @@ pub struct Outlines(Mutex<Known>);
 struct Known {
     by_content: HashMap<(GitId, bool), Arc<Outline>>,
     read: u64,
+    remembered: u64,
 }
 
 /// A desired set, and what it was composed from.
@@ -56,6 +57,11 @@ impl Outlines {
     /// Files read so far.
     pub fn files_read(&self) -> u64 {
         self.known().read
+    }
+
+    /// Files that had been read before and were not read again, so far.
+    pub fn files_remembered(&self) -> u64 {
+        self.known().remembered
     }
 
     /// Lets go of what no composed revision holds any more.
@@ -104,7 +110,8 @@ impl Outlines {
             known.read += chunk.len() as u64;
             known.by_content.extend(outlines.into_iter().map(|(key, outline)| (key, Arc::new(outline))));
         }
-        let known = self.known();
+        let mut known = self.known();
+        known.remembered += (units.len() - missing.len()) as u64;
         let of = |file: &TreeFile| match unit::refused(file.mode) {
             Some(refused) => Arc::new(refused),
             None => known.by_content.get(&key(&file.path, file.blob_id)).cloned().unwrap_or_default(),
