@@ -28,6 +28,16 @@ async fn a_tip_is_known_and_its_continuation_too() {
     assert!(!config.contains("remote"), "{config}");
 }
 
+#[tokio::test]
+async fn nothing_is_known_of_a_repository_that_is_nowhere_yet() {
+    let mut world = World::new();
+    let tip = world.push("main", &[("a", "1")]);
+    let mirror = Mirror::open(&world.path("mirror"), Remotes::nowhere()).await.unwrap();
+    assert_eq!(unknown(&mirror, None).await.reason(), Reason::RepositoryUnreachable);
+    mirror.change_remotes(world.remotes()).await.unwrap();
+    assert_eq!(known(&mirror, Accepted::default()).await, tip);
+}
+
 #[test]
 fn what_changes_with_a_branch_can_be_watched() {
     let world = World::new();
