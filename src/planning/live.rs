@@ -88,7 +88,7 @@ impl LiveSet {
     }
 
     /// The id of an object that was found here.
-    pub fn id(&self, found: &Found<'_>) -> ObjectId {
+    pub fn object_id(&self, found: &Found<'_>) -> ObjectId {
         ObjectId::new(found.kind.clone(), &self.namespace, found.name)
     }
 

@@ -41,7 +41,7 @@ impl LiveIndex {
             return;
         }
         let there: BTreeSet<&ObjectId> = objects.iter().map(|(object, _)| object).collect();
-        let known = self.set.iter().filter(|found| found.kind == kind).map(|found| self.set.id(&found));
+        let known = self.set.iter().filter(|found| found.kind == kind).map(|found| self.set.object_id(&found));
         let gone: Vec<ObjectId> = known.filter(|object| !there.contains(object)).collect();
         for object in gone {
             self.remove(&object);

@@ -34,7 +34,7 @@ pub fn plan(input: &PlanInput) -> Plan {
             Pair::Desired(object, desired, live) => (Cow::Borrowed(object), planner.desired(object, desired, live)),
             Pair::Undesired(found) if prune::never_ours(found.live) => continue,
             Pair::Undesired(found) => {
-                let object = input.live.id(&found);
+                let object = input.live.object_id(&found);
                 let decision = planner.undesired(&object, found.live);
                 (Cow::Owned(object), decision)
             }

@@ -24,7 +24,7 @@ fn index() -> LiveIndex {
 fn doubts(index: &LiveIndex) -> (Vec<String>, bool) {
     let set = index.set();
     let doubt = set.iter().filter(|found| found.live.remarks().drift.contains(&Drift::Unexplained));
-    (doubt.map(|found| set.id(&found).short()).collect(), !index.clone().take_changed().is_empty())
+    (doubt.map(|found| set.object_id(&found).short()).collect(), !index.clone().take_changed().is_empty())
 }
 
 #[test]
