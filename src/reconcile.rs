@@ -18,6 +18,7 @@ pub mod hold;
 pub mod open;
 pub mod parallel;
 pub mod prepare;
+pub mod retention;
 pub mod settle;
 pub mod source;
 pub mod subject;
@@ -151,6 +152,7 @@ async fn carry_out(world: &mut World, ask: &Ask, mut prepared: Prepared) -> Resu
     let reached = verdict.ready;
     settle(world, ask, &prepared, &verdict, reached).await?;
     remember(world, &mut prepared, reached);
+    retention::retire(world, &ask.environment).await;
     Ok(Settled { verdict, plan: prepared.plan, outcome: Some(outcome), record: Some(number) })
 }
 

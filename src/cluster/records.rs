@@ -74,6 +74,21 @@ impl Cluster {
         }
         Err(Error::Changed { what: what(name) })
     }
+
+    /// Deletes a Record for good; one that is gone already is done.
+    ///
+    /// # Errors
+    /// `Changed` if another one has its name; `Call`.
+    pub async fn delete_record(&self, home: &str, environment: &str, number: u64, uid: &str) -> Result<(), Error> {
+        let name = format!("{environment}-{number}");
+        let body = json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}});
+        match self.call(&Call::delete(path(home, &name), &body)).await {
+            Ok(_) => Ok(()),
+            Err(failure) if failure.code() == Some(404) => Ok(()),
+            Err(failure) if failure.is_conflict() => Err(Error::Changed { what: what(&name) }),
+            Err(failure) => Err(Error::call(format!("delete {}", what(&name)))(failure)),
+        }
+    }
 }
 
 fn path(home: &str, name: &str) -> String {

@@ -25,6 +25,8 @@ pub struct Chain {
     pub pending: Option<Record>,
     /// Numbers of Records whose seal or chain does not fit.
     pub forged: Vec<u64>,
+    /// Complete Records that fit, by number with their uid: what retention may delete from, oldest first.
+    pub kept: BTreeMap<u64, String>,
     /// The next free number.
     pub next: u64,
 }
@@ -59,6 +61,7 @@ impl Chain {
     pub fn add(&mut self, record: Record) {
         self.pending = None;
         self.next = self.next.max(record.spec.number + 1);
+        self.kept.insert(record.spec.number, record.metadata.uid.clone().unwrap_or_default());
         if result(&record) == Some(RecordResult::Applied) {
             self.applied = Some(record.clone());
         }
