@@ -29,21 +29,20 @@ pub mod write;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kube::Client;
-use tokio::sync::OnceCell;
 
 use crate::cluster::connect::Watching;
-use crate::cluster::discovery::Kinds;
+use crate::cluster::discovery::Discovery;
 use crate::cluster::leases::Leadership;
 
 /// One API server, what it serves, and how often it was asked.
 pub struct Cluster {
     client: Client,
     watching: Watching,
-    kinds: OnceCell<Kinds>,
+    kinds: Mutex<Arc<Discovery>>,
     timeout: Duration,
     fence: Option<Leadership>,
     requests: Mutex<BTreeMap<&'static str, u64>>,

@@ -8,6 +8,7 @@
 //! ```
 
 pub mod adoption;
+pub mod compare;
 pub mod consent;
 pub mod dangling;
 pub mod desire;
@@ -206,7 +207,15 @@ async fn execute(world: &mut World, prepared: &mut Prepared, record: u64) -> Out
         namespace: prepared.namespace.clone(),
         record,
     };
-    let outcome = world.cluster.execute(&prepared.plan, &mut prepared.manifests, &context).await;
+    let mut kept = std::mem::take(&mut prepared.manifests);
+    let mut execution = world.cluster.execution(&prepared.plan, &context);
+    while !execution.rest().is_empty() {
+        let steps = execution.rest();
+        let steps = &steps[..prepare::batch(steps, &kept)];
+        let mut manifests = prepare::hand_out(world, prepared, &mut kept, steps).await;
+        execution.run(steps.len(), &mut manifests).await;
+    }
+    let outcome = execution.outcome();
     if let Some(watched) = &world.watched {
         watched.wrote(&prepared.plan, &outcome);
     }

@@ -36,7 +36,7 @@ pub(super) struct Call {
     method: Method,
     path: String,
     accept: &'static str,
-    body: Option<(&'static str, Vec<u8>)>,
+    body: Option<(&'static str, Bytes)>,
     sensitive: bool,
     /// True if it may change something.
     writes: bool,
@@ -153,7 +153,7 @@ impl Call {
     }
 
     fn body(self, content_type: &'static str, body: &Value) -> Self {
-        Self { body: Some((content_type, body.to_string().into_bytes())), ..self }
+        Self { body: Some((content_type, body.to_string().into())), ..self }
     }
 
     fn request(&self) -> Result<Request<Body>, http::Error> {

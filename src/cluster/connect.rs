@@ -14,7 +14,7 @@ use kube::client::middleware::{AuthLayer, ExtraHeadersLayer};
 use kube::client::{Body, ConfigExt, RustlsTlsError};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tower::{BoxError, ServiceBuilder};
 
 use crate::cluster::Cluster;
@@ -73,7 +73,7 @@ impl Cluster {
                 connections: Mutex::default(),
                 lists: Semaphore::new(LISTS),
             },
-            kinds: OnceCell::new(),
+            kinds: Mutex::default(),
             timeout: TIMEOUT,
             fence: None,
             requests: Mutex::default(),

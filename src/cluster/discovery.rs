@@ -1,8 +1,12 @@
 //! Which kinds the server serves and under which paths.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use serde_json::Value;
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
 use crate::cluster::Cluster;
 use crate::cluster::call::{Call, encoded};
@@ -12,6 +16,8 @@ use crate::model::wire::{GROUP, VERSION};
 
 /// osier's own kinds.
 const PLURALS: [&str; 3] = ["repositories", "environments", "records"];
+/// How long an answer holds for a kind that was not in it.
+const FRESH: Duration = Duration::from_secs(10);
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
 /// The kinds of a server.
@@ -29,13 +35,41 @@ struct Served {
     plural: String,
 }
 
+/// What the server said when it was asked last, if it was.
+#[derive(Default)]
+pub(super) struct Discovery {
+    answer: OnceCell<(Arc<Kinds>, Instant)>,
+}
+
 impl Cluster {
     /// Asks once (two requests) and remembers the answer.
     ///
     /// # Errors
     /// `Call` if the server cannot be asked.
-    pub async fn kinds(&self) -> Result<&Kinds, Error> {
-        self.kinds.get_or_try_init(|| self.discover()).await
+    pub async fn kinds(&self) -> Result<Arc<Kinds>, Error> {
+        let discovery = Arc::clone(&self.kinds.lock().unwrap_or_else(PoisonError::into_inner));
+        let (kinds, _) = discovery.answer.get_or_try_init(|| self.discover()).await?;
+        Ok(Arc::clone(kinds))
+    }
+
+    /// As `kinds`, but asks again, at most every ten seconds, if the server did not serve this kind: it may have been installed since.
+    ///
+    /// # Errors
+    /// `Call` if the server cannot be asked.
+    pub(super) async fn kinds_with(&self, kind: &Kind) -> Result<Arc<Kinds>, Error> {
+        let kinds = self.kinds().await?;
+        if kinds.namespaced.contains_key(kind) {
+            return Ok(kinds);
+        }
+        self.forget_kinds();
+        self.kinds().await
+    }
+
+    fn forget_kinds(&self) {
+        let mut discovery = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        if discovery.answer.get().is_some_and(|(_, asked)| asked.elapsed() >= FRESH) {
+            *discovery = Arc::default();
+        }
     }
 
     /// Makes sure that the server knows osier's kinds.
@@ -43,19 +77,19 @@ impl Cluster {
     /// # Errors
     /// `NotInstalled`, with the line that installs them as hint.
     pub async fn ensure_crds_present(&self) -> Result<(), Error> {
-        let own = &self.kinds().await?.own;
-        let missing: Vec<&str> = PLURALS.into_iter().filter(|plural| !own.contains(*plural)).collect();
+        let kinds = self.kinds().await?;
+        let missing: Vec<&str> = PLURALS.into_iter().filter(|plural| !kinds.own.contains(*plural)).collect();
         if missing.is_empty() { Ok(()) } else { Err(Error::NotInstalled { missing: missing.join(", ") }) }
     }
 
-    async fn discover(&self) -> Result<Kinds, Error> {
+    async fn discover(&self) -> Result<(Arc<Kinds>, Instant), Error> {
         let mut kinds = Kinds::default();
         for root in ["/api", "/apis"] {
             let call = Call::get(root.to_owned(), AGGREGATED);
             let answer = self.call(&call).await.map_err(Error::call("ask the API server which kinds it serves"))?;
             kinds.add(&answer);
         }
-        Ok(kinds)
+        Ok((Arc::new(kinds), Instant::now()))
     }
 }
 

@@ -63,13 +63,13 @@ impl Owners {
             if manager == MANAGER && subresource.is_empty() {
                 owners.entry = true;
                 owners.created_by_post |= operation == "Update" && !leaves.iter().all(|leaf| is_mark(leaf));
-                owners.own.extend(leaves);
+                join(&mut owners.own, leaves);
                 owners.own_time = time.max(owners.own_time);
             } else {
                 owners.scaled |= subresource == "scale";
                 let other = owners.others.entry(manager).or_default();
                 other.time = time.max(std::mem::take(&mut other.time));
-                other.leaves.extend(leaves);
+                join(&mut other.leaves, leaves);
             }
         }
         owners.own = without_maps(owners.own);
@@ -129,6 +129,15 @@ pub fn stamp(own: &str, others: &str) -> String {
 /// The digest of a set of leaves.
 pub fn digest(leaves: &Leaves) -> FieldsDigest {
     FieldsDigest::new(&b32(FieldsDigest::LENGTH, leaves))
+}
+
+/// Mostly there is one entry, whose leaves are moved rather than inserted one by one.
+fn join(all: &mut Leaves, more: Leaves) {
+    if all.is_empty() {
+        *all = more;
+    } else {
+        all.extend(more);
+    }
 }
 
 /// Without the maps that have a leaf below them: an entry whose last leaf of a map was taken over by another entry of ours keeps the map

@@ -158,12 +158,12 @@ impl Cluster {
     /// # Errors
     /// `UnknownKind`, `Call`.
     pub async fn get(&self, object: &ObjectId) -> Result<Option<Value>, Error> {
-        let call = Call::get(self.kinds().await?.object(object)?, WHOLE);
+        let call = Call::get(self.kinds_with(&object.kind).await?.object(object)?, WHOLE);
         self.get_opt(&call, || format!("read {}", object.short())).await
     }
 
     pub(super) async fn read_metadata(&self, object: &ObjectId) -> Result<Option<Answer>, Error> {
-        let call = Call::get(self.kinds().await?.object(object)?, METADATA);
+        let call = Call::get(self.kinds_with(&object.kind).await?.object(object)?, METADATA);
         match self.call_for_object(&call).await {
             Ok(answer) => Ok(Some(answer)),
             Err(failure) if failure.code() == Some(404) => Ok(None),

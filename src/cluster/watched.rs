@@ -19,6 +19,8 @@ use crate::planning::plan::Plan;
 
 /// Between two attempts to learn what the server serves.
 const DISCOVERY_PAUSE: Duration = Duration::from_secs(5);
+/// Between two looks whether the server serves a kind now: somebody has to install it.
+const UNSERVED_PAUSE: Duration = Duration::from_mins(1);
 
 /// What the watches of one environment's namespace have shown.
 ///
@@ -144,10 +146,15 @@ impl Watched {
             match self.cluster.watch_live(&kind, &self.namespace, &self.environment_id).await {
                 Ok(events) => break events,
                 // a kind that the server does not serve has no objects
-                Err(Error::UnknownKind { .. }) => return self.take(&kind, Event::Listed(Vec::new())),
-                Err(error) => self.take(&kind, Event::Broken(error)),
+                Err(Error::UnknownKind { .. }) => {
+                    self.take(&kind, Event::Listed(Vec::new()));
+                    tokio::time::sleep(UNSERVED_PAUSE).await;
+                }
+                Err(error) => {
+                    self.take(&kind, Event::Broken(error));
+                    tokio::time::sleep(DISCOVERY_PAUSE).await;
+                }
             }
-            tokio::time::sleep(DISCOVERY_PAUSE).await;
         };
         while let Some(event) = events.next().await {
             self.take(&kind, event);

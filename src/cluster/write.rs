@@ -104,56 +104,23 @@ impl Outcome {
     }
 }
 
-impl Cluster {
-    /// Executes the steps of a plan, phase by phase. It makes no choice: what the plan says is done, or fails.
-    ///
-    /// Each manifest is taken out of `manifests` and dropped as soon as its step is done; `stamps_only` steps and deletes need none.
-    ///
-    /// # Guarantees
-    /// A step is not tried if an object that it refers to failed, a Job `before` failed, or, for deletes, anything failed. Others go on.
-    pub async fn execute(
-        &self,
-        plan: &Plan,
-        manifests: &mut BTreeMap<ObjectId, Manifest>,
-        context: &WriteContext,
-    ) -> Outcome {
-        let mut results: BTreeMap<usize, StepOutcome> = BTreeMap::new();
-        let mut pace = Pace { limit: CONCURRENCY, throttled: self.throttled() };
-        let numbered: Vec<(usize, &Step)> = plan.steps.iter().enumerate().collect();
-        for phase in numbered.chunk_by(|one, next| one.1.phase == next.1.phase) {
-            let failed = Failed::collect(plan, &results);
-            let (blocked, ready): (Vec<_>, Vec<_>) = phase.iter().copied().partition(|(_, step)| failed.block(step));
-            results.extend(blocked.into_iter().map(|(index, _)| (index, StepOutcome::NotTried)));
-            results.extend(self.run(ready, manifests, context, &mut pace).await);
-        }
-        let of = |(index, step): (usize, &Step)| StepResult {
-            object: step.object.clone(),
-            verb: step.verb,
-            result: results.remove(&index).unwrap_or(StepOutcome::NotTried),
-        };
-        Outcome { steps: numbered.into_iter().map(of).collect() }
-    }
+/// A plan that is being executed, phase by phase. It makes no choice: what the plan says is done, or fails.
+///
+/// # Guarantees
+/// A step is not tried if an object that it refers to failed, a Job `before` failed, or, for deletes, anything failed. Others go on.
+pub struct Execution<'a> {
+    cluster: &'a Cluster,
+    plan: &'a Plan,
+    context: &'a WriteContext,
+    results: Vec<StepOutcome>,
+    pace: Pace,
+}
 
-    /// Runs steps that do not depend on one another.
-    async fn run(
-        &self,
-        steps: Vec<(usize, &Step)>,
-        manifests: &mut BTreeMap<ObjectId, Manifest>,
-        context: &WriteContext,
-        pace: &mut Pace,
-    ) -> Vec<(usize, StepOutcome)> {
-        let mut waiting = steps.into_iter();
-        let mut running = FuturesUnordered::new();
-        let mut done = Vec::new();
-        loop {
-            for (index, step) in waiting.by_ref().take(pace.limit.saturating_sub(running.len())) {
-                let manifest = manifests.remove(&step.object);
-                running.push(async move { (index, self.step(step, manifest, context).await) });
-            }
-            let Some(finished) = running.next().await else { return done };
-            done.push(finished);
-            pace.adapt(self.throttled());
-        }
+impl Cluster {
+    /// Begins to execute a plan; nothing is written yet.
+    pub fn execution<'a>(&'a self, plan: &'a Plan, context: &'a WriteContext) -> Execution<'a> {
+        let pace = Pace { limit: CONCURRENCY, throttled: self.throttled() };
+        Execution { cluster: self, plan, context, results: Vec::with_capacity(plan.steps.len()), pace }
     }
 
     async fn step(&self, step: &Step, manifest: Option<Manifest>, context: &WriteContext) -> StepOutcome {
@@ -171,6 +138,57 @@ impl Cluster {
             Ok(live) => StepOutcome::Done { live: live.map(Box::new) },
             Err(Stop::Foreign) => StepOutcome::ForeignObject,
             Err(Stop::Failed { reason, message, retry }) => StepOutcome::Failed { reason, message, retry },
+        }
+    }
+}
+
+impl<'a> Execution<'a> {
+    /// The steps that are still to be done.
+    pub fn rest(&self) -> &'a [Step] {
+        self.plan.steps.get(self.results.len()..).unwrap_or_default()
+    }
+
+    /// Does the next `count` steps.
+    ///
+    /// Each manifest is taken out of `manifests` and dropped as soon as its step is done; `stamps_only` steps and deletes need none.
+    pub async fn run(&mut self, count: usize, manifests: &mut BTreeMap<ObjectId, Manifest>) {
+        let steps = self.rest();
+        for phase in steps.get(..count).unwrap_or(steps).chunk_by(|one, next| one.phase == next.phase) {
+            let failed = Failed::collect(self.plan, &self.results, phase);
+            let mut results: Vec<StepOutcome> = phase.iter().map(|_| StepOutcome::NotTried).collect();
+            let ready = phase.iter().enumerate().filter(|(_, step)| !failed.block(step));
+            for (index, result) in self.side_by_side(ready, manifests).await {
+                results[index] = result;
+            }
+            self.results.extend(results);
+        }
+    }
+
+    /// What came of each step; of those that were not done yet, that they were not tried.
+    pub fn outcome(self) -> Outcome {
+        let results = self.results.into_iter().chain(std::iter::repeat(StepOutcome::NotTried));
+        let of =
+            |(step, result): (&Step, StepOutcome)| StepResult { object: step.object.clone(), verb: step.verb, result };
+        Outcome { steps: self.plan.steps.iter().zip(results).map(of).collect() }
+    }
+
+    /// Does steps that do not depend on one another.
+    async fn side_by_side(
+        &mut self,
+        mut waiting: impl Iterator<Item = (usize, &'a Step)>,
+        manifests: &mut BTreeMap<ObjectId, Manifest>,
+    ) -> Vec<(usize, StepOutcome)> {
+        let (cluster, context) = (self.cluster, self.context);
+        let mut running = FuturesUnordered::new();
+        let mut done = Vec::new();
+        loop {
+            for (index, step) in waiting.by_ref().take(self.pace.limit.saturating_sub(running.len())) {
+                let manifest = manifests.remove(&step.object);
+                running.push(async move { (index, cluster.step(step, manifest, context).await) });
+            }
+            let Some(finished) = running.next().await else { return done };
+            done.push(finished);
+            self.pace.adapt(cluster.throttled());
         }
     }
 }
@@ -196,9 +214,12 @@ struct Failed<'a> {
 }
 
 impl<'a> Failed<'a> {
-    fn collect(plan: &'a Plan, results: &BTreeMap<usize, StepOutcome>) -> Self {
-        let without_effect = results.iter().filter(|(_, result)| !matches!(result, StepOutcome::Done { .. }));
-        let steps: Vec<&Step> = without_effect.filter_map(|(index, _)| plan.steps.get(*index)).collect();
+    /// Before `phase` began.
+    fn collect(plan: &'a Plan, results: &[StepOutcome], phase: &[Step]) -> Self {
+        let now = phase.first().map(|step| step.phase);
+        let earlier = plan.steps.iter().zip(results).take_while(|(step, _)| Some(step.phase) != now);
+        let without_effect = earlier.filter(|(_, result)| !matches!(result, StepOutcome::Done { .. }));
+        let steps: Vec<&Step> = without_effect.map(|(step, _)| step).collect();
         Self {
             objects: steps.iter().map(|step| &step.object).collect(),
             before: steps.iter().any(|step| step.phase == Phase::Before),

@@ -1,6 +1,7 @@
 //! The leaves of an object and what they are called, for outlines, provenance and diffs alike.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::HashMap;
 
 use crate::desired::lists;
 use crate::desired::value::Value;
@@ -37,6 +38,23 @@ impl Place {
         Self { path: join(&self.path), field: join(&self.field) }
     }
 
+    /// Goes to the entry `key` of the mapping here; what is returned leads back.
+    fn enter(&mut self, key: &str) -> [usize; 2] {
+        let here = [self.path.len(), self.field.len()];
+        for text in [&mut self.path, &mut self.field] {
+            if !text.is_empty() {
+                text.push('.');
+            }
+            text.push_str(key);
+        }
+        here
+    }
+
+    fn leave(&mut self, here: [usize; 2]) {
+        self.path.truncate(here[0]);
+        self.field.truncate(here[1]);
+    }
+
     /// The item of the keyed list here that `key` identifies.
     #[must_use]
     pub fn item(&self, key: &str) -> Self {
@@ -52,20 +70,33 @@ pub fn each<'a>(
     node: Option<&'a Node>,
     visit: &mut impl FnMut(Found<'a>),
 ) {
+    walk(kind, &mut place.clone(), value, node, visit);
+}
+
+/// `place` is written on and taken back: every leaf has its path, but not every mapping above it.
+fn walk<'a>(
+    kind: &Kind,
+    place: &mut Place,
+    value: &'a Value,
+    node: Option<&'a Node>,
+    visit: &mut impl FnMut(Found<'a>),
+) {
     match value {
         Value::Null => {}
         Value::Map(map) if !map.is_empty() => {
             let nodes = entries(node);
             for (key, value) in map.iter().filter(|(key, _)| *key != DIRECTIVE) {
                 let below = nodes.get(key.as_str()).copied().or(node);
-                each(kind, &place.child(key), value, below, visit);
+                let here = place.enter(key);
+                walk(kind, place, value, below, visit);
+                place.leave(here);
             }
         }
         Value::List(items) if !items.is_empty() => match lists::keys(kind, &place.field) {
             Some(keys) => {
                 for (index, item) in items.iter().enumerate() {
                     let key = lists::item_key(keys, item).unwrap_or_else(|| index.to_string());
-                    each(kind, &place.item(&key), item, nth(node, index).or(node), visit);
+                    walk(kind, &mut place.item(&key), item, nth(node, index).or(node), visit);
                 }
             }
             None => visit(Found { path: place.path.clone(), value, node }),
@@ -75,7 +106,7 @@ pub fn each<'a>(
 }
 
 /// The entries of a mapping by key, as Kubernetes reads keys.
-pub fn entries(node: Option<&Node>) -> BTreeMap<String, &Node> {
+pub fn entries(node: Option<&Node>) -> HashMap<Cow<'_, str>, &Node> {
     let entries = node.map(Node::entries).unwrap_or_default();
     entries.iter().filter_map(|(key, value)| Some((kubernetes_key(key).ok()?, value))).collect()
 }

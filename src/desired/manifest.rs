@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::desired::value::Value;
+use crate::desired::value::{ENTRY, Value};
 use crate::model::cleartext::Cleartext;
 use crate::model::object::ObjectId;
 
@@ -19,6 +19,14 @@ pub struct Manifest {
     pub values: BTreeMap<String, ConfigValue>,
     /// Where each leaf comes from, by the same dotted paths as in outlines.
     pub origins: BTreeMap<String, Origin>,
+}
+
+impl Manifest {
+    /// About how many bytes of memory it takes without its origins.
+    pub fn size(&self) -> usize {
+        let values = self.values.iter().map(|(name, value)| ENTRY + name.len() + value.bytes.size());
+        values.sum::<usize>() + self.body.size()
+    }
 }
 
 /// One decoded value of a ConfigMap or Secret.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::desired::outline::Leaf;
 use crate::desired::sops::{DataKey, SopsFile};
-use crate::desired::unit::{self, Contents, Shape};
+use crate::desired::unit::{self, Contents};
 use crate::desired::value::Value;
 use crate::desired::yaml;
 use crate::model::problem::Problem;
@@ -41,7 +41,13 @@ pub fn open(path: &str, bytes: &[u8], data_key: Option<&DataKey>) -> Result<Vec<
         }
         (Contents::Cleartext(documents), _) => {
             let values = cleartext(path, documents)?;
-            Ok(joined(contents.documents(bytes, ""), values))
+            let documents = documents.iter().zip(values).enumerate().map(|(index, (document, value))| Document {
+                index,
+                line: document.line,
+                leaves: unit::leaves_of(&document.node, &value),
+                value,
+            });
+            Ok(documents.collect())
         }
     }
 }
@@ -55,17 +61,12 @@ pub fn open(path: &str, bytes: &[u8], data_key: Option<&DataKey>) -> Result<Vec<
 /// As `open`.
 pub fn open_encrypted(file: &SopsFile, data_key: &DataKey) -> Result<Vec<Document>, Vec<Problem>> {
     let values = file.open(data_key)?;
-    Ok(joined(unit::encrypted_documents(file, ""), values))
-}
-
-fn joined(shapes: Vec<Shape<'_>>, values: Vec<Value>) -> Vec<Document> {
-    let documents = shapes.into_iter().zip(values).map(|(shape, value)| Document {
-        index: shape.index,
-        line: shape.line,
-        leaves: unit::leaves_of(&shape),
-        value,
+    let documents = file.shape().iter().zip(values).enumerate().map(|(index, (shape, value))| {
+        let sealed = yaml::kubernetes(&shape.node);
+        let leaves = sealed.map(|sealed| unit::leaves_of(&shape.node, &sealed)).unwrap_or_default();
+        Document { index, line: shape.line, leaves, value }
     });
-    documents.collect()
+    Ok(documents.collect())
 }
 
 fn cleartext(path: &str, documents: &[yaml::Document]) -> Result<Vec<Value>, Vec<Problem>> {

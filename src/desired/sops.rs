@@ -103,9 +103,23 @@ impl SopsFile {
     /// # Errors
     /// Every mistake that can be told without a key.
     pub fn parse(path: &str, bytes: &[u8]) -> Result<Self, Vec<Problem>> {
-        let is_json = path.rsplit_once('.').is_some_and(|(_, end)| end.eq_ignore_ascii_case("json"));
-        let format = if is_json { Format::Json } else { Format::Yaml };
-        let documents = read(path, bytes, format)?;
+        let text = yaml::utf8(bytes).map_err(|error| vec![error.problem(path)])?;
+        match yaml::parse(text) {
+            Ok(documents) => Self::of(path, text, documents),
+            Err(errors) => {
+                Format::of(path).check(path, text)?;
+                Err(errors.into_iter().map(|error| error.problem(path)).collect())
+            }
+        }
+    }
+
+    /// The same for a text whose documents were read already.
+    ///
+    /// # Errors
+    /// As `parse`.
+    pub fn of(path: &str, text: &str, documents: Vec<Document>) -> Result<Self, Vec<Problem>> {
+        let format = Format::of(path);
+        format.check(path, text)?;
         let metadata = metadata(path, &documents)?;
         let rule = &metadata.rule;
         let mut check = Check { path, format, rule, names: vec![], size: 0, leaves: vec![], problems: vec![] };
@@ -194,17 +208,6 @@ fn first_encrypted(node: &Node) -> Option<&Node> {
         Content::List(items) => items.iter().find_map(first_encrypted),
         Content::Map(entries) => entries.iter().find_map(|(_, value)| first_encrypted(value)),
     }
-}
-
-fn read(path: &str, bytes: &[u8], format: Format) -> Result<Vec<Document>, Vec<Problem>> {
-    let text = yaml::utf8(bytes).map_err(|error| vec![error.problem(path)])?;
-    if format == Format::Json
-        && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text)
-    {
-        let place = [error.line(), error.column()].map(|number| u32::try_from(number).unwrap_or(u32::MAX));
-        return Err(vec![Problem::new(path, "not JSON").at(place[0], place[1]).hint(restore(path))]);
-    }
-    yaml::parse(text).map_err(|errors| errors.into_iter().map(|error| error.problem(path)).collect())
 }
 
 /// sops writes its block into every document and reads that of the first.
@@ -325,6 +328,23 @@ impl Check<'_> {
 }
 
 impl Format {
+    /// `.json` is JSON, everything else a YAML stream.
+    fn of(path: &str) -> Self {
+        let is_json = path.rsplit_once('.').is_some_and(|(_, end)| end.eq_ignore_ascii_case("json"));
+        if is_json { Self::Json } else { Self::Yaml }
+    }
+
+    /// JSON by its own rules: what reads as YAML may not be.
+    fn check(self, path: &str, text: &str) -> Result<(), Vec<Problem>> {
+        if self == Self::Json
+            && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text)
+        {
+            let place = [error.line(), error.column()].map(|number| u32::try_from(number).unwrap_or(u32::MAX));
+            return Err(vec![Problem::new(path, "not JSON").at(place[0], place[1]).hint(restore(path))]);
+        }
+        Ok(())
+    }
+
     /// The type that sops gives a scalar: in JSON, large integers are floats.
     fn scalar(self, text: &str, plain: bool) -> SopsScalar {
         match yaml::sops_scalar(text, plain) {

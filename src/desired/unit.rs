@@ -73,12 +73,11 @@ pub fn outline(path: &str, blob_id: &str, bytes: &[u8]) -> Outline {
     outline
 }
 
-/// The leaves of a document, by path.
-pub fn leaves_of(shape: &Shape<'_>) -> BTreeMap<String, Leaf> {
-    let Ok(value) = yaml::kubernetes(shape.node) else { return BTreeMap::new() };
+/// The leaves of a document, by path; `value` is what it says without a key.
+pub fn leaves_of(node: &Node, value: &Value) -> BTreeMap<String, Leaf> {
     let text = |field: &str| value.get(&[field]).and_then(Value::text).unwrap_or_default();
     let group = text("apiVersion").split_once('/').map_or("", |(group, _)| group);
-    entry::leaves_of(&Kind::new(group, text("kind")), &value, shape.node).0
+    entry::leaves_of(&Kind::new(group, text("kind")), value, node).0
 }
 
 /// What a file holds.
@@ -111,7 +110,7 @@ impl Contents {
     /// # Errors
     /// Every mistake that keeps it from being read.
     pub fn read(path: &str, bytes: &[u8]) -> Result<Self, Vec<Problem>> {
-        let limit = if mentions_sops(bytes) { MAX_ENCRYPTED_BYTES } else { MAX_BYTES };
+        let limit = if bytes.len() > MAX_BYTES && mentions_sops(bytes) { MAX_ENCRYPTED_BYTES } else { MAX_BYTES };
         if bytes.len() > limit {
             let message = format!("the file has {} bytes, more than the {limit} that are read", bytes.len());
             return Err(vec![Problem::new(path, message).hint("split it into several files")]);
@@ -120,7 +119,7 @@ impl Contents {
         let problems = |errors: Vec<YamlError>| errors.into_iter().map(|error| error.problem(path)).collect::<Vec<_>>();
         let documents = yaml::parse(text).map_err(problems)?;
         if sops::is_encrypted(&documents) {
-            return SopsFile::parse(path, bytes).map(Self::Encrypted);
+            return SopsFile::of(path, text, documents).map(Self::Encrypted);
         }
         Ok(Self::Cleartext(documents))
     }
@@ -145,7 +144,7 @@ impl Contents {
 }
 
 /// The documents of an encrypted file in order.
-pub fn encrypted_documents<'a>(file: &'a SopsFile, blob_id: &str) -> Vec<Shape<'a>> {
+fn encrypted_documents<'a>(file: &'a SopsFile, blob_id: &str) -> Vec<Shape<'a>> {
     let recipients: Vec<String> = file.recipients().map(str::to_owned).collect();
     let shapes = file.shape().iter().enumerate().map(|(index, shape)| Shape {
         index,

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::model::cleartext::Cleartext;
 
+/// Bytes that an entry of a map takes beside its texts: itself in nodes that are half full, and what two allocations cost.
+pub const ENTRY: usize = 160;
+
 /// A typed tree whose encrypted leaves cannot be printed or compared.
 ///
 /// Everything that was encrypted in git is `Secret`, whatever the kind of the object.
@@ -70,6 +73,18 @@ impl Value {
             Self::Text(text) => Some(text),
             _ => None,
         }
+    }
+
+    /// About how many bytes of memory it takes.
+    pub fn size(&self) -> usize {
+        let below = match self {
+            Self::Null | Self::Bool(_) | Self::Int(_) | Self::Float(_) => 0,
+            Self::Text(text) => text.len(),
+            Self::Secret(secret) => secret.bytes.size(),
+            Self::Map(map) => map.iter().map(|(key, value)| key.len() + value.size()).sum(),
+            Self::List(items) => items.iter().map(Value::size).sum(),
+        };
+        ENTRY + below
     }
 
     /// The JSON that goes to the API server. **It exposes secrets**: this is the one place that turns decrypted leaves

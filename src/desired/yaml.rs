@@ -5,6 +5,7 @@
 mod kubernetes;
 mod resolve;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -215,7 +216,7 @@ pub fn kubernetes_scalar(node: &Node) -> Result<Value, YamlError> {
 ///
 /// # Errors
 /// Keys that are null, floats or larger than 64 bits.
-pub fn kubernetes_key(node: &Node) -> Result<String, YamlError> {
+pub fn kubernetes_key(node: &Node) -> Result<Cow<'_, str>, YamlError> {
     kubernetes::key(node)
 }
 

@@ -178,6 +178,9 @@ pub enum Failure {
         /// What it said, printable.
         said: String,
     },
+    /// Nobody said yet where the repository is, or with which credentials.
+    #[error("its credentials are not known yet")]
+    Nowhere,
     /// The mirror on our own disk could not be written.
     #[error("could not write to the mirror")]
     Mirror {
@@ -257,6 +260,7 @@ impl Failure {
             Self::Refused { .. } => {
                 "correct the path in the Repository's `url`, or the rights of its key on the server"
             }
+            Self::Nowhere => "see whether the Secret of the Repository's `credentials` is there and can be read",
             Self::Mirror { .. } => "look at the rights and the free space of the mirror's directory",
             Self::Git { .. } => "try `git ls-remote` with the Repository's URL",
         }

@@ -88,7 +88,7 @@ fn try_each<T>(
             return Err(unknown.clone());
         }
     }
-    Err(first.expect("there is always the URL of the Repository"))
+    Err(first.unwrap_or_else(|| Unknown::Unreachable { url: remotes.url().to_owned(), source: Failure::Nowhere }))
 }
 
 /// True if the remote has no ref at all.

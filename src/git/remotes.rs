@@ -80,6 +80,11 @@ impl Remotes {
         Self { limits, ..self }
     }
 
+    /// The first URL, which is the Repository's.
+    pub(in crate::git) fn url(&self) -> &str {
+        self.places.first().map_or("", |address| &address.url)
+    }
+
     /// What changes on disk when a branch of a local repository does, for a watch: its directory (where `packed-refs` is
     /// exchanged) as it is, and what is below `refs` and `reftable`. Nothing for a repository elsewhere.
     pub fn local_refs(&self) -> Vec<PathBuf> {

@@ -189,7 +189,7 @@ fn local(remotes: &Remotes, error: Error) -> Unknown {
         None => error.to_string(),
     };
     let source = Failure::Mirror { source: Cause { code: "Mirror".into(), text } };
-    Unknown::Unreachable { url: remotes.places[0].url.clone(), source }
+    Unknown::Unreachable { url: remotes.url().to_owned(), source }
 }
 
 pub(in crate::git) fn check_branch(branch: &str) -> Result<(), Error> {

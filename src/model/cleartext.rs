@@ -20,6 +20,11 @@ impl Cleartext {
     pub fn expose(&self) -> &[u8] {
         &self.0
     }
+
+    /// How many bytes there are. Nothing that is shown may depend on it.
+    pub fn size(&self) -> usize {
+        self.0.len()
+    }
 }
 
 impl std::fmt::Debug for Cleartext {

@@ -1,6 +1,7 @@
 //! What differs between an object's predecessor and the object, leaf by leaf, redacted where it is made.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::desired::manifest::Origin;
 use crate::model::object::ObjectId;
@@ -19,8 +20,8 @@ pub struct Change {
     pub predecessor: Option<String>,
     /// The new fingerprint (ConfigMaps and Secrets); `None` for these only if the new manifest could not be opened.
     pub fingerprint: Option<String>,
-    /// One line a leaf, unchanged ones included.
-    pub leaves: Vec<LeafChange>,
+    /// One line a leaf, unchanged ones included; those of a new object may be left out.
+    pub leaves: Arc<[LeafChange]>,
     /// What cannot be changed in place, such as `data` of an immutable ConfigMap, `type` of a Secret, `spec.selector`.
     pub immutable: Vec<String>,
 }

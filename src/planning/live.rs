@@ -14,7 +14,8 @@ use crate::model::short::Short;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LiveSet {
     namespace: String,
-    kinds: BTreeMap<Kind, BTreeMap<Name, Live>>,
+    /// Whoever looks at a set while it changes makes a copy of one kind, not of all.
+    kinds: BTreeMap<Kind, Arc<BTreeMap<Name, Live>>>,
 }
 
 /// Name of an object.
@@ -29,13 +30,14 @@ impl LiveSet {
     /// One object, to be changed.
     pub fn get_mut(&mut self, object: &ObjectId) -> Option<&mut Live> {
         self.of(object)?;
-        self.kinds.get_mut(&object.kind)?.get_mut(object.name.as_str())
+        Arc::make_mut(self.kinds.get_mut(&object.kind)?).get_mut(object.name.as_str())
     }
 
     /// Puts an object into the place of the one that was there. The first one says which namespace the set is of: others are left out.
     pub fn insert(&mut self, object: &ObjectId, live: Live) {
         if self.admits(object) {
-            self.kinds.entry(object.kind.clone()).or_default().insert(object.name.as_str().into(), live);
+            let objects = self.kinds.entry(object.kind.clone()).or_default();
+            Arc::make_mut(objects).insert(object.name.as_str().into(), live);
         }
     }
 
@@ -53,23 +55,23 @@ impl LiveSet {
             named.push((object.name.as_str().into(), live));
         }
         // made of a whole list the nodes of the map are full, which one by one they are not
-        self.kinds.insert(kind.clone(), named.into_iter().collect());
+        self.kinds.insert(kind.clone(), Arc::new(named.into_iter().collect()));
     }
 
     /// Takes an object out.
     pub fn remove(&mut self, object: &ObjectId) -> Option<Live> {
         self.of(object)?;
-        self.kinds.get_mut(&object.kind)?.remove(object.name.as_str())
+        Arc::make_mut(self.kinds.get_mut(&object.kind)?).remove(object.name.as_str())
     }
 
-    /// Takes out the objects of all other kinds.
+    /// Lets go of all other kinds.
     pub fn keep(&mut self, kinds: &BTreeSet<Kind>) {
         self.kinds.retain(|kind, _| kinds.contains(kind));
     }
 
     /// Every object, in the order of object ids.
     pub fn iter(&self) -> impl Iterator<Item = Found<'_>> {
-        fn of<'a>((kind, objects): (&'a Kind, &'a BTreeMap<Name, Live>)) -> impl Iterator<Item = Found<'a>> {
+        fn of<'a>((kind, objects): (&'a Kind, &'a Arc<BTreeMap<Name, Live>>)) -> impl Iterator<Item = Found<'a>> {
             objects.iter().map(move |(name, live)| Found { kind, name, live })
         }
         self.kinds.iter().flat_map(of)
@@ -77,7 +79,7 @@ impl LiveSet {
 
     /// How many objects there are.
     pub fn len(&self) -> usize {
-        self.kinds.values().map(BTreeMap::len).sum()
+        self.kinds.values().map(|objects| objects.len()).sum()
     }
 
     /// True if there is none.
@@ -98,7 +100,7 @@ impl LiveSet {
     }
 
     fn of(&self, object: &ObjectId) -> Option<&BTreeMap<Name, Live>> {
-        self.kinds.get(&object.kind).filter(|_| object.namespace == self.namespace)
+        self.kinds.get(&object.kind).map(|objects| &**objects).filter(|_| object.namespace == self.namespace)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The plan: immutable, made only by `plan()`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::desired::set::DesiredSet;
 use crate::model::environment::JobRun;
@@ -68,7 +69,7 @@ pub struct Step {
     /// The configuration digest of a workload with a pod template.
     pub config: Option<ConfigStamp>,
     /// What changes, for people.
-    pub leaves: Vec<LeafChange>,
+    pub leaves: Arc<[LeafChange]>,
     /// One sentence why, for people, such as `no longer in git`.
     pub why: String,
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::desired::set::Desired;
 use crate::model::object::ObjectId;
@@ -121,7 +122,7 @@ impl Planner<'_> {
                 stamps_only: false,
                 leave_replicas: false,
                 config: None,
-                leaves: Vec::new(),
+                leaves: Arc::default(),
                 why: "no longer in git".to_owned(),
             })),
         }
@@ -236,11 +237,11 @@ impl Planner<'_> {
 }
 
 /// The leaves that the write touches: ignored ones are set at creation only.
-fn leaves(wanted: Wanted, in_place: bool) -> Vec<LeafChange> {
-    let leaves = wanted.change.map_or(&[][..], |change| &change.leaves);
+fn leaves(wanted: Wanted, in_place: bool) -> Arc<[LeafChange]> {
+    let Some(change) = wanted.change else { return Arc::default() };
     match wanted.desired.annotations.get(wire::IGNORE) {
-        Some(paths) if in_place => leaves.iter().filter(|leaf| !ignored(&leaf.path, paths)).cloned().collect(),
-        _ => leaves.to_vec(),
+        Some(paths) if in_place => change.leaves.iter().filter(|leaf| !ignored(&leaf.path, paths)).cloned().collect(),
+        _ => change.leaves.clone(),
     }
 }
 

@@ -166,7 +166,7 @@ fn config(text: &str) -> String {
 }
 
 fn change(words: &[&str]) -> Change {
-    let mut change = Change { predecessor: None, fingerprint: None, leaves: Vec::new(), immutable: Vec::new() };
+    let mut change = Change { predecessor: None, fingerprint: None, leaves: [].into(), immutable: Vec::new() };
     for (name, value) in words.iter().map(|word| word.split_once('=').expect("name=value")) {
         match name {
             "fp" => change.fingerprint = Some(value.to_owned()),

@@ -5,24 +5,23 @@ use std::sync::Arc;
 
 use crate::desired::config::{Config, EnvironmentConfig, Issues, Mode};
 use crate::desired::manifest::Manifest;
-use crate::desired::set::{Desired, DesiredSet, Parameters};
+use crate::desired::set::{DesiredSet, Parameters};
 use crate::git::objects::CommitInfo;
 use crate::model::environment::JobRun;
 use crate::model::object::{Kind, ObjectId};
 use crate::model::record::RecordResult;
 use crate::model::tree::GitId;
-use crate::planning::changes::{Change, Changes, LeafChange};
 use crate::planning::live::LiveSet;
-use crate::planning::plan::{Plan, PlanInput, Verb};
-use crate::planning::{blocked, diff, fingerprint, immutable, opening, planner};
+use crate::planning::plan::{Plan, PlanInput, Step, Verb};
+use crate::planning::{blocked, opening, planner};
 use crate::reconcile::desire::{self, Before, Composed};
 use crate::reconcile::error::Error;
-use crate::reconcile::open;
+use crate::reconcile::open::{self, Manifests, Opening};
 use crate::reconcile::source::Source;
 use crate::reconcile::subject::{self, Subject};
 use crate::reconcile::target::{self, Choice, Target};
 use crate::reconcile::world::World;
-use crate::reconcile::{Ask, adoption, dangling, history};
+use crate::reconcile::{Ask, compare, dangling, history};
 
 /// Inputs that are remembered of each Job: a rollback over more of its changes runs it again.
 const RUNS_NOTED: usize = 20;
@@ -48,7 +47,7 @@ pub struct Prepared {
     /// Digest over the inputs of all its objects.
     pub inputs: String,
     /// Opened objects, until their step is done.
-    pub manifests: BTreeMap<ObjectId, Manifest>,
+    pub manifests: Manifests,
     /// What will be done.
     pub plan: Plan,
     /// True if a rollback or release is carried out for the first time.
@@ -248,16 +247,46 @@ async fn predecessor(
 /// # Errors
 /// Problems, all at once.
 pub async fn open_the_rest(world: &World, prepared: &mut Prepared) -> Result<(), Error> {
-    let steps = prepared.plan.steps.iter().filter(|step| step.verb != Verb::Delete);
-    let rest: BTreeSet<ObjectId> =
-        steps.map(|step| &step.object).filter(|object| !prepared.manifests.contains_key(*object)).cloned().collect();
+    let steps = prepared.plan.steps.iter().filter(|step| step.verb != Verb::Delete).map(|step| &step.object);
+    let rest: Vec<&ObjectId> = steps.filter(|object| !prepared.manifests.is_checked(object)).collect();
     let source = Source::Mirror(world.mirror.clone(), prepared.target.commit);
-    let opened = open::open(&source, &world.keyring, prepared.class.as_deref(), prepared.desired(), &rest).await?;
-    if !opened.is_whole() {
-        return Err(Error::problems([opened.problems, opened.locked].concat()));
+    let desired = prepared.composed.as_ref().map(|composed| composed.composition.current());
+    let Some(desired) = desired.filter(|_| !rest.is_empty()) else { return Ok(()) };
+    let mut opening = Opening::new(&source, &world.keyring, prepared.class.as_deref(), desired, &rest);
+    for objects in rest.chunks(open::AT_ONCE) {
+        for (object, manifest) in opening.open(objects).await? {
+            prepared.manifests.keep(&object, Some(manifest));
+        }
     }
-    prepared.manifests.extend(opened.manifests);
-    Ok(())
+    let problems = [opening.problems, opening.locked].concat();
+    if problems.is_empty() { Ok(()) } else { Err(Error::problems(problems)) }
+}
+
+/// How many of the next `steps` go together: of those that have to be opened again only so many.
+pub fn batch(steps: &[Step], kept: &Manifests) -> usize {
+    let needs = |step: &&Step| step.verb != Verb::Delete && !step.stamps_only && !kept.has(&step.object);
+    let last = steps.iter().enumerate().filter(|(_, step)| needs(step)).nth(open::AT_ONCE);
+    last.map_or(steps.len(), |(index, _)| index)
+}
+
+/// The objects of some steps, as they were checked: those that are kept, and the others opened again.
+pub async fn hand_out(
+    world: &World,
+    prepared: &Prepared,
+    kept: &mut Manifests,
+    steps: &[Step],
+) -> BTreeMap<ObjectId, Manifest> {
+    let mut manifests: BTreeMap<ObjectId, Manifest> =
+        steps.iter().filter_map(|step| Some((step.object.clone(), kept.take(&step.object)?))).collect();
+    let needed = steps.iter().filter(|step| step.verb != Verb::Delete && !step.stamps_only).map(|step| &step.object);
+    let rest: BTreeSet<ObjectId> = needed.filter(|object| !manifests.contains_key(*object)).cloned().collect();
+    let source = Source::Mirror(world.mirror.clone(), prepared.target.commit);
+    // what does not open any more fails its step
+    if let Ok(opened) = open::open(&source, &world.keyring, prepared.class.as_deref(), prepared.desired(), &rest).await
+    {
+        manifests.extend(opened.manifests);
+    }
+    manifests
 }
 
 /// The composed target, moved on from what was applied last where that is known.
@@ -353,52 +382,57 @@ enum Keys {
 }
 
 /// What the steps between looking and planning share.
-struct View<'a> {
-    subject: &'a Subject,
-    class: Option<&'a str>,
-    source: &'a Source,
-    desired: &'a DesiredSet,
-    before: Option<&'a Before>,
-    live: &'a LiveSet,
+pub struct View<'a> {
+    /// The environment.
+    pub subject: &'a Subject,
+    /// Its key class.
+    pub class: Option<&'a str>,
+    /// Where the files are.
+    pub source: &'a Source,
+    /// What the revision says.
+    pub desired: &'a DesiredSet,
+    /// What was applied last.
+    pub before: Option<&'a Before>,
+    /// What the cluster has.
+    pub live: &'a LiveSet,
     /// True if this is what was applied last: nothing is changed by it, only put right.
-    again: bool,
+    pub again: bool,
 }
 
 impl View<'_> {
     /// True if it is in the cluster and somebody else's.
-    fn foreign(&self, object: &ObjectId) -> bool {
+    pub fn foreign(&self, object: &ObjectId) -> bool {
         self.live.get(object).is_some_and(|live| !live.ownership.may_repair())
     }
 
     /// The objects `wanted` as they were applied last, if they are in the cluster and ours.
-    fn predecessors(&self, wanted: &BTreeSet<ObjectId>) -> DesiredSet {
-        let there = |object: &&ObjectId| self.live.get(object).is_some() && !self.foreign(object);
+    pub fn predecessors(&self, wanted: &[&ObjectId]) -> DesiredSet {
+        let there = |object: &&&ObjectId| self.live.get(object).is_some() && !self.foreign(object);
         let old = |object: &ObjectId| self.before.and_then(|before| before.of(object, self.desired)).cloned();
         DesiredSet {
-            objects: wanted.iter().filter(there).filter_map(|object| Some((object.clone(), old(object)?))).collect(),
+            objects: wanted.iter().filter(there).filter_map(|object| Some(((*object).clone(), old(object)?))).collect(),
         }
     }
 }
 
-async fn planned(world: &World, view: &View<'_>, keys: Keys) -> Result<(Plan, BTreeMap<ObjectId, Manifest>), Error> {
+async fn planned(world: &World, view: &View<'_>, keys: Keys) -> Result<(Plan, Manifests), Error> {
     let status = world.memory[&view.subject.name].environment.status.as_ref();
     let jobs = status.map(|status| status.jobs.clone()).unwrap_or_default();
-    let wanted: BTreeSet<ObjectId> = opening::to_open(view.desired, view.live, &jobs).into_iter().cloned().collect();
-    let opened = open::open(view.source, &world.keyring, view.class, view.desired, &wanted).await?;
-    let mut problems = opened.problems;
+    let wanted = opening::to_open(view.desired, view.live, &jobs);
+    let compared = compare::compare(world, view, &wanted, keys == Keys::IfAtHand).await?;
+    let mut problems = compared.problems;
     if keys == Keys::Needed {
-        problems.extend(opened.locked);
+        problems.extend(compared.locked);
     }
     if !problems.is_empty() {
         return Err(Error::problems(problems));
     }
-    let changes = changes(world, view, &wanted, &opened.manifests).await?;
     let input = PlanInput {
         environment_id: &view.subject.environment_id,
         protected: true,
         desired: view.desired,
         live: view.live,
-        changes: &changes,
+        changes: &compared.changes,
         jobs_done: &jobs,
     };
     let plan = planner::plan(&input);
@@ -406,53 +440,5 @@ async fn planned(world: &World, view: &View<'_>, keys: Keys) -> Result<(Plan, BT
     if !view.again {
         blocked.extend(dangling::problems(&world.cluster, &world.outlines, &input, &plan).await?);
     }
-    if blocked.is_empty() { Ok((plan, opened.manifests)) } else { Err(Error::problems(blocked)) }
-}
-
-/// Compares objects with their predecessors: those of git, or for objects that are not ours yet the live ones.
-async fn changes(
-    world: &World,
-    view: &View<'_>,
-    wanted: &BTreeSet<ObjectId>,
-    manifests: &BTreeMap<ObjectId, Manifest>,
-) -> Result<Changes, Error> {
-    let predecessors = view.predecessors(wanted);
-    let mut before = BTreeMap::new();
-    if let Some(commit) = view.before.map(|before| before.commit) {
-        // a predecessor that no key opens any more is shown as if it were not there
-        before =
-            open::open(&view.source.at(commit), &world.keyring, view.class, &predecessors, wanted).await?.manifests;
-    }
-    for object in wanted.iter().filter(|object| view.foreign(object)) {
-        if let Some(live) = world.cluster.get(object).await? {
-            before.insert(object.clone(), adoption::manifest(object, live));
-        }
-    }
-    let mut changes = Changes::default();
-    for object in wanted {
-        let (old, new) = (before.get(object), manifests.get(object));
-        let change = Change {
-            predecessor: predecessors
-                .objects
-                .get(object)
-                .filter(|_| old.is_some())
-                .map(|desired| desired.inputs.clone()),
-            fingerprint: new
-                .and_then(|new| fingerprint::fingerprint(&world.fingerprint_key, &view.subject.environment_id, new)),
-            leaves: match (new, view.foreign(object)) {
-                (Some(new), true) => adoption::changes(old, new),
-                (Some(new), false) => diff::applied(old, new),
-                (None, _) => shape(world, predecessors.objects.get(object), view.desired.objects.get(object)),
-            },
-            immutable: old.zip(new).map(|(old, new)| immutable::immutable(old, new)).unwrap_or_default(),
-        };
-        changes.objects.insert(object.clone(), change);
-    }
-    Ok(changes)
-}
-
-/// What can be said of an object without a key.
-fn shape(world: &World, old: Option<&Desired>, new: Option<&Desired>) -> Vec<LeafChange> {
-    let leaves = |desired: Option<&Desired>| desired.map(|desired| world.outlines.shape(desired)).unwrap_or_default();
-    diff::shape(&leaves(old), &leaves(new))
+    if blocked.is_empty() { Ok((plan, compared.manifests)) } else { Err(Error::problems(blocked)) }
 }

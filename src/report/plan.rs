@@ -150,7 +150,7 @@ pub fn leaves_text(text: &mut String, leaves: &[LeafChange], width: usize, detai
 fn width(plan: &Plan, detail: Detail) -> usize {
     let names = plan.steps.iter().map(|step| step.object.short());
     let shown = plan.steps.iter().filter(|step| shows_leaves(step, detail));
-    let changed = shown.flat_map(|step| &step.leaves).filter(|leaf| leaf.word != Word::Unchanged);
+    let changed = shown.flat_map(|step| step.leaves.iter()).filter(|leaf| leaf.word != Word::Unchanged);
     let paths = changed.map(|leaf| leaf.path.clone());
     names.chain(paths).map(|text| text.chars().count() + 2).filter(|width| *width <= WIDEST).max().unwrap_or(0).max(16)
 }

@@ -137,7 +137,7 @@ impl Pass {
             let change = Change {
                 predecessor: then.objects.get(object).map(|desired| desired.inputs.clone()),
                 fingerprint: new.and_then(|new| fingerprint::fingerprint(&self.fingerprint_key, ENVIRONMENT_ID, new)),
-                leaves: diff::changes(old, new),
+                leaves: diff::changes(old, new).into(),
                 immutable: old.zip(new).map(|(old, new)| immutable::immutable(old, new)).unwrap_or_default(),
             };
             (object.clone(), change)

@@ -30,7 +30,7 @@ impl Cluster {
         namespace: &str,
         environment_id: &str,
     ) -> Result<Events<(ObjectId, Live)>, Error> {
-        let path = self.kinds().await?.collection(kind, namespace).ok_or_else(|| unserved(kind))?;
+        let path = self.kinds_with(kind).await?.collection(kind, namespace).ok_or_else(|| unserved(kind))?;
         let (kind, environment_id) = (kind.clone(), environment_id.to_owned());
         let read = move |object: Metadata| object.live(&kind, &environment_id).map_err(|field| malformed(&kind, field));
         Ok(self.watch(Subject { path, query: String::new(), metadata: true, sensitive: false }, read))
@@ -42,7 +42,7 @@ impl Cluster {
     /// # Errors
     /// `UnknownKind` if the server does not serve the kind, `Call` if it cannot be asked.
     pub async fn watch_live_everywhere(self: &Arc<Self>, kind: &Kind) -> Result<Events<(ObjectId, Live)>, Error> {
-        let path = self.kinds().await?.everywhere(kind).ok_or_else(|| unserved(kind))?;
+        let path = self.kinds_with(kind).await?.everywhere(kind).ok_or_else(|| unserved(kind))?;
         let kind = kind.clone();
         let read = move |object: Metadata| {
             let environment_id = object.label(ENVIRONMENT).unwrap_or_default();

@@ -114,12 +114,12 @@ impl Task<'_> {
 impl Cluster {
     /// Path of the collection that a task's object is created in.
     pub(super) async fn collection(&self, task: &Task<'_>) -> Result<String, Stop> {
-        Ok(self.kinds().await?.collection_as(task.object(), &task.manifest()?.api_version)?)
+        Ok(self.kinds_with(&task.object().kind).await?.collection_as(task.object(), &task.manifest()?.api_version)?)
     }
 
     /// Path of a task's object.
     pub(super) async fn path(&self, task: &Task<'_>) -> Result<String, Stop> {
-        let kinds = self.kinds().await?;
+        let kinds = self.kinds_with(&task.object().kind).await?;
         Ok(match task.manifest {
             Some(manifest) => {
                 let collection = kinds.collection_as(task.object(), &manifest.api_version)?;

@@ -1,5 +1,7 @@
 //! The `sops` block.
 
+use std::sync::{Mutex, PoisonError};
+
 use regex::{Regex, RegexBuilder};
 
 use crate::desired::sops::{Stanza, restore};
@@ -13,6 +15,11 @@ const SERVICES: [&str; 6] = ["pgp", "kms", "gcp_kms", "hckms", "azure_kv", "hc_v
 const MAX_STANZAS: usize = 100;
 /// Longest regular expression and largest automaton, so that a file cannot cost more than its size.
 const MAX_REGEX: (usize, usize) = (1 << 10, 1 << 20);
+
+/// How many compiled expressions are remembered: the files of a repository share a few rules.
+const MAX_REMEMBERED: usize = 16;
+/// Compiling one takes longer than everything else that is done with a small file.
+static REMEMBERED: Mutex<Vec<Regex>> = Mutex::new(Vec::new());
 
 #[derive(Debug)]
 pub(super) struct Metadata {
@@ -162,10 +169,23 @@ impl<'a> Reader<'a> {
     }
 
     fn regex(&mut self, node: &Node, text: &str) -> Option<Regex> {
-        let regex = RegexBuilder::new(text).size_limit(MAX_REGEX.1).build();
-        if text.len() > MAX_REGEX.0 || regex.is_err() {
+        let regex = compiled(text);
+        if regex.is_none() {
             self.problem(node, "the rule's regular expression cannot be read");
         }
-        regex.ok()
+        regex
     }
+}
+
+fn compiled(text: &str) -> Option<Regex> {
+    let remembered = || REMEMBERED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(regex) = remembered().iter().find(|regex| regex.as_str() == text) {
+        return Some(regex.clone());
+    }
+    let within = text.len() <= MAX_REGEX.0;
+    let regex = within.then(|| RegexBuilder::new(text).size_limit(MAX_REGEX.1).build().ok()).flatten()?;
+    let mut remembered = remembered();
+    remembered.truncate(MAX_REMEMBERED - 1);
+    remembered.insert(0, regex.clone());
+    Some(regex)
 }

@@ -52,7 +52,7 @@ impl Opening<'_> {
             let value = self.value(node);
             self.keys.pop();
             match (yaml::kubernetes_key(key), value) {
-                (Ok(name), Some(value)) if !map.contains_key(&name) => drop(map.insert(name, value)),
+                (Ok(name), Some(value)) if !map.contains_key(&*name) => drop(map.insert(name.into_owned(), value)),
                 (Ok(name), Some(_)) => {
                     self.unreadable(YamlError::at(key, format!("key `{name}` is here twice for Kubernetes")));
                 }

@@ -117,7 +117,7 @@ impl Rules<'_> {
                 None | Some(Value::Null) => {}
                 Some(Value::Map(entries)) => {
                     for (key, value) in entries {
-                        let at = nodes.get(key).copied().unwrap_or(at);
+                        let at = nodes.get(key.as_str()).copied().unwrap_or(at);
                         let problem = syntax(field, key, value).or_else(|| self.reserved(field, own, key, value));
                         problems.extend(problem.map(|(message, hint)| YamlError::at(at, message).hint(hint)));
                         if value.text().is_some_and(|text| text.starts_with(ENCRYPTED)) {

@@ -1,6 +1,7 @@
 //! The reading of a document as kubectl makes it: Go's YAML v2 into JSON.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
 
 use data_encoding::BASE64;
 
@@ -43,11 +44,16 @@ pub(super) fn scalar(node: &Node) -> Result<Value, YamlError> {
     })
 }
 
-pub(super) fn key(node: &Node) -> Result<String, YamlError> {
+pub(super) fn key(node: &Node) -> Result<Cow<'_, str>, YamlError> {
+    if let (Content::Scalar { text, plain }, None) = (&node.content, &node.tag)
+        && (!plain || resolve(text, Dialect::V2) == Plain::Text)
+    {
+        return Ok(Cow::Borrowed(text));
+    }
     match scalar(node)? {
-        Value::Text(text) => Ok(text),
-        Value::Bool(value) => Ok(value.to_string()),
-        Value::Int(value) if !written_as_float(node) => Ok(value.to_string()),
+        Value::Text(text) => Ok(Cow::Owned(text)),
+        Value::Bool(value) => Ok(Cow::Owned(value.to_string())),
+        Value::Int(value) if !written_as_float(node) => Ok(Cow::Owned(value.to_string())),
         _ => Err(YamlError::at(node, "a key is no text").hint("quote the key")),
     }
 }
@@ -74,7 +80,7 @@ fn value(node: &Node, errors: &mut Vec<YamlError>) -> Value {
 
 /// Sets the entries in the order of the text, as kubectl does: a `<<` below a key overrides it.
 fn fill(map: &mut BTreeMap<String, Value>, entries: &[(Node, Node)], errors: &mut Vec<YamlError>) {
-    let mut own = BTreeSet::new();
+    let mut own: HashSet<Cow<'_, str>> = HashSet::with_capacity(entries.len());
     for (name, node) in entries {
         if is_merge(name) {
             merge(map, node, errors);
@@ -86,8 +92,8 @@ fn fill(map: &mut BTreeMap<String, Value>, entries: &[(Node, Node)], errors: &mu
                 errors.push(error.hint("remove one of the two, or quote both"));
             }
             Ok(key) => {
-                own.insert(key.clone());
-                map.insert(key, value(node, errors));
+                map.insert(key.clone().into_owned(), value(node, errors));
+                own.insert(key);
             }
             Err(error) => errors.push(error),
         }

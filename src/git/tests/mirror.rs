@@ -29,6 +29,35 @@ async fn a_tip_is_known_and_its_continuation_too() {
 }
 
 #[tokio::test]
+async fn nothing_is_known_of_a_repository_that_is_nowhere_yet() {
+    let mut world = World::new();
+    let tip = world.push("main", &[("a", "1")]);
+    let mirror = Mirror::open(&world.path("mirror"), Remotes::nowhere()).await.unwrap();
+    assert_eq!(unknown(&mirror, None).await.reason(), Reason::RepositoryUnreachable);
+    mirror.change_remotes(world.remotes()).await.unwrap();
+    assert_eq!(known(&mirror, Accepted::default()).await, tip);
+}
+
+#[test]
+fn what_changes_with_a_branch_can_be_watched() {
+    let world = World::new();
+    let below = |directory: &str| vec![world.path(directory), world.path(directory).join("refs")];
+    Repository::init(world.path("clone")).unwrap();
+    fs::create_dir(world.path("plain")).unwrap();
+    for (url, expected) in [
+        (world.url(), below("remote")),
+        (world.path("clone").display().to_string(), below("clone/.git")),
+        (world.path("plain").display().to_string(), vec![world.path("plain")]),
+        ("https://localhost/shop.git".to_owned(), vec![]),
+    ] {
+        let remotes = Remotes::new(&url, &[], Credentials::default()).unwrap();
+        let canonical =
+            |paths: Vec<std::path::PathBuf>| paths.iter().map(|path| path.canonicalize().unwrap()).collect::<Vec<_>>();
+        assert_eq!(canonical(remotes.local_refs()), canonical(expected), "{url}");
+    }
+}
+
+#[tokio::test]
 async fn an_empty_remote_is_suspicious_and_changes_nothing() {
     let mut world = World::new();
     let mirror = world.mirror().await;

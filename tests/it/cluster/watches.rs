@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use http::Method;
 use osier::cluster::Cluster;
+use osier::cluster::error::Error;
 use osier::cluster::watch::{Event, Events};
 use osier::model::object::{Kind, ObjectId};
 use osier::model::reason::Reason;
@@ -32,6 +33,15 @@ struct Watched {
     events: Events<(ObjectId, Live)>,
 }
 
+async fn connected(world: &World) -> Arc<Cluster> {
+    Arc::new(Cluster::connect(Some(&world.server.kubeconfig(&User::admin())), None).await.unwrap())
+}
+
+async fn next<T>(events: &mut Events<T>) -> Event<T> {
+    let event = tokio::time::timeout(PATIENCE, events.next()).await.expect("an event comes");
+    event.expect("a watch does not end by itself")
+}
+
 impl Watched {
     async fn new(world: &World, timeout: Duration) -> Watched {
         let kubeconfig = world.server.kubeconfig(&User::admin());
@@ -42,8 +52,7 @@ impl Watched {
 
     async fn next(&mut self) -> String {
         loop {
-            let event = tokio::time::timeout(PATIENCE, self.events.next()).await.expect("an event comes");
-            let told = match event.expect("a watch does not end by itself") {
+            let told = match next(&mut self.events).await {
                 Event::Listed(objects) => objects.iter().fold("listed".to_owned(), |text, (object, _)| {
                     if object.name == EVERYWHERE { text } else { format!("{text} {}", object.name) }
                 }),
@@ -245,11 +254,96 @@ async fn a_watch_outlives_its_server() {
 }
 
 #[tokio::test]
+async fn a_label_selects_in_all_namespaces() {
+    for world in World::both().await {
+        let cluster = connected(&world).await;
+        let mut events = cluster.watch_live_everywhere(&Kind::new("", "ConfigMap")).await.unwrap();
+        assert!(matches!(next(&mut events).await, Event::Listed(_)));
+        create(&world, "a").await;
+        let object = world.object("ConfigMap", "b");
+        let marked = json!({"metadata": {"name": "b", "labels": {"osier.dev/environment": world.namespace}}});
+        world.post("kubectl", &object, marked).await;
+        loop {
+            // other tests of the real server write marked objects too
+            let Event::Changed((seen, live)) = next(&mut events).await else { continue };
+            if seen.namespace == world.namespace {
+                assert_eq!(seen, object);
+                assert_eq!(live.ownership.marks(), 1, "it is seen from the environment that its label names");
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_secret_is_watched_by_name_and_without_values() {
+    for world in World::both().await {
+        let cluster = connected(&world).await;
+        let mut events = cluster.watch_secret(&world.namespace, "b");
+        assert!(matches!(next(&mut events).await, Event::Listed(objects) if objects.is_empty()));
+        let secret = |name: &str| json!({"metadata": {"name": name}, "stringData": {"k": "v"}});
+        for name in ["a", "b"] {
+            world.post("kubectl", &world.object("Secret", name), secret(name)).await;
+        }
+        assert!(matches!(next(&mut events).await, Event::Changed(())));
+        let path = world.path(&world.object("Secret", "b"));
+        world.send(Method::DELETE, &path, "application/json", json!(null)).await;
+        assert!(matches!(next(&mut events).await, Event::Gone(())));
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_cannot_be_read_is_told_by_its_name() {
+    let world = World::new(Server::sandbox().await).await;
+    // as an older or a newer version of osier may have installed it
+    let crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    let definition = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "environments.osier.dev"}, "spec": {"group": "osier.dev", "scope": "Namespaced",
+        "names": {"plural": "environments", "singular": "environment", "kind": "Environment", "listKind": "EnvironmentList"},
+        "versions": [{"name": "v1alpha1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}]}});
+    world.send(Method::POST, crds, "application/json", definition).await;
+    let path = format!("/apis/osier.dev/v1alpha1/namespaces/{}/environments", world.namespace);
+    let environment = |name: &str, spec: serde_json::Value| json!({"apiVersion": "osier.dev/v1alpha1", "kind": "Environment", "metadata": {"name": name}, "spec": spec});
+    world.send(Method::POST, &path, "application/json", environment("odd", json!({"hold": 1}))).await;
+    let cluster = connected(&world).await;
+    let mut events = cluster.watch_environments(&world.namespace);
+    let Event::Listed(listed) = next(&mut events).await else { panic!("the list comes first") };
+    assert_eq!(listed[0].as_ref().unwrap_err().metadata.name.as_deref(), Some("odd"));
+    world.send(Method::POST, &path, "application/json", environment("sound", json!({}))).await;
+    world.send(Method::POST, &path, "application/json", environment("odder", json!({"hold": []}))).await;
+    let Event::Changed(Ok(sound)) = next(&mut events).await else { panic!("a sound one is not hidden") };
+    assert_eq!(sound.metadata.name.as_deref(), Some("sound"));
+    let Event::Changed(Err(odder)) = next(&mut events).await else { panic!("an odd one is told") };
+    assert_eq!(odder.metadata.name.as_deref(), Some("odder"));
+}
+
+#[tokio::test]
+async fn a_kind_that_is_installed_later_is_found() {
+    let world = World::new(Server::sandbox().await).await;
+    let cluster = connected(&world).await;
+    let widgets = Kind::new("example.com", "Widget");
+    assert!(matches!(cluster.watch_live(&widgets, &world.namespace, ID).await, Err(Error::UnknownKind { .. })));
+    let definition = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "widgets.example.com"}, "spec": {"group": "example.com", "scope": "Namespaced",
+        "names": {"plural": "widgets", "singular": "widget", "kind": "Widget", "listKind": "WidgetList"},
+        "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {"type": "object"}}}]}});
+    let crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    world.send(Method::POST, crds, "application/json", definition).await;
+    let found = async {
+        while cluster.watch_live(&widgets, &world.namespace, ID).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, found).await.expect("it is found some seconds later");
+    assert_eq!(cluster.requests()["get"], 4, "two requests each time that it is asked");
+}
+
+#[tokio::test]
 async fn writes_never_wait_for_watches() {
     const WATCHES: usize = 120; // one connection has room for 100 requests
     let world = World::new(Server::real()).await;
-    let kubeconfig = world.server.kubeconfig(&User::admin());
-    let cluster = Arc::new(Cluster::connect(Some(&kubeconfig), None).await.unwrap());
+    let cluster = connected(&world).await;
     let mut watches = Vec::new();
     for _ in 0..WATCHES {
         let events = cluster.watch_live(&Kind::new("", "ConfigMap"), &world.namespace, ID).await.unwrap();

@@ -94,7 +94,7 @@ impl World {
             stamps_only: false,
             leave_replicas: false,
             config: None,
-            leaves: Vec::new(),
+            leaves: [].into(),
             why: String::new(),
         }
     }
@@ -111,7 +111,9 @@ impl World {
         };
         let mut manifests = manifests.into_iter().map(|manifest| (manifest.object.clone(), manifest)).collect();
         let context = WriteContext { environment_id: ID.to_owned(), namespace: self.namespace.clone(), record: 1 };
-        self.cluster.execute(&plan, &mut manifests, &context).await
+        let mut execution = self.cluster.execution(&plan, &context);
+        execution.run(plan.steps.len(), &mut manifests).await;
+        execution.outcome()
     }
 
     /// Executes one step and says what became of it and how many requests it took.

@@ -95,7 +95,7 @@ async fn a_restart_of_a_workload_takes_one_request() {
         assert_eq!(whole["spec"]["template"]["metadata"]["annotations"], json!({"osier.dev/config": "two"}));
 
         let mut change = step(world.step(Verb::Update, &object, "v1.b").await, "two");
-        change.leaves = vec![removed("spec.template.spec.containers[name=app].env[name=B].value")];
+        change.leaves = [removed("spec.template.spec.containers[name=app].env[name=B].value")].into();
         let (outcome, _) = world.run(change, Some(manifest(&[("A", "1")]))).await;
         assert!(matches!(outcome, StepOutcome::Done { .. }), "{outcome:?}");
         assert!(!world.settled(&object).await.created_by_post);

@@ -15,12 +15,9 @@ use super::web::{Manner, Web};
 use super::world::{LIMITS, TOKEN, World, git, known, noise, remotes, said, unknown};
 
 /// For servers that keep us waiting: what they do is the same after a second.
-const SHORT: Limits = Limits {
-    connect: Duration::from_secs(1),
-    silence: Duration::from_secs(1),
-    look: Duration::from_secs(2),
-    fetch: Duration::from_secs(2),
-};
+const SHORT: Limits = Limits { connect: Duration::from_secs(1), silence: Duration::from_secs(1), ..LIMITS };
+/// For those that are never done.
+const BRIEF: Limits = Limits { look: Duration::from_secs(2), fetch: Duration::from_secs(2), ..LIMITS };
 /// The hint then.
 const WAITED: &str = "whether the server is up and can be reached";
 
@@ -54,7 +51,8 @@ async fn what_a_server_does_wrong_is_said_and_nothing_else_changes() {
     ] {
         web.behave(manner);
         if hint == WAITED {
-            mirror.change_remotes(remotes(&web.url(), &[], &secret).within(SHORT)).await.unwrap();
+            let limits = if manner == Manner::Drip { BRIEF } else { SHORT };
+            mirror.change_remotes(remotes(&web.url(), &[], &secret).within(limits)).await.unwrap();
         }
         let text = said(&unknown(&mirror, Some(tip)).await);
         let parts = ["RepositoryUnreachable: could not read the remote `https://localhost:", expected, hint];

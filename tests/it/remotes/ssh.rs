@@ -55,7 +55,9 @@ async fn each_type_of_private_key_is_taken_and_its_passphrase_too() {
             let name = format!("{kind}-{form}-{}", passphrase.len());
             keygen(&sshd.path(&name), kind, passphrase);
             let mut convert = Command::new("ssh-keygen");
-            convert.args(["-q", "-p", "-P", passphrase, "-N", passphrase, "-m", form, "-f"]).arg(sshd.path(&name));
+            convert
+                .args(["-q", "-p", "-a", "4", "-P", passphrase, "-N", passphrase, "-m", form, "-f"])
+                .arg(sshd.path(&name));
             assert!(convert.stdout(std::process::Stdio::null()).status().unwrap().success());
             fs::write(sshd.path("authorized"), sshd.read(&format!("{name}.pub"))).unwrap();
             let (key, known_hosts) = (sshd.read(&name), sshd.known_hosts("ed25519"));

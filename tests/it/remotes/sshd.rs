@@ -5,11 +5,21 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 
 use tempfile::TempDir;
 
 /// Types of host keys that it has.
 pub const KINDS: [&str; 3] = ["ed25519", "ecdsa", "rsa"];
+
+/// Made once: one of them takes seconds.
+static HOST_KEYS: LazyLock<TempDir> = LazyLock::new(|| {
+    let directory = TempDir::new().unwrap();
+    for kind in KINDS {
+        keygen(&directory.path().join(format!("host_{kind}")), kind, "");
+    }
+    directory
+});
 
 pub struct Sshd {
     directory: TempDir,
@@ -20,8 +30,9 @@ impl Sshd {
     /// Lets in whoever has the key `client`; nobody else.
     pub fn start() -> Sshd {
         let directory = TempDir::new().unwrap();
-        for kind in KINDS {
-            keygen(&directory.path().join(format!("host_{kind}")), kind, "");
+        for entry in fs::read_dir(HOST_KEYS.path()).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), directory.path().join(entry.file_name())).unwrap();
         }
         keygen(&directory.path().join("client"), "ed25519", "");
         fs::copy(directory.path().join("client.pub"), directory.path().join("authorized")).unwrap();
@@ -93,7 +104,7 @@ fn user() -> String {
 
 pub fn keygen(path: &Path, kind: &str, passphrase: &str) {
     let mut command = Command::new("ssh-keygen");
-    command.args(["-q", "-t", kind, "-N", passphrase, "-C", "test", "-f"]).arg(path);
+    command.args(["-q", "-a", "4", "-t", kind, "-N", passphrase, "-C", "test", "-f"]).arg(path);
     assert!(command.status().expect("missing `ssh-keygen`: apt-get install openssh-client").success());
 }
 
