@@ -61,6 +61,8 @@ struct Memory {
     seen: Option<(Lease, BootTime)>,
     /// What we wrote last, so that renewing it needs no reading.
     ours: Option<Lease>,
+    /// What went wrong last, which is said once.
+    failure: Option<String>,
 }
 
 /// What is to be done about a Lease.
@@ -96,6 +98,7 @@ impl Keeper {
     async fn turn(&self, memory: &mut Memory, tenure: &Tenure) -> Duration {
         match timeout(TURN, self.look_and_write(memory, tenure)).await {
             Ok(Ok(pause)) => {
+                memory.failure = None;
                 self.health.ready(self.name);
                 pause
             }
@@ -105,15 +108,20 @@ impl Keeper {
             }
             Ok(Err(error)) => {
                 let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-                self.failed(error.reason(), &format!("{error}{cause}"))
+                self.failed(memory, error.reason(), format!("{error}{cause}"))
             }
-            Err(_) => self.failed(Reason::ServerUnavailable, "the API server did not answer in time"),
+            Err(_) => {
+                self.failed(memory, Reason::ServerUnavailable, "the API server did not answer in time".to_owned())
+            }
         }
     }
 
-    fn failed(&self, reason: Reason, why: &str) -> Duration {
-        tracing::warn!(lease = self.name, %reason, "{why}");
-        self.health.not_ready(self.name, why);
+    fn failed(&self, memory: &mut Memory, reason: Reason, why: String) -> Duration {
+        if memory.failure.as_ref() != Some(&why) {
+            tracing::warn!(lease = self.name, %reason, "{why}");
+        }
+        self.health.not_ready(self.name, &*why);
+        memory.failure = Some(why);
         LOOK
     }
 
@@ -122,7 +130,11 @@ impl Keeper {
             Some(ours) => Some(ours),
             None => self.cluster.lease(&self.namespace, self.name).await?,
         };
+        let before = memory.other();
         let step = memory.judge(found, &self.holder, BootTime::now());
+        if let Some(holder) = memory.other().filter(|other| before.as_ref() != Some(other)) {
+            tracing::info!(lease = self.name, holder, "following");
+        }
         let asked = BootTime::now();
         let now = (self.clock)();
         let written = match &step {
@@ -160,6 +172,11 @@ impl Keeper {
 }
 
 impl Memory {
+    /// Whom we follow.
+    fn other(&self) -> Option<String> {
+        self.seen.as_ref()?.0.holder.clone()
+    }
+
     /// Decides by what was just read; `now` is after the answer.
     fn judge(&mut self, found: Option<Lease>, holder: &str, now: BootTime) -> Move {
         let Some(lease) = found else {
@@ -167,22 +184,18 @@ impl Memory {
             let is_held = |(seen, since): &(Lease, BootTime)| now.since(*since) < seen.duration;
             return if self.seen.as_ref().is_some_and(is_held) { Move::Wait } else { Move::Create };
         };
-        let Some(other) = lease.holder.as_deref().filter(|other| *other != holder) else {
+        if lease.holder.as_deref().is_none_or(|other| other == holder) {
             self.seen = None;
             return Move::Write(lease);
-        };
+        }
         match &self.seen {
             Some((seen, since)) if seen.spec == lease.spec => {
                 if now.since(*since) < lease.duration {
                     return Move::Wait;
                 }
-                tracing::info!(holder = other, "the holder does not renew its Lease any more");
                 Move::Write(lease)
             }
-            seen => {
-                if seen.as_ref().is_none_or(|(seen, _)| seen.holder != lease.holder) {
-                    tracing::info!(holder = other, "following");
-                }
+            _ => {
                 self.seen = Some((lease, now));
                 Move::Wait
             }
