@@ -24,6 +24,7 @@ fn settings(server: &Server, namespace: &str, directory: &Path) -> ControllerSet
         context: None,
         request_timeout: Duration::from_secs(30),
         lane: Lane::All,
+        repository: None,
         cluster: None,
         namespace: namespace.to_owned(),
         keys: directory.to_owned(),
