@@ -300,7 +300,7 @@ async fn settle(
         commit: if reached { prepared.target.commit.to_string() } else { before.commit.clone() },
         attempted: prepared.target.commit.to_string(),
         head: memory.chain.head(),
-        plan: Some(settle::plan_status(&prepared.plan)),
+        plan: settle::shown_plan(&before, &prepared.plan, verdict),
         hold: prepared.target.hold.clone(),
         jobs,
         restorable: before.restorable.clone(),

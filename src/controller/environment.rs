@@ -14,6 +14,7 @@ use crate::controller::remote::{Sight, Tip};
 use crate::controller::supervise::{Stop, contained};
 use crate::keys::watch::Loaded;
 use crate::model::environment::Environment;
+use crate::model::object::ObjectId;
 use crate::model::reason::Reason;
 use crate::model::repository::Repository;
 use crate::model::tree::GitId;
@@ -145,10 +146,10 @@ impl Task {
         let now = self.inputs.environment.borrow_and_update().clone();
         match now {
             Some(environment) => {
-                let generation = environment.metadata.generation;
-                let status = environment.status.as_ref();
-                let attended = status.is_some_and(|status| status.observed_generation == generation);
-                self.world.saw(&self.name, environment) || !attended
+                let others = self.world.saw(&self.name, environment);
+                // what is remembered may be newer than what was just heard
+                let known = self.world.memory.get(&self.name).map(|memory| &memory.environment);
+                others || known.is_none_or(|known| !is_attended(known))
             }
             // somebody deleted it: it is made again
             None => self.world.memory.remove(&self.name).is_some(),
@@ -222,22 +223,24 @@ impl Task {
         }
         self.pace.went_well(self.later());
         let repairs = settled.plan.steps.iter().filter(|step| step.repair);
+        let repairs: Vec<(ObjectId, String)> = repairs.map(|step| (step.object.clone(), step.why.clone())).collect();
+        if self.repaired(repairs).await { Reason::Flapping } else { settled.verdict.reason }
+    }
+
+    /// Notes what was put right and why; true if that was once too often, and osier holds still for a while.
+    async fn repaired(&mut self, repairs: Vec<(ObjectId, String)>) -> bool {
+        self.shared.metrics.drift(self.subject(), 0, repairs.len() as u64);
         let mut too_often = None;
-        let mut repaired = 0;
-        for step in repairs {
-            repaired += 1;
-            if self.flapping.repaired(&step.object, Instant::now()) {
-                too_often = Some(format!("{} changes again and again: {}", step.object.short(), step.why));
+        for (object, why) in repairs {
+            if self.flapping.repaired(&object, Instant::now()) {
+                too_often = Some(format!("{} changes again and again: {why}", object.short()));
             }
         }
-        self.shared.metrics.drift(self.subject(), 0, repaired);
-        if let Some(message) = too_often {
-            let verdict = Verdict { ready: false, reason: Reason::Flapping, message, stalled: false };
-            self.say(&verdict).await;
-            self.pace.went_well(Some(WINDOW));
-            return Reason::Flapping;
-        }
-        settled.verdict.reason
+        let Some(message) = too_often else { return false };
+        let verdict = Verdict { ready: false, reason: Reason::Flapping, message, stalled: false };
+        self.say(&verdict).await;
+        self.pace.went_well(Some(WINDOW));
+        true
     }
 
     /// The pass did not come to its end. What was applied last is kept as it is.
@@ -259,13 +262,18 @@ impl Task {
         self.pace.went_well(None);
         match reconcile::mend(&mut self.world, ask).await {
             Ok(Some(outcome)) if outcome.is_complete() => {
-                let repaired = outcome.steps.len() as u64;
-                self.shared.metrics.drift(self.subject(), 0, repaired);
+                let repairs: Vec<(ObjectId, String)> = outcome
+                    .steps
+                    .into_iter()
+                    .map(|step| (step.object, "it drifts from what was applied last".to_owned()))
+                    .collect();
+                let repaired = repairs.len();
                 tracing::info!(
                     environment = self.name,
                     repaired,
                     "put right what drifted from the last applied revision"
                 );
+                self.repaired(repairs).await;
             }
             Ok(None) => {}
             Ok(Some(_)) => self.pace.failed(),
@@ -341,4 +349,9 @@ impl Task {
     fn subject(&self) -> Subject<'_> {
         Subject { lane: self.shared.lane, repository: self.world.name(), environment: &self.name }
     }
+}
+
+/// True if osier has answered what people wrote.
+fn is_attended(environment: &Environment) -> bool {
+    environment.status.as_ref().is_some_and(|status| status.observed_generation == environment.metadata.generation)
 }

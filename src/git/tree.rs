@@ -59,7 +59,7 @@ impl Objects<'_> {
     ///
     /// # Guarantees
     /// Reads the trees of changed directories and those above them, whatever the size of the rest.
-    /// A layer is missing if the new commit has no such directory.
+    /// A layer is missing if neither commit has such a directory; of one that is gone, every file is.
     ///
     /// # Assumptions
     /// `old` was listed before and had no problem: names that cannot be used are reported where the new commit differs.
@@ -88,10 +88,13 @@ impl Objects<'_> {
     }
 
     fn compare(&self, old: Option<&Tree<'_>>, new: &Tree<'_>, layer: &str) -> Result<LayerTree<TreeChange>, Error> {
-        let Some(new) = self.directory(new, layer)? else { return Ok(LayerTree::Missing) };
+        let new = self.directory(new, layer)?;
         let old = old.map(|root| self.directory(root, layer)).transpose()?.flatten();
+        if old.is_none() && new.is_none() {
+            return Ok(LayerTree::Missing);
+        }
         let mut walk = Walk { objects: self, listing: Listing::of_layer(layer) };
-        walk.directories(old, Some(new))?;
+        walk.directories(old, new)?;
         Ok(walk.listing.finish())
     }
 }

@@ -6,8 +6,10 @@
 pub mod canary;
 mod crash;
 mod names;
+mod requests;
 mod run;
 pub mod script;
+mod service;
 mod show;
 pub mod world;
 

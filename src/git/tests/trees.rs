@@ -74,12 +74,12 @@ fn changes_name_what_was_added_removed_and_changed() {
     let old = world.push("main", &[("base/a", "1"), ("base/b/c", "1"), ("base/d", "1"), ("x/y", "1"), ("gone/z", "1")]);
     let new = world.push("main", &[("base/a", "2"), ("base/b", "1"), ("base/d", "1"), ("base/e/f", "1"), ("x/y", "1")]);
     let objects = Objects::new(&world.remote);
-    let names = layers(&["base", "x", "gone", "."]);
+    let names = layers(&["base", "x", "gone", "never", "."]);
     let changes = objects.changes(old, new, &names).unwrap();
     let changes: Vec<_> = changes.iter().map(|(_, found)| words(found)).collect();
     let base = ["~base/a", "+base/b", "-base/b/c", "+base/e/f"];
     let whole: Vec<_> = base.iter().copied().chain(["-gone/z"]).collect();
-    assert_eq!(changes, [base.to_vec(), vec![], vec!["missing"], whole]);
+    assert_eq!(changes, [base.to_vec(), vec![], vec!["-gone/z"], vec!["missing"], whole]);
     assert_eq!(words(&objects.changes(new, new, &names).unwrap()[0].1), Vec::<String>::new());
 }
 

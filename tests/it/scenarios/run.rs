@@ -9,8 +9,8 @@ use osier::sandbox::faults::{Action, Fault, Match};
 use regex::Regex;
 
 use crate::scenarios::script::{self, Command, Item, Servers};
-use crate::scenarios::show;
 use crate::scenarios::world::World;
+use crate::scenarios::{requests, service, show};
 use crate::support::server::Server;
 
 /// Longer than any script waits for an answer.
@@ -74,6 +74,18 @@ async fn command_output(world: &mut World, line: &str) -> String {
             fault(world, rest);
             String::new()
         }
+        "service" => service::service(world, rest).await,
+        "settle" => service::settle(world, rest).await,
+        "until" => {
+            let (command, wanted) = rest.rsplit_once(" =").expect("it is `until COMMAND = TEXT`");
+            service::until(world, command, wanted.trim()).await
+        }
+        "metric" => lines("|", &service::metric(world, rest).await),
+        "count" => {
+            requests::begin(world).await;
+            String::new()
+        }
+        "requests" => lines("|", &requests::so_far(world).await),
         _ => program(world, line).await,
     }
 }

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use crate::scenarios::canary::Canary;
 use crate::scenarios::names::Names;
 use crate::scenarios::script::File;
+use crate::scenarios::service::Services;
 use crate::support::control_plane::User;
 use crate::support::programs;
 use crate::support::server::{self, Server};
@@ -27,6 +28,11 @@ pub struct World {
     pub names: Names,
     pub canary: Canary,
     pub user: User,
+    /// The service's account on the real server.
+    pub account: User,
+    pub services: Services,
+    /// Requests of the service that are not counted.
+    pub requests_seen: usize,
     folder: TempDir,
     commits: usize,
     /// Stands for `shop` in all names, so that scripts run side by side on one server. As long as that.
@@ -43,9 +49,12 @@ impl World {
         names.add_text(&id, "shop");
         names.add_text(&user.name, "ann");
         names.add_text("system:admin", "ann"); // whom the sandbox calls everybody
+        let account = User::powerful(&format!("service-{id}"));
+        names.add_text(&account.name, "osier-service");
         let folder = TempDir::with_prefix("osier-scenario-").unwrap();
         names.add_text(&folder.path().display().to_string(), "/tmp/world");
-        let world = World { server, names, canary: Canary::default(), user, folder, commits: 0, id };
+        let (canary, services) = (Canary::default(), Services::default());
+        let world = World { server, names, canary, user, account, services, requests_seen: 0, folder, commits: 0, id };
         world.prepare_folder();
         world.prepare_server().await;
         world
@@ -54,11 +63,11 @@ impl World {
     /// The same folder, clone and names with an empty sandbox.
     pub async fn start_over(&mut self) {
         self.server = Server::sandbox().await;
-        fs::copy(self.server.kubeconfig(&self.user), self.path("kubeconfig")).unwrap();
+        self.prepare_kubeconfigs();
         self.prepare_server().await;
     }
 
-    /// A place below the world's folder: `clone`, `home`, `outside`.
+    /// A place below the world's folder: `clone`, `home`, `keys`, `outside`.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -113,8 +122,9 @@ impl World {
 
     /// Searches all that a script left behind.
     pub async fn scan(&mut self) {
-        self.canary.scan_folder(&self.folder.path().join("home"));
-        self.canary.scan_folder(&self.folder.path().join("tmp"));
+        for name in ["home", "tmp", "data"] {
+            self.canary.scan_folder(&self.path(name));
+        }
         let home = self.name("shop");
         let paths = [
             format!("/apis/osier.dev/v1alpha1/namespaces/{home}/environments"),
@@ -149,14 +159,22 @@ impl World {
     }
 
     fn prepare_folder(&self) {
-        for name in ["clone", "home", "outside", "tmp"] {
+        for name in ["clone", "data", "home", "keys", "outside", "tmp"] {
             fs::create_dir(self.path(name)).unwrap();
         }
         let key = |class: &str| fs::read_to_string(format!("{KEYS}/{class}.txt")).unwrap();
         fs::write(self.path("keys.txt"), key("staging") + &key("production")).unwrap();
-        fs::copy(self.server.kubeconfig(&self.user), self.path("kubeconfig")).unwrap();
+        for class in ["staging", "production"] {
+            fs::write(self.path("keys").join(format!("{class}.txt")), key(class)).unwrap();
+        }
+        self.prepare_kubeconfigs();
         let output = self.shell("git init -q -b main").output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn prepare_kubeconfigs(&self) {
+        fs::copy(self.server.kubeconfig(&self.user), self.path("kubeconfig")).unwrap();
+        fs::copy(self.server.kubeconfig(&self.account), self.path("kubeconfig-service")).unwrap();
     }
 
     async fn prepare_server(&self) {
