@@ -9,6 +9,9 @@ use crate::model::reason::Reason;
 /// A refusal stands until somebody grants a right: asking seldom is enough.
 const REFUSED: Duration = Duration::from_mins(1);
 
+/// From this failure on a rest grows no longer: some eight seconds. A server that is back shall not be overlooked for long.
+const LONGEST: u32 = 7;
+
 /// How a watch fares.
 #[derive(Default)]
 pub(super) struct Pace {
@@ -63,7 +66,7 @@ impl Pace {
     }
 
     fn failed(&mut self) -> Duration {
-        self.failures = self.failures.saturating_add(1);
+        self.failures = (self.failures + 1).min(LONGEST);
         pause(self.failures)
     }
 }
