@@ -168,6 +168,9 @@ fn step_text(text: &mut String, step: &Step, width: usize, detail: Detail) {
     if step.stamps_only {
         line(text, &format!("    {FAINT}no value is written: {}{RESET}", step.why));
     }
+    if step.verb == Verb::Adopt && !step.object.kind.is_config() {
+        line(text, &format!("    {FAINT}fields that git does not name stay as they are{RESET}"));
+    }
     if shows_leaves(step, detail) {
         leaves_text(text, &step.leaves, width, detail);
     }
