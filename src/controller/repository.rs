@@ -123,6 +123,8 @@ struct Lead<'a> {
     names: HashMap<Id, String>,
     running: BTreeMap<String, Running>,
     environments: BTreeMap<String, Environment>,
+    /// Whether another environment may be wanted than those that have a task.
+    unsettled: bool,
     status_at: Option<Instant>,
     status_written: Option<Instant>,
 }
@@ -144,6 +146,7 @@ impl<'a> Lead<'a> {
             names: HashMap::new(),
             running: BTreeMap::new(),
             environments: BTreeMap::new(),
+            unsettled: true,
             status_at: None,
             status_written: None,
         }
@@ -157,12 +160,22 @@ impl<'a> Lead<'a> {
             tokio::select! {
                 () = stop.requested() => break,
                 Some(event) = events.next() => self.heard(event),
-                changed = self.sight.changed() => if changed.is_err() { break },
+                changed = self.sight.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
+                    self.unsettled = true;
+                }
                 changed = self.repository.changed() => if changed.is_err() { break },
                 Some(ended) = self.tasks.join_next_with_id() => self.ended(ended),
-                () = until(self.status_at) => self.write_status().await,
+                () = until(self.status_at) => {
+                    self.write_status().await;
+                    world.outlines.forget_unused();
+                }
             }
-            self.start(&world, stop).await;
+            if std::mem::take(&mut self.unsettled) {
+                self.start(&world, stop).await;
+            }
             self.plan_status();
         }
         // each finishes what it is at
@@ -229,7 +242,9 @@ impl<'a> Lead<'a> {
             running.environment.send_replace(environment.clone());
         }
         match environment {
-            Some(environment) => drop(self.environments.insert(name.to_owned(), environment)),
+            Some(environment) => {
+                self.unsettled |= self.environments.insert(name.to_owned(), environment).is_none();
+            }
             None => drop(self.environments.remove(name)),
         }
     }
@@ -284,6 +299,7 @@ impl<'a> Lead<'a> {
             tracing::error!(environment = name, "a mistake in osier ended the environment's task: it begins again");
         }
         self.running.remove(&name);
+        self.unsettled = true;
         let repository = self.repository.borrow().metadata.name.clone().unwrap_or_default();
         let subject = Subject { lane: self.follower.shared.lane, repository: &repository, environment: &name };
         self.follower.shared.metrics.forget_environment(subject);

@@ -32,7 +32,7 @@ pub struct Outlines(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
-    by_content: HashMap<(GitId, bool), Arc<Outline>>,
+    by_content: HashMap<Key, Arc<Outline>>,
     read: u64,
     remembered: u64,
 }
@@ -98,30 +98,42 @@ impl Outlines {
     }
 
     /// The outlines of files, in their order; files that are no units are left out.
+    ///
+    /// Each is held from the moment it is found: what others let go of meanwhile is not missed.
     async fn of(&self, source: &Source, files: &[TreeFile]) -> Result<Vec<(TreeFile, Arc<Outline>)>, Error> {
         let units: Vec<&TreeFile> = files.iter().filter(|file| unit::is_unit(&file.path)).collect();
-        let plain = |file: &&TreeFile| file.mode == FileMode::File;
-        let missing = self.unread(units.iter().copied().filter(plain));
+        let plain: Vec<&TreeFile> = units.iter().copied().filter(|file| file.mode == FileMode::File).collect();
+        let mut found = self.found(&plain);
+        let missing = plain.into_iter().filter(|file| !found.contains_key(&key(&file.path, file.blob_id)));
+        let missing: Vec<TreeFile> = missing.cloned().collect();
         for chunk in missing.chunks(FILES_AT_ONCE) {
             let read = chunk.iter().zip(source.contents(chunk, FILE_BYTES).await?).collect();
-            let outlines =
-                parallel::map(read, |(file, content)| (key(&file.path, file.blob_id), outline(file, content)));
-            let mut known = self.known();
-            known.read += chunk.len() as u64;
-            known.by_content.extend(outlines.into_iter().map(|(key, outline)| (key, Arc::new(outline))));
+            let outlines = parallel::map(read, |(file, content)| {
+                (key(&file.path, file.blob_id), Arc::new(outline(file, content)))
+            });
+            self.add(&outlines);
+            found.extend(outlines);
         }
-        let mut known = self.known();
-        known.remembered += (units.len() - missing.len()) as u64;
-        let of = |file: &TreeFile| match unit::refused(file.mode) {
-            Some(refused) => Arc::new(refused),
-            None => known.by_content.get(&key(&file.path, file.blob_id)).cloned().unwrap_or_default(),
+        let of = |file: &TreeFile| {
+            unit::refused(file.mode).map_or_else(|| found[&key(&file.path, file.blob_id)].clone(), Arc::new)
         };
         Ok(units.into_iter().map(|file| (file.clone(), of(file))).collect())
     }
 
-    fn unread<'f>(&self, files: impl Iterator<Item = &'f TreeFile>) -> Vec<TreeFile> {
-        let known = self.known();
-        files.filter(|file| !known.by_content.contains_key(&key(&file.path, file.blob_id))).cloned().collect()
+    /// Those that are known already.
+    fn found(&self, files: &[&TreeFile]) -> HashMap<Key, Arc<Outline>> {
+        let mut known = self.known();
+        let keys = files.iter().map(|file| key(&file.path, file.blob_id));
+        let found: HashMap<Key, Arc<Outline>> =
+            keys.filter_map(|key| Some((key, known.by_content.get(&key)?.clone()))).collect();
+        known.remembered += found.len() as u64;
+        found
+    }
+
+    fn add(&self, outlines: &[(Key, Arc<Outline>)]) {
+        let mut known = self.known();
+        known.read += outlines.len() as u64;
+        known.by_content.extend(outlines.iter().cloned());
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -246,8 +258,11 @@ fn finish(mut composed: Composed, mut problems: Vec<Problem>) -> Result<Composed
     if problems.is_empty() { Ok(composed) } else { Err(Error::problems(problems)) }
 }
 
+/// Content, and whether it is JSON.
+type Key = (GitId, bool);
+
 /// The reader of outlines needs to know no more of a path than this.
-fn key(path: &str, blob_id: GitId) -> (GitId, bool) {
+fn key(path: &str, blob_id: GitId) -> Key {
     (blob_id, path.ends_with(".json"))
 }
 
