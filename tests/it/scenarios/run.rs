@@ -122,7 +122,7 @@ fn fault(world: &World, text: &str) {
 }
 
 fn on(verb: &str, resource: &str, action: Action) -> Fault {
-    let verb = ["get", "list", "create", "update", "patch", "delete"].into_iter().find(|known| *known == verb);
+    let verb = ["get", "list", "watch", "create", "update", "patch", "delete"].into_iter().find(|known| *known == verb);
     let verb = verb.expect("a verb of the API");
     Fault { on: Match::Call { verb, resource: resource.to_owned(), name: None }, action }
 }
@@ -133,7 +133,10 @@ fn action(what: &str) -> Action {
         "cut" => Action::CutShort,
         "slow" => Action::Delay(SLOW),
         "lost" => Action::CommitThen(504),
-        code => Action::Refuse(code.parse().expect("a status code, or `break`, `cut`, `slow`, `lost`")),
+        "freeze" => Action::Freeze,
+        "forget" => Action::Forget,
+        "babble" => Action::Babble,
+        code => Action::Refuse(code.parse().expect("a status code or a word of the README")),
     }
 }
 
