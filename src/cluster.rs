@@ -25,6 +25,7 @@ pub mod secret;
 pub mod watch;
 pub mod watched;
 pub mod wire_object;
+pub mod workloads;
 pub mod write;
 
 use std::collections::BTreeMap;

@@ -12,6 +12,7 @@ pub mod lease;
 pub mod metrics;
 pub mod pace;
 pub mod process;
+pub mod readiness;
 pub mod remote;
 pub mod repositories;
 pub mod repository;

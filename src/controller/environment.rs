@@ -6,10 +6,12 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
+use crate::cluster::watched::Watched;
 use crate::cluster::write::StepOutcome;
 use crate::controller::flapping::{Flapping, WINDOW};
 use crate::controller::metrics::{Metrics, Subject};
-use crate::controller::pace::Pace;
+use crate::controller::pace::{Pace, until};
+use crate::controller::readiness::Readiness;
 use crate::controller::remote::{Sight, Tip};
 use crate::controller::supervise::{Stop, contained};
 use crate::keys::watch::Loaded;
@@ -21,7 +23,7 @@ use crate::model::tree::GitId;
 use crate::reconcile::error::Error;
 use crate::reconcile::settle::Verdict;
 use crate::reconcile::world::{MOVED_ON_SECONDS, World};
-use crate::reconcile::{self, Ask, Settled, subject};
+use crate::reconcile::{self, Ask, Settled, readiness, subject};
 
 /// A revision whose passes panicked this often is not tried again.
 const PANICS: u32 = 2;
@@ -59,6 +61,7 @@ pub struct Task {
     inputs: Inputs,
     pace: Pace,
     flapping: Flapping,
+    readiness: Readiness,
     panics: u32,
     /// The tip that was looked at last.
     attended: Option<GitId>,
@@ -88,8 +91,8 @@ impl Trigger {
 impl Task {
     /// A task that has done nothing yet. `world` has the environment's watches.
     pub fn new(shared: Arc<Shared>, world: World, name: &str, inputs: Inputs) -> Self {
-        let (pace, flapping) = (Pace::default(), Flapping::default());
-        Self { shared, world, name: name.to_owned(), inputs, pace, flapping, panics: 0, attended: None }
+        let (pace, flapping, readiness) = (Pace::default(), Flapping::default(), Readiness::default());
+        Self { shared, world, name: name.to_owned(), inputs, pace, flapping, readiness, panics: 0, attended: None }
     }
 
     /// Keeps the environment equal to its target until it is told to stop, or nobody is left who tells it anything.
@@ -108,9 +111,10 @@ impl Task {
         }
     }
 
-    /// Waits for a trigger. What comes while a pass runs is taken together by the next one.
+    /// Waits for a trigger. What comes while a pass runs is taken together by the next one. Meanwhile it is said how the workloads stand.
     async fn next(&mut self, stop: &Stop) -> Option<Trigger> {
         let watched = self.world.watched.clone()?;
+        let mut workloads = watched.workloads().news();
         loop {
             let may_repair = self.flapping.may_repair(Instant::now());
             tokio::select! {
@@ -137,6 +141,11 @@ impl Task {
                         return Some(Trigger::Drift);
                     }
                 }
+                changed = workloads.changed() => {
+                    changed.ok()?;
+                    self.readiness.heard(Instant::now());
+                }
+                () = until(self.readiness.due()) => self.look_at_workloads(&watched).await,
             }
         }
     }
@@ -166,6 +175,7 @@ impl Task {
         self.attended = Some(tip.known.tip());
         self.world.repository = self.inputs.repository.borrow_and_update().clone();
         self.world.keyring = self.inputs.keys.borrow_and_update().keyring.clone();
+        self.readiness.begins();
         let begun = Instant::now();
         let reason = match contained(self.pass(trigger, &tip)).await {
             Ok(reason) => reason,
@@ -208,7 +218,7 @@ impl Task {
             }
         }
         let ready = settled.verdict.ready;
-        self.report(&settled.verdict, 0);
+        self.report(&settled.said, 0);
         tracing::info!(
             environment = self.name,
             reason = settled.verdict.reason.as_str(),
@@ -224,7 +234,11 @@ impl Task {
         self.pace.went_well(self.later());
         let repairs = settled.plan.steps.iter().filter(|step| step.repair);
         let repairs: Vec<(ObjectId, String)> = repairs.map(|step| (step.object.clone(), step.why.clone())).collect();
-        if self.repaired(repairs).await { Reason::Flapping } else { settled.verdict.reason }
+        if self.repaired(repairs).await {
+            return Reason::Flapping;
+        }
+        self.readiness.ended(&settled.verdict, &settled.said, Instant::now());
+        settled.verdict.reason
     }
 
     /// Notes what was put right and why; true if that was once too often, and osier holds still for a while.
@@ -241,6 +255,29 @@ impl Task {
         self.say(&verdict).await;
         self.pace.went_well(Some(WINDOW));
         true
+    }
+
+    /// Says how the workloads of what was applied stand, if that is new. A newer commit never waits for them.
+    async fn look_at_workloads(&mut self, watched: &Watched) {
+        let now = Instant::now();
+        let Some(applied) = self.readiness.applied() else { return };
+        let verdict = readiness::now(&self.world, &self.name, applied);
+        let is_news = self.readiness.is_news(&verdict, now);
+        watched.workloads().ask_pods(self.readiness.wants_pods(now));
+        if !is_news {
+            return;
+        }
+        self.readiness.wrote(&verdict, now);
+        self.report(&verdict, 0);
+        tracing::info!(environment = self.name, ready = verdict.ready, "{}", verdict.message);
+        if let Err(error) = readiness::say(&mut self.world, &self.name, &verdict).await {
+            tracing::warn!(
+                environment = self.name,
+                reason = error.reason().as_str(),
+                "the conditions could not be written"
+            );
+            self.pace.failed();
+        }
     }
 
     /// The pass did not come to its end. What was applied last is kept as it is.
