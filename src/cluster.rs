@@ -10,6 +10,7 @@ pub mod crds;
 pub mod discovery;
 pub mod environments;
 pub mod error;
+pub mod events;
 pub mod fields;
 pub mod fingerprint_key;
 pub mod ignore;

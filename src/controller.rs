@@ -5,6 +5,7 @@
 //!   (all of them)  (each one) └▶ environment: triggers ─▶ reconcile    while the lane's Lease is ours
 //! ```
 
+pub mod announce;
 pub mod environment;
 pub mod error;
 pub mod flapping;

@@ -6,8 +6,10 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
+use crate::cluster::events::Announcement;
 use crate::cluster::watched::Watched;
 use crate::cluster::write::StepOutcome;
+use crate::controller::announce::{Announcements, Announcer, announce};
 use crate::controller::flapping::{Flapping, WINDOW};
 use crate::controller::metrics::{Metrics, Subject};
 use crate::controller::pace::{Pace, until};
@@ -62,6 +64,8 @@ pub struct Task {
     pace: Pace,
     flapping: Flapping,
     readiness: Readiness,
+    announcer: Announcer,
+    announcements: Option<Announcements>,
     panics: u32,
     /// The tip that was looked at last.
     attended: Option<GitId>,
@@ -92,14 +96,31 @@ impl Task {
     /// A task that has done nothing yet. `world` has the environment's watches.
     pub fn new(shared: Arc<Shared>, world: World, name: &str, inputs: Inputs) -> Self {
         let (pace, flapping, readiness) = (Pace::default(), Flapping::default(), Readiness::default());
-        Self { shared, world, name: name.to_owned(), inputs, pace, flapping, readiness, panics: 0, attended: None }
+        let (announcer, announcements) = Announcer::new();
+        Self {
+            shared,
+            world,
+            name: name.to_owned(),
+            inputs,
+            pace,
+            flapping,
+            readiness,
+            announcer,
+            announcements: Some(announcements),
+            panics: 0,
+            attended: None,
+        }
     }
 
     /// Keeps the environment equal to its target until it is told to stop, or nobody is left who tells it anything.
     pub async fn run(mut self, stop: Stop) {
-        let Some(watched) = self.world.watched.clone() else { return };
+        let (Some(watched), Some(announcements)) = (self.world.watched.clone(), self.announcements.take()) else {
+            return;
+        };
+        let (cluster, now) = (self.world.cluster.clone(), self.world.now);
         tokio::select! {
             () = watched.run() => {}
+            () = announce(announcements, &cluster, now) => {}
             () = self.passes(&stop) => {}
         }
     }
@@ -219,6 +240,7 @@ impl Task {
         }
         let ready = settled.verdict.ready;
         self.report(&settled.said, 0);
+        self.announce(&settled.said, settled.record);
         tracing::info!(
             environment = self.name,
             reason = settled.verdict.reason.as_str(),
@@ -269,6 +291,7 @@ impl Task {
         }
         self.readiness.wrote(&verdict, now);
         self.report(&verdict, 0);
+        self.announce(&verdict, None);
         tracing::info!(environment = self.name, ready = verdict.ready, "{}", verdict.message);
         if let Err(error) = readiness::say(&mut self.world, &self.name, &verdict).await {
             tracing::warn!(
@@ -284,8 +307,11 @@ impl Task {
     async fn blocked(&mut self, error: &Error, ask: &Ask) {
         let problems = if let Error::Blocked { problems, .. } = error { problems.len() } else { 0 };
         let verdict =
-            Verdict { ready: false, reason: error.reason(), message: error.to_string(), stalled: problems > 0 };
+            Verdict { ready: false, reason: error.reason(), message: error.sentence(), stalled: problems > 0 };
         self.report(&verdict, problems);
+        if verdict.reason != Reason::Conflict {
+            self.announce(&verdict, None);
+        }
         let cause = std::error::Error::source(error).map(ToString::to_string);
         tracing::warn!(environment = self.name, reason = verdict.reason.as_str(), cause, "{error}");
         if error.reason() == Reason::Conflict {
@@ -328,6 +354,7 @@ impl Task {
             self.pace.failed();
             return Some(error.reason());
         }
+        self.announcer.begins(&self.world.memory[&self.name].environment);
         let suspend = subject::suspended(&self.world.memory[&self.name].environment, now)?.clone();
         let until = suspend.until.as_deref().and_then(|until| until.parse::<jiff::Timestamp>().ok());
         let left = until
@@ -357,7 +384,19 @@ impl Task {
         Reason::Quarantined
     }
 
+    /// Tells people what became otherwise.
+    fn announce(&mut self, verdict: &Verdict, record: Option<u64>) {
+        let Some(memory) = self.world.memory.get_mut(&self.name) else { return };
+        if let Some(number) = memory.interrupted.take() {
+            let message = format!("record #{number} was begun and not completed: the next one goes on from there");
+            let interrupted = Announcement { normal: false, reason: Reason::Interrupted, message };
+            self.announcer.tell(&memory.environment, interrupted);
+        }
+        self.announcer.said(&memory.environment, verdict, record);
+    }
+
     async fn say(&mut self, verdict: &Verdict) {
+        self.announce(verdict, None);
         if let Err(error) = reconcile::say(&mut self.world, &self.name, verdict).await {
             tracing::warn!(
                 environment = self.name,

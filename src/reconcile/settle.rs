@@ -46,7 +46,7 @@ impl Verdict {
     }
 
     /// True if what is applied is on its way to being ready.
-    fn waits(&self) -> bool {
+    pub fn waits(&self) -> bool {
         !self.ready && !self.stalled && matches!(self.reason, Reason::Applied | Reason::HeldBack)
     }
 }
