@@ -152,6 +152,6 @@ mod tests {
             (other[0].status.as_str(), other[0].last_transition_time.as_str()),
             ("False", "1970-01-01T00:01:00Z")
         );
-        assert_eq!(other[1], before[1]);
+        assert_eq!(other[2], before[2], "still not stalled");
     }
 }
