@@ -12,7 +12,6 @@ mod controller;
 mod demo;
 mod harness;
 mod kubectl;
-mod readiness;
 mod remotes;
 mod scenarios;
 mod sops;
