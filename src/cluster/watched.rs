@@ -13,6 +13,7 @@ use crate::cluster::error::Error;
 use crate::cluster::watch::Event;
 use crate::cluster::write::{Outcome, StepOutcome};
 use crate::model::object::{Kind, ObjectId};
+use crate::model::reason::Reason;
 use crate::planning::live::{Live, LiveSet};
 use crate::planning::live_index::LiveIndex;
 use crate::planning::plan::Plan;
@@ -107,7 +108,24 @@ impl Watched {
     }
 
     /// Takes over what our own writes left, so that their echo is nothing new.
+    ///
+    /// A write that found another object than the watch had shown says that the watch is late, perhaps for minutes: its kind is
+    /// listed again for the next look.
     pub fn wrote(&self, plan: &Plan, outcome: &Outcome) {
+        self.take_over(plan, outcome);
+        let is_late = |result: &StepOutcome| {
+            matches!(result, StepOutcome::ForeignObject | StepOutcome::Failed { reason: Reason::Conflict, .. })
+        };
+        let late: BTreeSet<&Kind> =
+            outcome.steps.iter().filter(|step| is_late(&step.result)).map(|step| &step.object.kind).collect();
+        self.wanted.send_if_modified(|wanted| {
+            let before = wanted.len();
+            wanted.retain(|kind| !late.contains(kind));
+            wanted.len() < before
+        });
+    }
+
+    fn take_over(&self, plan: &Plan, outcome: &Outcome) {
         let mut index = self.index();
         for (step, result) in plan.steps.iter().zip(&outcome.steps) {
             match (&result.result, &step.precondition) {

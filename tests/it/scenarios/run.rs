@@ -111,14 +111,23 @@ fn fault(world: &World, text: &str) {
     let Server::Sandbox(sandbox) = &world.server else {
         panic!("only the sandbox has faults: mark the script `# sandbox only: …`")
     };
-    let words: Vec<&str> = text.split(' ').collect();
-    let faults = match words.as_slice() {
-        ["none"] => Vec::new(),
-        [verb, resource, what] => vec![on(verb, resource, action(what))],
-        [verb, resource, what, "once"] => vec![on(verb, resource, Action::Once(Box::new(action(what))))],
-        _ => panic!("a fault is `VERB RESOURCE WHAT [once]`: {text}"),
-    };
+    let faults = if text == "none" { Vec::new() } else { text.split(" and ").map(planned).collect() };
     sandbox.sandbox.set_faults(faults);
+}
+
+fn planned(text: &str) -> Fault {
+    let words: Vec<&str> = text.split(' ').collect();
+    match words.as_slice() {
+        ["event", number, "break"] => {
+            Fault { on: Match::NthEvent(number.parse().expect("a number")), action: Action::Break }
+        }
+        ["event", number, "lost"] => {
+            Fault { on: Match::NthEvent(number.parse().expect("a number")), action: Action::Lose }
+        }
+        [verb, resource, what] => on(verb, resource, action(what)),
+        [verb, resource, what, "once"] => on(verb, resource, Action::Once(Box::new(action(what)))),
+        _ => panic!("a fault is `VERB RESOURCE WHAT [once]` or `event N break|lost`: {text}"),
+    }
 }
 
 fn on(verb: &str, resource: &str, action: Action) -> Fault {
