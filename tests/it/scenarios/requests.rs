@@ -2,13 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::time::Duration;
+
+use tokio::time::sleep;
 
 use crate::scenarios::world::World;
 use crate::support::server::Server;
 
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// The requests from here on are counted.
 pub async fn begin(world: &mut World) {
-    world.requests_seen = all(world).await.len();
+    world.requests_seen = settled(world).await.len();
 }
 
 /// The service's requests since `begin`, a line a verb and kind, without what comes by the clock: renewals of the Lease, watches
@@ -18,7 +24,7 @@ pub async fn so_far(world: &World) -> String {
         verb == "watch" || resource == "leases" || resource == "repositories/status"
     };
     let mut counts: BTreeMap<(String, String), u32> = BTreeMap::new();
-    for request in all(world).await.into_iter().skip(world.requests_seen).filter(|request| !by_the_clock(request)) {
+    for request in settled(world).await.into_iter().skip(world.requests_seen).filter(|request| !by_the_clock(request)) {
         *counts.entry(request).or_default() += 1;
     }
     let mut text = String::new();
@@ -26,6 +32,19 @@ pub async fn so_far(world: &World) -> String {
         writeln!(text, "{count} {verb} {resource}").unwrap();
     }
     if text.is_empty() { "none\n".to_owned() } else { text }
+}
+
+/// What a request did can be seen a moment before the request itself is noted.
+async fn settled(world: &World) -> Vec<(String, String)> {
+    let mut requests = all(world).await;
+    loop {
+        sleep(LOOK).await;
+        let more = all(world).await;
+        if more.len() == requests.len() {
+            return more;
+        }
+        requests = more;
+    }
 }
 
 /// Verb and resource of each request. On the sandbox, which knows no accounts, those of commands are among them.
