@@ -1,6 +1,7 @@
 //! `osier demo`: the main job as a story, with real commits, real commands and their real output.
 
 mod files;
+mod service;
 mod stage;
 mod story;
 
@@ -31,10 +32,10 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
     let begin = Instant::now();
     let (stage, listener) = Stage::new(settings).await?;
     let mut serving = pin!(stage.sandbox().serve(listener));
-    tokio::select! {
+    let service = tokio::select! {
         ended = &mut serving => return Err(stopped(ended)),
         told = story::tell(&stage) => told?,
-    }
+    };
     anstream::println!("\nThat took {:.0} s.", begin.elapsed().as_secs_f64());
     if args.keep {
         story::keep(&stage);
@@ -43,6 +44,7 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
             asked = tokio::signal::ctrl_c() => asked.map_err(|error| Failure::general(error, "end it with kill"))?,
         }
     }
+    drop(service);
     Ok(Finding::Nothing)
 }
 

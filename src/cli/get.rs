@@ -27,6 +27,8 @@ pub struct Args {
     pub watch: bool,
 }
 
+const HEADER: &[&str] = &["ENVIRONMENT", "NAMESPACE", "READY", "REASON", "COMMIT", "RECORD", "SINCE", "HOLD"];
+
 /// Prints one line an environment.
 ///
 /// # Errors
@@ -63,7 +65,7 @@ fn print(format: Output, environments: &[Environment]) {
     }
 }
 
-/// Prints each environment again when its row says something else, until Ctrl-C.
+/// Prints the line of each environment again when it says something else, until Ctrl-C.
 async fn follow(settings: &Settings, args: &Args, cluster: Arc<Cluster>, home: &str, known: Vec<Environment>) {
     let now = Timestamp::now();
     let shown = |environment: &Environment| row(environment, now);
@@ -89,11 +91,23 @@ async fn follow(settings: &Settings, args: &Args, cluster: Arc<Cluster>, home: &
         let wanted = |found: &Environment| args.environments.is_empty() || args.environments.contains(&name(found));
         for environment in found.into_iter().flatten().filter(wanted) {
             // the age alone is no news: it is compared as of the start
-            if rows.insert(name(&environment), shown(&environment)) != Some(shown(&environment)) {
-                print(settings.common.output, &[environment]);
+            if rows.insert(name(&environment), shown(&environment)) == Some(shown(&environment)) {
+                continue;
+            }
+            match settings.common.output {
+                Output::Text => anstream::println!("{}", line(&environment, rows.clone())),
+                format => print(format, &[environment]),
             }
         }
     }
+}
+
+/// The line of one environment, in columns as wide as those of all.
+fn line(environment: &Environment, mut rows: BTreeMap<String, Vec<String>>) -> String {
+    rows.insert(name(environment), row(environment, Timestamp::now()));
+    let at = rows.keys().position(|other| *other == name(environment)).unwrap_or_default();
+    let rows: Vec<Vec<String>> = rows.into_values().collect();
+    table(HEADER, &rows).lines().nth(at + 1).unwrap_or_default().to_owned()
 }
 
 fn name(environment: &Environment) -> String {
@@ -119,7 +133,7 @@ pub fn held(environment: &Environment) -> &'static str {
 
 fn text(environments: &[Environment], now: Timestamp) -> String {
     let rows: Vec<Vec<String>> = environments.iter().map(|environment| row(environment, now)).collect();
-    table(&["ENVIRONMENT", "NAMESPACE", "READY", "REASON", "COMMIT", "RECORD", "SINCE", "HOLD"], &rows)
+    table(HEADER, &rows)
 }
 
 fn row(environment: &Environment, now: Timestamp) -> Vec<String> {

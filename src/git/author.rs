@@ -30,6 +30,33 @@ pub fn init(directory: &Path, branch: &str) -> Result<(), Error> {
     Repository::init_opts(directory, &options).map(drop).map_err(|error| failed(directory, &error))
 }
 
+/// Makes a bare repository, and the `origin` of a clone of it.
+///
+/// # Errors
+/// `Setup`; `Commit` if it cannot be written.
+pub fn init_origin(origin: &Path, clone: &Path, branch: &str) -> Result<(), Error> {
+    crate::git::init()?;
+    let mut options = RepositoryInitOptions::new();
+    options.initial_head(branch).external_template(false).bare(true).no_reinit(true);
+    let made = Repository::init_opts(origin, &options).and_then(|_| {
+        let url = origin.to_string_lossy();
+        Repository::open(clone)?.remote("origin", &url).map(drop)
+    });
+    made.map_err(|error| failed(origin, &error))
+}
+
+/// Pushes a branch to `origin`, a repository of the same machine.
+///
+/// # Errors
+/// `Setup`; `Commit` if it cannot be pushed.
+pub fn push(directory: &Path, branch: &str) -> Result<(), Error> {
+    crate::git::init()?;
+    let refspec = format!("refs/heads/{branch}:refs/heads/{branch}");
+    let pushed =
+        Repository::open(directory).and_then(|clone| clone.find_remote("origin")?.push(&[refspec.as_str()], None));
+    pushed.map_err(|error| failed(directory, &error))
+}
+
 /// Commits the whole working tree to the branch that is checked out: what is new, changed or gone.
 ///
 /// # Errors
@@ -88,6 +115,10 @@ mod tests {
             format!("{layers:?}").matches("a.yaml").count()
         };
         assert_eq!((names(first), names(second)), (1, 1));
+        let origin = directory.path().join("origin.git");
+        init_origin(&origin, path, "main").unwrap();
+        push(path, "main").unwrap();
+        assert_eq!(Worktree::discover(&origin).unwrap().head(), Some(second));
         assert!(matches!(
             clone.objects(|objects| objects.blob_at(second, "b.yaml", 100)).unwrap(),
             crate::git::content::Content::Missing

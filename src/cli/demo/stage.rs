@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -14,6 +14,7 @@ use crate::cli::demo::files;
 use crate::cli::failure::Failure;
 use crate::cluster::crds;
 use crate::git::author::{self, Author};
+use crate::git::worktree::Worktree;
 use crate::model::tree::GitId;
 use crate::model::wire;
 use crate::report::style::{BOLD, FAINT, RESET};
@@ -22,6 +23,8 @@ use crate::settings::Settings;
 
 /// Keeps Environments and Records.
 pub const HOME: &str = "shop-osier";
+/// The protected branch.
+const BRANCH: &str = "main";
 /// What to do when the story does not hold.
 const HINT: &str = "this is a defect of osier: please report it with all that was printed";
 
@@ -30,6 +33,14 @@ pub struct Stage {
     sandbox: Sandbox,
     directory: PathBuf,
     program: PathBuf,
+}
+
+/// A command that goes on beside the story, and ends with it.
+pub struct Running {
+    child: Child,
+    path: PathBuf,
+    /// Bytes of what it said that were given out.
+    read: usize,
 }
 
 /// What a command said.
@@ -69,14 +80,17 @@ impl Stage {
         let address = listener.local_addr().map_err(failed)?;
         let temporary = PathBuf::from(settings.process.get("TMPDIR").unwrap_or("/tmp"));
         let directory = temporary.join(format!("osier-demo-{}", std::process::id()));
-        fs::create_dir(&directory).map_err(failed)?;
+        for place in ["", "first", "second"] {
+            fs::create_dir(directory.join(place)).map_err(failed)?;
+        }
         let program = std::env::current_exe().map_err(failed)?;
         let stage = Self { sandbox: Sandbox::new(), directory, program };
         fs::write(stage.kubeconfig(), Sandbox::kubeconfig(address)).map_err(failed)?;
         for (path, content) in files::SHOP {
             stage.write(path, content)?;
         }
-        author::init(&stage.shop(), "main")?;
+        author::init(&stage.shop(), BRANCH)?;
+        author::init_origin(&stage.origin(), &stage.shop(), BRANCH)?;
         stage.install().await?;
         Ok((stage, listener))
     }
@@ -86,9 +100,14 @@ impl Stage {
         &self.sandbox
     }
 
-    /// The developer's clone, which is the remote as well.
+    /// The developer's clone.
     pub fn shop(&self) -> PathBuf {
         self.directory.join("shop")
+    }
+
+    /// The repository that everybody pushes to, and that osier reads.
+    fn origin(&self) -> PathBuf {
+        self.directory.join("shop.git")
     }
 
     /// How to reach the sandbox.
@@ -106,8 +125,8 @@ impl Stage {
         anstream::println!("\n{BOLD}── {title}{RESET}\n");
     }
 
-    /// Changes files and commits them in somebody's name, and shows what was changed.
-    pub fn commit(&self, name: &str, message: &str, edits: &[Edit<'_>]) -> Result<GitId, Failure> {
+    /// Changes files, commits them in somebody's name and pushes, and shows what was changed.
+    pub fn push(&self, name: &str, message: &str, edits: &[Edit<'_>]) -> Result<GitId, Failure> {
         for edit in edits {
             match edit {
                 Edit::Line(path, old, new) => self.replace(path, old, new)?,
@@ -120,18 +139,23 @@ impl Stage {
         let email = format!("{}@example.com", name.to_lowercase());
         let by = Author { name, email: &email, time: Timestamp::now().as_second() };
         let commit = author::commit_all(&self.shop(), by, message)?;
-        anstream::println!("{BOLD}$ git commit -am '{message}'{RESET}   {FAINT}by {name}: {}{RESET}", commit.short());
+        let short = commit.short();
+        anstream::println!("{BOLD}$ git commit -am '{message}' && git push{RESET}   {FAINT}by {name}: {short}{RESET}");
+        author::push(&self.shop(), BRANCH)?;
         Ok(commit)
+    }
+
+    /// The newest commit.
+    pub fn tip(&self) -> Result<GitId, Failure> {
+        let clone = Worktree::discover(&self.shop())?;
+        clone.head().ok_or_else(|| Failure::general("the clone has no commit", HINT))
     }
 
     /// Runs a command line of osier in the clone, as shown, and shows what it says.
     pub async fn osier(&self, line: &str, show: Show) -> Result<Said, Failure> {
         anstream::println!("{BOLD}$ osier {line}{RESET}");
-        let mut command = Command::new(&self.program);
-        let path = self.kubeconfig();
-        // nothing of this person's own surroundings: no keys, no cache, no cluster
-        command.args(arguments(line)).current_dir(self.shop()).env_clear();
-        command.env("HOME", self.directory.join("home")).env("KUBECONFIG", path).env("CLICOLOR_FORCE", "1");
+        let mut command = self.command(line);
+        command.env("CLICOLOR_FORCE", "1");
         let failed = |error: String| Failure::general(error, HINT);
         self.sandbox.forget_requests();
         let output =
@@ -143,13 +167,35 @@ impl Stage {
         Ok(Said { code: output.status.code().unwrap_or(-1), text, requests: self.sandbox.requests() })
     }
 
+    /// Starts a command line of osier that goes on by itself. What it says goes into a file that lasts as long as the stage.
+    pub fn start(&self, name: &str, line: &str) -> Result<Running, Failure> {
+        anstream::println!("{BOLD}$ osier {line} &{RESET}");
+        let failed = |error: std::io::Error| Failure::general(error, HINT);
+        let path = self.directory.join(name).with_extension("log");
+        let said = fs::File::create(&path).map_err(failed)?;
+        let both = said.try_clone().map_err(failed)?;
+        let mut command = self.command(line);
+        let child = command.stdin(Stdio::null()).stdout(said).stderr(both).spawn().map_err(failed)?;
+        Ok(Running { child, path, read: 0 })
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        // nothing of this person's own surroundings: no keys, no cache, no cluster
+        command.args(arguments(line)).current_dir(self.shop()).env_clear();
+        command.env("HOME", self.directory.join("home")).env("KUBECONFIG", self.kubeconfig());
+        command
+    }
+
+    /// All objects of a kind.
+    pub fn all(&self, kind: &str) -> Vec<Value> {
+        self.sandbox.dump().into_iter().filter(|object| object["kind"] == kind).collect()
+    }
+
     /// A live object of an environment's namespace.
     pub fn live(&self, kind: &str, namespace: &str, name: &str) -> Value {
-        let is = |object: &Value| {
-            let metadata = &object["metadata"];
-            object["kind"] == kind && metadata["namespace"] == namespace && metadata["name"] == name
-        };
-        self.sandbox.dump().into_iter().find(is).unwrap_or_default()
+        let is = |object: &Value| object["metadata"]["namespace"] == namespace && object["metadata"]["name"] == name;
+        self.all(kind).into_iter().find(is).unwrap_or_default()
     }
 
     /// Sends what a person's own program sends.
@@ -195,7 +241,7 @@ impl Stage {
             "kind": "Repository",
             "metadata": {"name": "shop"},
             "spec": {
-                "url": self.shop(),
+                "url": self.origin(),
                 "home": HOME,
                 "namespaces": ["shop-staging", "shop-production"],
                 "keys": [
@@ -226,6 +272,31 @@ impl Drop for Stage {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.directory) {
             tracing::warn!(directory = %self.directory.display(), %error, "The temporary directory could not be removed");
+        }
+    }
+}
+
+impl Running {
+    /// The whole lines that it has said since the last time.
+    pub fn news(&mut self) -> Vec<String> {
+        let text = fs::read_to_string(&self.path).unwrap_or_default();
+        let new = text.get(self.read..).unwrap_or_default();
+        let whole = new.rfind('\n').map_or("", |end| &new[..=end]);
+        self.read += whole.len();
+        whole.lines().map(str::to_owned).collect()
+    }
+
+    /// Ends it as a crash would.
+    pub fn kill(&mut self) -> std::io::Result<()> {
+        self.child.kill()?;
+        self.child.wait().map(drop)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Err(error) = self.kill() {
+            tracing::warn!(%error, "A command that the demo started could not be ended");
         }
     }
 }

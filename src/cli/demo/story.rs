@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::cli::demo::files::{BROKEN_MAC, NEW_TOKEN, PAYMENTS, RE_ENCRYPTED};
+use crate::cli::demo::service::{self, Service};
 use crate::cli::demo::stage::{Edit, HOME, Said, Show, Stage};
 use crate::cli::failure::Failure;
 use crate::model::wire;
@@ -17,7 +18,7 @@ const APPLY: &str = "apply staging --keys keys";
 ///
 /// # Errors
 /// A command cannot be run, or something is not as the story says.
-pub async fn tell(stage: &Stage) -> Result<(), Failure> {
+pub async fn tell(stage: &Stage) -> Result<Service<'_>, Failure> {
     first_commit(stage).await?;
     first_apply(stage).await?;
     change(stage).await?;
@@ -26,7 +27,8 @@ pub async fn tell(stage: &Stage) -> Result<(), Failure> {
     hand_edit(stage).await?;
     rollback(stage).await?;
     fix(stage).await?;
-    history(stage).await
+    history(stage).await?;
+    service::tell(stage).await
 }
 
 /// What to try on what is left running.
@@ -37,8 +39,10 @@ pub fn keep(stage: &Stage) {
     for line in [
         "kubectl get configmaps,secrets,deployments -n shop-staging",
         &format!("kubectl get environments,records -n {HOME}"),
-        "kubectl edit configmap shop -n shop-staging     # then: osier apply staging --keys keys",
-        "sops edit envs/staging/db.sops.yaml             # with SOPS_AGE_KEY_FILE=keys/staging.txt; commit, then apply",
+        "kubectl edit configmap shop -n shop-staging     # put right before you see it",
+        "osier get --watch",
+        "sops edit envs/staging/db.sops.yaml             # with SOPS_AGE_KEY_FILE=keys/staging.txt",
+        "git commit -am 'Another password' && git push && osier wait",
         "osier diff staging --keys keys",
         "osier rollback staging --to '#1' --reason 'to see it' --keys keys",
         "osier why staging",
@@ -55,7 +59,7 @@ async fn first_commit(stage: &Stage) -> Result<(), Failure> {
     );
     stage.say("  staging     base, then envs/staging        in namespace shop-staging");
     stage.say("  production  base, then envs/production     in namespace shop-production\n");
-    stage.commit("Ann", "The shop as it is", &[])?;
+    stage.push("Ann", "The shop as it is", &[])?;
     stage.say("");
     let said = stage.osier("check --keys keys", Show::All).await?;
     succeeded(stage, &said)
@@ -85,7 +89,7 @@ async fn change(stage: &Stage) -> Result<(), Failure> {
         Edit::Line("base/checkout.yaml", "PAYMENT_TIMEOUT: 10s", "PAYMENT_TIMEOUT: 20s"),
         Edit::Whole(PAYMENTS, NEW_TOKEN, "another value of API_TOKEN, with `sops edit`"),
     ];
-    stage.commit("Ben", "SHOP-412 new token and more patience for the payment provider", &edits)?;
+    stage.push("Ben", "SHOP-412 new token and more patience for the payment provider", &edits)?;
     stage.say("\nWhat would that do?\n");
     let said = stage.osier("diff staging --keys keys", Show::All).await?;
     stage.check(said.code == 1, "there are differences")?;
@@ -114,7 +118,7 @@ async fn re_encryption(stage: &Stage) -> Result<(), Failure> {
         "Somebody left the team, so Ann rotates the data key. Every byte of ciphertext is another one, no value is.\n",
     );
     let before = stage.live("Secret", STAGING, "payments");
-    stage.commit("Ann", "Rotate the data key of payments", &[Edit::Whole(PAYMENTS, RE_ENCRYPTED, "`sops rotate`")])?;
+    stage.push("Ann", "Rotate the data key of payments", &[Edit::Whole(PAYMENTS, RE_ENCRYPTED, "`sops rotate`")])?;
     stage.say("");
     let said = stage.osier(APPLY, Show::All).await?;
     succeeded(stage, &said)?;
@@ -138,7 +142,7 @@ async fn bad_commits(stage: &Stage) -> Result<(), Failure> {
     stage.say(
         "A merge by hand lost a line of the encrypted file. What is left still decrypts, but sops sealed the whole.\n",
     );
-    stage.commit(
+    stage.push(
         "Cem",
         "Merge branch tokens",
         &[Edit::Whole(PAYMENTS, BROKEN_MAC, "the line of WEBHOOK_SECRET is gone")],
@@ -151,12 +155,12 @@ async fn bad_commits(stage: &Stage) -> Result<(), Failure> {
         Edit::Whole(PAYMENTS, RE_ENCRYPTED, "as before the merge"),
         Edit::Line("base/cart.yaml", "  ITEM_LIMIT: \"50\"", "  ITEM_LIMIT: \"60"),
     ];
-    stage.commit("Cem", "Take the merge back, larger carts", &edits)?;
+    stage.push("Cem", "Take the merge back, larger carts", &edits)?;
     stage.say("");
     let said = stage.osier(APPLY, Show::All).await?;
     refused(stage, &said, "base/cart.yaml:")?;
     stage.say("Again nothing was written: the last good state stays. The typo is mended.\n");
-    stage.commit(
+    stage.push(
         "Cem",
         "Mend the typo",
         &[Edit::Line("base/cart.yaml", "  ITEM_LIMIT: \"60", "  ITEM_LIMIT: \"60\"")],
@@ -185,7 +189,7 @@ async fn rollback(stage: &Stage) -> Result<(), Failure> {
     stage.chapter("7. Back, and staying there");
     stage.say("Ben turns on tracing. The disks fill up.\n");
     let trace = Edit::Line("envs/staging/config.yaml", "LOG_LEVEL: debug", "LOG_LEVEL: trace");
-    stage.commit("Ben", "SHOP-420 trace everything", &[trace])?;
+    stage.push("Ben", "SHOP-420 trace everything", &[trace])?;
     stage.say("");
     let said = stage.osier(APPLY, Show::Ends(0, 3)).await?;
     succeeded(stage, &said)?;
@@ -196,7 +200,7 @@ async fn rollback(stage: &Stage) -> Result<(), Failure> {
     stage.check(level(stage) == "debug", "staging logs at debug again")?;
     stage.say("Meanwhile Ann, who knows nothing of it, pushes something else. The rollback holds:\n");
     let carts = Edit::Line("envs/staging/config.yaml", "ABANDON_AFTER: 1h", "ABANDON_AFTER: 2h");
-    stage.commit("Ann", "Keep abandoned carts longer", &[carts])?;
+    stage.push("Ann", "Keep abandoned carts longer", &[carts])?;
     stage.say("");
     let said = stage.osier(APPLY, Show::All).await?;
     stage.check(said.text.contains("still contains ConfigMap/shop LOG_LEVEL"), "osier says what holds it back")?;
@@ -207,7 +211,7 @@ async fn rollback(stage: &Stage) -> Result<(), Failure> {
 async fn fix(stage: &Stage) -> Result<(), Failure> {
     stage.say("Ben mends it in git. That ends the hold by itself, and what was held back is applied with it.\n");
     let debug = Edit::Line("envs/staging/config.yaml", "LOG_LEVEL: trace", "LOG_LEVEL: debug");
-    stage.commit("Ben", "SHOP-420 less noise", &[debug])?;
+    stage.push("Ben", "SHOP-420 less noise", &[debug])?;
     stage.say("");
     let said = stage.osier(APPLY, Show::All).await?;
     succeeded(stage, &said)?;
