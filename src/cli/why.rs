@@ -7,8 +7,9 @@ use crate::cli::failure::{Failure, Finding};
 use crate::cli::place::At;
 use crate::cli::{context, get, output, times, view};
 use crate::desired::manifest::{Manifest, Origin};
-use crate::model::environment::Environment;
+use crate::model::environment::{Condition, Environment};
 use crate::model::object::ObjectId;
+use crate::model::reason::Reason;
 use crate::reconcile::desire::{self, Outlines};
 use crate::reconcile::{open, target};
 use crate::report::{advice, style};
@@ -46,9 +47,9 @@ async fn environment(settings: &Settings, args: &Args) -> Result<Finding, Failur
         Output::Text => anstream::print!("{}", text(&args.environment, &environment)),
         format => {
             let reason = ready.map(|ready| ready.reason.clone());
-            let namespace = environment.status.as_ref().map_or("", |status| &status.namespace);
+            let fix = ready.map(|ready| fix(&args.environment, &environment, ready));
             let data = json!({"kind": "Why", "environment": args.environment, "status": environment.status, "spec": environment.spec,
-                "reason": reason, "fix": reason.as_deref().map(|reason| advice::fix(reason, &args.environment, namespace))});
+                "reason": reason, "fix": fix});
             output::data(format, &data);
         }
     }
@@ -79,11 +80,24 @@ fn text(name: &str, environment: &Environment) -> String {
         };
         lines.push(format!("  {held} {} by {}: {}", hold.to, hold.by, hold.reason));
     }
-    if let Some(plan) = status.plan.filter(|_| ready.status != "True") {
+    if let Some(plan) = status.plan.filter(|_| ready.status != "True" && !is_applied(ready)) {
         lines.push(format!("  plan      {}", plan.digest));
     }
-    lines.push(format!("  fix       {}", advice::fix(&ready.reason, name, &status.namespace)));
+    lines.push(format!("  fix       {}", fix(name, environment, ready)));
     lines.join("\n") + "\n"
+}
+
+/// True if the revision is applied, whether or not its workloads are ready.
+fn is_applied(ready: &Condition) -> bool {
+    [Reason::Applied, Reason::HeldBack, Reason::CheckFailed].iter().any(|reason| reason.as_str() == ready.reason)
+}
+
+fn fix(name: &str, environment: &Environment, ready: &Condition) -> String {
+    let namespace = environment.status.as_ref().map_or("", |status| &status.namespace);
+    if ready.status != "True" && ready.reason == Reason::Applied.as_str() {
+        return advice::waiting(namespace);
+    }
+    advice::fix(&ready.reason, name, namespace)
 }
 
 /// Which file and line set each key, from the working tree.
