@@ -163,7 +163,9 @@ impl Watched {
 
     /// How desired objects stand together, our last writes included. Of kinds that nobody watches there is nothing to say.
     pub fn health<'a>(&self, desired: impl Iterator<Item = &'a ObjectId>) -> Health {
-        let (live, kinds) = (self.index().set(), self.index().kinds().clone());
+        // one lock at a time: guards of one statement live to its end
+        let live = self.index().set();
+        let kinds = self.index().kinds().clone();
         let judged = desired.filter(|object| health::is_judged(&object.kind) && kinds.contains(&object.kind));
         self.workloads.health(judged, &live)
     }

@@ -1,23 +1,20 @@
 //! The service says how the workloads of an environment stand, and why they are not ready.
 
-use std::fs;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use http::Method;
 use jiff::Timestamp;
-use osier::controller;
-use osier::settings::LogFormat;
-use osier::settings::controller::{ControllerSettings, Lane, WatchScope};
 use serde_json::{Value, json};
 
 use crate::scenarios::script::File;
+use crate::scenarios::service::service;
 use crate::scenarios::world::World;
 use crate::support::control_plane::User;
-use crate::support::server::{self, PATIENCE, Server};
+use crate::support::server::{self, Server};
 
 const CONFIG: &str = "apiVersion: osier.dev/v1alpha1\nkind: Config\nenvironments:\n  staging: {namespace: shop-staging, layers: [base]}\n";
+/// Shorter than that of other tests: nothing here takes seconds, but for pods that are asked after five.
+const PATIENCE: Duration = Duration::from_secs(30);
 const API: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: api}\nspec:\n  replicas: 2\n  selector: {matchLabels: {app: api}}\n  template:\n    metadata: {labels: {app: api}}\n    spec: {containers: [{name: web, image: \"registry.example/web:1\"}]}\n";
 
 /// An environment with a Deployment, and a ConfigMap that it does not refer to.
@@ -37,36 +34,6 @@ fn write(world: &mut World, path: &str, content: &str) {
 fn config(world: &mut World, level: &str) {
     let text = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: app}}\ndata: {{LOG_LEVEL: {level}}}\n");
     write(world, "base/app.yaml", &text);
-}
-
-/// Plays a story beside the service.
-async fn beside_the_service(world: &mut World, story: impl AsyncFnOnce(&mut World)) {
-    let folder = |name: &str| -> PathBuf {
-        let path = world.path("outside").join(name);
-        fs::create_dir_all(&path).unwrap();
-        path
-    };
-    let settings = ControllerSettings {
-        kubeconfig: Some(world.server.kubeconfig(&world.user)),
-        context: None,
-        request_timeout: Duration::from_secs(30),
-        lane: Lane::Protected,
-        repository: Some(world.name("shop")),
-        cluster: None,
-        namespace: world.name("shop"),
-        keys: folder("keys"),
-        data: folder("data"),
-        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-        concurrency: 2,
-        watch: WatchScope::Namespace,
-        log_format: LogFormat::Text,
-        log: None,
-        machine: "pod".to_owned(),
-    };
-    tokio::select! {
-        ended = controller::run(settings, Timestamp::now) => panic!("{ended:?}"),
-        () = story(world) => {}
-    }
 }
 
 /// The conditions Ready, Reconciling, Stalled, with reason and message.
@@ -89,7 +56,12 @@ async fn until(world: &World, wanted: &str) {
         if said.contains(wanted) {
             return;
         }
-        assert!(begun.elapsed() < PATIENCE, "{}: {said}, not {wanted}", world.server.name());
+        if begun.elapsed() > PATIENCE {
+            let log = std::fs::read_to_string(world.path("tmp").join("service.log")).unwrap_or_default();
+            let told: Vec<&str> =
+                log.lines().filter(|line| !line.contains("TRACE") && !line.contains("DEBUG")).collect();
+            panic!("{}: {said}, not {wanted}:\n{}", world.server.name(), told.join("\n"));
+        }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -148,61 +120,59 @@ async fn create_pod(world: &World) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_applied_becomes_ready_or_says_why_not() {
     let mut world = world(Server::sandbox().await).await;
-    beside_the_service(&mut world, async |world| {
-        until(world, "False True False Applied: equals ").await;
-        until(world, "; waiting for Deployment/api: not seen by its controller yet").await;
-        let writes = requests(world, "patch", "environments/status");
-        patch(world, &deployment(world), counts(1)).await;
-        until(world, "waiting for Deployment/api: 1 of 2 available").await;
-        let pod = create_pod(world).await;
-        patch(world, &pod, waiting("ImagePullBackOff")).await;
-        until(world, "1 of 2 available: ImagePullBackOff in web (registry.example/web:1)").await;
-        let waited = requests(world, "patch", "environments/status") - writes;
-        assert!(waited <= 3, "{waited} writes of the status");
+    let world = &mut world;
+    service(world, "start").await;
+    until(world, "False True False Applied: equals ").await;
+    until(world, "; waiting for Deployment/api: not seen by its controller yet").await;
+    let writes = requests(world, "patch", "environments/status");
+    patch(world, &deployment(world), counts(1)).await;
+    until(world, "waiting for Deployment/api: 1 of 2 available").await;
+    let pod = create_pod(world).await;
+    patch(world, &pod, waiting("ImagePullBackOff")).await;
+    until(world, "1 of 2 available: ImagePullBackOff in web (registry.example/web:1)").await;
+    let waited = requests(world, "patch", "environments/status") - writes;
+    assert!(waited <= 3, "{waited} writes of the status");
 
-        // a newer commit does not wait
-        config(world, "debug");
-        world.push("another level").await;
-        let head = String::from_utf8_lossy(&world.run("git rev-parse --short=7 HEAD").await.stdout).trim().to_owned();
-        until(world, &format!("False True False Applied: equals {head}; waiting for Deployment/api")).await;
+    // a newer commit does not wait
+    config(world, "debug");
+    world.push("another level").await;
+    let head = String::from_utf8_lossy(&world.run("git rev-parse --short=7 HEAD").await.stdout).trim().to_owned();
+    until(world, &format!("False True False Applied: equals {head}; waiting for Deployment/api")).await;
 
-        patch(world, &deployment(world), counts(2)).await;
-        until(world, &format!("True False False Applied: equals {head}")).await;
-        let late = json!([{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]);
-        let mut status = counts(1);
-        status["conditions"] = late;
-        patch(world, &deployment(world), status).await;
-        until(world, "False False True CheckFailed").await;
-        until(world, "Deployment/api: 1 of 2 available, no progress for 600 s").await;
-        patch(world, &deployment(world), counts(2)).await;
-        until(world, "True False False Applied").await;
-        assert_eq!(requests(world, "watch", "deployments"), 1, "one watch is enough for metadata and status");
-    })
-    .await;
+    patch(world, &deployment(world), counts(2)).await;
+    until(world, &format!("True False False Applied: equals {head}")).await;
+    let late = json!([{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]);
+    let mut status = counts(1);
+    status["conditions"] = late;
+    patch(world, &deployment(world), status).await;
+    until(world, "False False True CheckFailed").await;
+    until(world, "Deployment/api: 1 of 2 available, no progress for 600 s").await;
+    patch(world, &deployment(world), counts(2)).await;
+    until(world, "True False False Applied").await;
+    assert_eq!(requests(world, "watch", "deployments"), 1, "one watch is enough for metadata and status");
     world.scan().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_deployment_controller_and_its_pods_are_followed() {
     let mut world = world(Server::real()).await;
-    beside_the_service(&mut world, async |world| {
-        until(world, "False True False Applied: equals ").await;
-        until(world, "waiting for Deployment/api: 0 of 2 available").await;
-        let path = format!("/api/v1/namespaces/{}/pods", world.name("shop-staging"));
-        let pods = async || {
-            let (_, pods) = world.ask(Method::GET, &path, None).await;
-            let names = pods["items"].as_array().cloned().unwrap_or_default();
-            names.iter().filter_map(|pod| Some(format!("{path}/{}", pod["metadata"]["name"].as_str()?))).collect()
-        };
-        let pods: Vec<String> = pods().await;
-        assert_eq!(pods.len(), 2);
-        patch(world, &pods[0], waiting("ErrImagePull")).await;
-        until(world, "0 of 2 available: ErrImagePull in web (registry.example/web:1)").await;
-        for pod in &pods {
-            patch(world, pod, running()).await;
-        }
-        until(world, "True False False Applied: equals ").await;
-    })
-    .await;
+    let world = &mut world;
+    service(world, "start").await;
+    until(world, "False True False Applied: equals ").await;
+    until(world, "waiting for Deployment/api: 0 of 2 available").await;
+    let path = format!("/api/v1/namespaces/{}/pods", world.name("shop-staging"));
+    let pods = async || {
+        let (_, pods) = world.ask(Method::GET, &path, None).await;
+        let names = pods["items"].as_array().cloned().unwrap_or_default();
+        names.iter().filter_map(|pod| Some(format!("{path}/{}", pod["metadata"]["name"].as_str()?))).collect()
+    };
+    let pods: Vec<String> = pods().await;
+    assert_eq!(pods.len(), 2);
+    patch(world, &pods[0], waiting("ErrImagePull")).await;
+    until(world, "0 of 2 available: ErrImagePull in web (registry.example/web:1)").await;
+    for pod in &pods {
+        patch(world, pod, running()).await;
+    }
+    until(world, "True False False Applied: equals ").await;
     world.scan().await;
 }
