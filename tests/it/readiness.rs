@@ -78,9 +78,15 @@ fn deployment(world: &World) -> String {
     format!("/apis/apps/v1/namespaces/{}/deployments/api", world.name("shop-staging"))
 }
 
-fn counts(available: i64) -> Value {
-    json!({"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "readyReplicas": available, "availableReplicas": available,
+/// What the Deployment's controller would say of the generation that it sees now.
+async fn counts(world: &World, available: i64) -> Value {
+    let (_, found) = world.ask(Method::GET, &deployment(world), None).await;
+    json!({"observedGeneration": found["metadata"]["generation"], "replicas": 2, "updatedReplicas": 2, "readyReplicas": available, "availableReplicas": available,
         "unavailableReplicas": 2 - available})
+}
+
+async fn available(world: &World, available: i64) {
+    patch(world, &deployment(world), counts(world, available).await).await;
 }
 
 /// What a kubelet says of a pod whose container waits.
@@ -125,7 +131,7 @@ async fn what_is_applied_becomes_ready_or_says_why_not() {
     until(world, "False True False Applied: equals ").await;
     until(world, "; waiting for Deployment/api: not seen by its controller yet").await;
     let writes = requests(world, "patch", "environments/status");
-    patch(world, &deployment(world), counts(1)).await;
+    available(world, 1).await;
     until(world, "waiting for Deployment/api: 1 of 2 available").await;
     let pod = create_pod(world).await;
     patch(world, &pod, waiting("ImagePullBackOff")).await;
@@ -139,15 +145,15 @@ async fn what_is_applied_becomes_ready_or_says_why_not() {
     let head = String::from_utf8_lossy(&world.run("git rev-parse --short=7 HEAD").await.stdout).trim().to_owned();
     until(world, &format!("False True False Applied: equals {head}; waiting for Deployment/api")).await;
 
-    patch(world, &deployment(world), counts(2)).await;
+    available(world, 2).await;
     until(world, &format!("True False False Applied: equals {head}")).await;
     let late = json!([{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]);
-    let mut status = counts(1);
+    let mut status = counts(world, 1).await;
     status["conditions"] = late;
     patch(world, &deployment(world), status).await;
     until(world, "False False True CheckFailed").await;
     until(world, "Deployment/api: 1 of 2 available, no progress for 600 s").await;
-    patch(world, &deployment(world), counts(2)).await;
+    available(world, 2).await;
     until(world, "True False False Applied").await;
     assert_eq!(requests(world, "watch", "deployments"), 1, "one watch is enough for metadata and status");
     world.scan().await;
