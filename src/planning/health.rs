@@ -98,7 +98,7 @@ pub fn standing(object: &ObjectId, live: Option<&Live>, workload: Option<&Worklo
     }
 }
 
-/// How the objects stand together: the worst of them, named, and how many others are not ready.
+/// How the objects stand together: the worst of them, named, and how many others are not ready beside what is in the way.
 pub fn together(objects: impl IntoIterator<Item = (String, Health)>) -> Health {
     let rank = |health: &Health| match health {
         Health::Failed(why) => (0, why.cause),
@@ -109,7 +109,9 @@ pub fn together(objects: impl IntoIterator<Item = (String, Health)>) -> Health {
     late.sort_by_key(|(_, health)| rank(health));
     let others = late.len().saturating_sub(1);
     let Some((name, worst)) = late.into_iter().next() else { return Health::Ready };
-    let more = if others == 0 { String::new() } else { format!(" (and {others} more)") };
+    // how many take their time changes all the time, and each change would be a write
+    let counts = others > 0 && rank(&worst).1 != Cause::Time;
+    let more = if counts { format!(" (and {others} more)") } else { String::new() };
     worst.say(|why| format!("{name}: {why}{more}"))
 }
 
