@@ -80,16 +80,11 @@ fn text(name: &str, environment: &Environment) -> String {
         };
         lines.push(format!("  {held} {} by {}: {}", hold.to, hold.by, hold.reason));
     }
-    if let Some(plan) = status.plan.filter(|_| ready.status != "True" && !is_applied(ready)) {
+    if let Some(plan) = status.plan.clone().filter(|_| ready.status != "True" && !status.is_applied()) {
         lines.push(format!("  plan      {}", plan.digest));
     }
     lines.push(format!("  fix       {}", fix(name, environment, ready)));
     lines.join("\n") + "\n"
-}
-
-/// True if the revision is applied, whether or not its workloads are ready.
-fn is_applied(ready: &Condition) -> bool {
-    [Reason::Applied, Reason::HeldBack, Reason::CheckFailed].iter().any(|reason| reason.as_str() == ready.reason)
 }
 
 fn fix(name: &str, environment: &Environment, ready: &Condition) -> String {

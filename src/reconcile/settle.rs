@@ -75,11 +75,10 @@ pub fn plan_status(plan: &Plan) -> PlanStatus {
     PlanStatus { digest: plan.digest.clone(), counts: plan.counts() }
 }
 
-/// The plan that the status shows: repairs, and nothing at all, are no news of an environment that is ready and stays so.
+/// The plan that the status shows: repairs, and nothing at all, are no news of an environment that was applied and stays so.
 pub fn shown_plan(before: &EnvironmentStatus, plan: &Plan, verdict: &Verdict) -> Option<PlanStatus> {
-    let was_ready = before.conditions.iter().any(|condition| condition.kind == "Ready" && condition.status == "True");
     let is_news = verdict.reason == Reason::Observing || !plan.steps.iter().all(|step| step.repair);
-    if was_ready && verdict.ready && !is_news { before.plan.clone() } else { Some(plan_status(plan)) }
+    if before.is_applied() && verdict.ready && !is_news { before.plan.clone() } else { Some(plan_status(plan)) }
 }
 
 /// True if `after` names another commit and says nothing else that is new.
