@@ -61,7 +61,11 @@ fn text(name: &str, environment: &Environment) -> String {
     let Some(ready) = get::ready(environment) else {
         return format!("? {name}: nothing was applied yet\n  fix       osier apply {name}\n");
     };
-    let mark = if ready.status == "True" { '✓' } else { '✗' };
+    let mark = match ready.status == "True" {
+        true => '✓',
+        false if status.waits() => '◎',
+        false => '✗',
+    };
     let commit: String = status.commit.chars().take(7).collect();
     let since = times::ago(&ready.last_transition_time, Timestamp::now());
     let mut lines =
@@ -88,11 +92,11 @@ fn text(name: &str, environment: &Environment) -> String {
 }
 
 fn fix(name: &str, environment: &Environment, ready: &Condition) -> String {
-    let namespace = environment.status.as_ref().map_or("", |status| &status.namespace);
-    if ready.status != "True" && ready.reason == Reason::Applied.as_str() {
-        return advice::waiting(namespace);
+    let Some(status) = &environment.status else { return advice::fix(&ready.reason, name, "") };
+    if status.waits() && ready.reason == Reason::Applied.as_str() {
+        return advice::waiting(&status.namespace);
     }
-    advice::fix(&ready.reason, name, namespace)
+    advice::fix(&ready.reason, name, &status.namespace)
 }
 
 /// Which file and line set each key, from the working tree.

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use crate::cluster::Cluster;
 use crate::cluster::events::Announcement;
-use crate::model::environment::Environment;
+use crate::model::environment::{Environment, EnvironmentStatus};
 use crate::reconcile::settle::Verdict;
 
 /// Announcements that wait for the API server; what comes beyond is dropped: the conditions say it, too.
@@ -32,9 +32,8 @@ impl Announcer {
 
     /// A pass begins with this Environment.
     pub fn begins(&mut self, environment: &Environment) {
-        let conditions = environment.status.iter().flat_map(|status| &status.conditions);
-        let mut ready = conditions.filter(|condition| condition.kind == "Ready");
-        self.before = ready.next().map(|ready| (ready.reason.clone(), ready.message.clone()));
+        let ready = environment.status.as_ref().and_then(EnvironmentStatus::ready);
+        self.before = ready.map(|ready| (ready.reason.clone(), ready.message.clone()));
     }
 
     /// The conditions say this now; `record` was made for it, if any. Tells it if it is a record or another reason than before, or if another

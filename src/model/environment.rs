@@ -148,6 +148,11 @@ impl EnvironmentStatus {
         let applied = [Reason::Applied, Reason::HeldBack, Reason::CheckFailed];
         self.ready().is_some_and(|ready| applied.iter().any(|reason| ready.reason == reason.as_str()))
     }
+
+    /// True if a revision is applied and its workloads are on their way.
+    pub fn waits(&self) -> bool {
+        self.conditions.iter().any(|condition| condition.kind == "Reconciling" && condition.status == "True")
+    }
 }
 
 /// The newest complete Record.
