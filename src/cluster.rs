@@ -10,6 +10,7 @@ pub mod crds;
 pub mod discovery;
 pub mod environments;
 pub mod error;
+pub mod events;
 pub mod fields;
 pub mod fingerprint_key;
 pub mod ignore;
@@ -25,6 +26,7 @@ pub mod secret;
 pub mod watch;
 pub mod watched;
 pub mod wire_object;
+pub mod workloads;
 pub mod write;
 
 use std::collections::BTreeMap;

@@ -5,6 +5,7 @@
 //!   (all of them)  (each one) └▶ environment: triggers ─▶ reconcile    while the lane's Lease is ours
 //! ```
 
+pub mod announce;
 pub mod environment;
 pub mod error;
 pub mod flapping;
@@ -12,6 +13,7 @@ pub mod lease;
 pub mod metrics;
 pub mod pace;
 pub mod process;
+pub mod readiness;
 pub mod remote;
 pub mod repositories;
 pub mod repository;

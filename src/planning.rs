@@ -10,6 +10,7 @@ pub mod dangling;
 pub mod diff;
 pub mod fields;
 pub mod fingerprint;
+pub mod health;
 pub mod immutable;
 mod jobs;
 pub mod live;

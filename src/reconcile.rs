@@ -18,6 +18,7 @@ pub mod hold;
 pub mod open;
 pub mod parallel;
 pub mod prepare;
+pub mod readiness;
 pub mod retention;
 pub mod settle;
 pub mod source;
@@ -76,8 +77,10 @@ impl Ask {
 /// How a pass ended.
 #[derive(Debug)]
 pub struct Settled {
-    /// What the conditions say.
+    /// How it ended.
     pub verdict: Verdict,
+    /// What the conditions say: of the workloads, too, if they are followed.
+    pub said: Verdict,
     /// What was planned.
     pub plan: Plan,
     /// What came of each step; `None` if nothing was to be written.
@@ -133,8 +136,8 @@ async fn carry_out(world: &mut World, ask: &Ask, mut prepared: Prepared) -> Resu
         let message =
             format!("observing {}: {}", prepared.target.commit.short(), crate::report::plan::summary(&prepared.plan));
         let verdict = Verdict { ready: true, reason: Reason::Observing, message, stalled: false };
-        settle(world, ask, &prepared, &verdict, false).await?;
-        return Ok(Settled { verdict, plan: prepared.plan, outcome: None, record: None });
+        let said = settle(world, ask, &prepared, &verdict, false).await?;
+        return Ok(Settled { verdict, said, plan: prepared.plan, outcome: None, record: None });
     }
     let memory = &world.memory[&ask.environment];
     let (allow, head) = (memory.environment.spec.allow.as_slice(), memory.chain.head.as_ref());
@@ -150,10 +153,10 @@ async fn carry_out(world: &mut World, ask: &Ask, mut prepared: Prepared) -> Resu
     let verdict = verdict(&prepared, &outcome);
     complete(world, ask, &record, &outcome, &verdict).await?;
     let reached = verdict.ready;
-    settle(world, ask, &prepared, &verdict, reached).await?;
+    let said = settle(world, ask, &prepared, &verdict, reached).await?;
     remember(world, &mut prepared, reached);
     retention::retire(world, &ask.environment).await;
-    Ok(Settled { verdict, plan: prepared.plan, outcome: Some(outcome), record: Some(number) })
+    Ok(Settled { verdict, said, plan: prepared.plan, outcome: Some(outcome), record: Some(number) })
 }
 
 /// A new revision, rollback or release gets a Record; drift put right re-asserts the current one.
@@ -175,9 +178,9 @@ async fn without_record(world: &mut World, ask: &Ask, mut prepared: Prepared) ->
         None => applied(&prepared),
     };
     let reached = verdict.ready;
-    settle(world, ask, &prepared, &verdict, reached).await?;
+    let said = settle(world, ask, &prepared, &verdict, reached).await?;
     remember(world, &mut prepared, reached);
-    Ok(Settled { verdict, plan: prepared.plan, outcome, record: None })
+    Ok(Settled { verdict, said, plan: prepared.plan, outcome, record: None })
 }
 
 /// Creates Record n, Pending, before the first write. Its name is the claim.
@@ -275,17 +278,18 @@ fn applied(prepared: &Prepared) -> Verdict {
     }
 }
 
-/// The Environment's one status write of a pass, if anything changed.
+/// The Environment's one status write of a pass, if anything changed. Returns what the conditions say.
 async fn settle(
     world: &mut World,
     ask: &Ask,
     prepared: &Prepared,
     verdict: &Verdict,
     reached: bool,
-) -> Result<(), Error> {
+) -> Result<Verdict, Error> {
     let now = (world.now)();
     let name = &prepared.subject.name;
-    let Some(memory) = world.memory.get(name) else { return Ok(()) };
+    let said = readiness::said(world, prepared.desired(), verdict);
+    let Some(memory) = world.memory.get(name) else { return Ok(said) };
     let environment = &memory.environment;
     let before = environment.status.clone().unwrap_or_default();
     let generation = environment.metadata.generation;
@@ -305,12 +309,13 @@ async fn settle(
         jobs,
         restorable: before.restorable.clone(),
         observed_generation: generation,
-        conditions: settle::conditions(&before.conditions, verdict, generation, now),
+        conditions: settle::conditions(&before.conditions, &said, generation, now),
     };
     if ask.patient && settle::only_moved_on(&before, &status) && !memory.may_say_so(now) {
-        return Ok(());
+        return Ok(said);
     }
-    write_status(world, name, status).await
+    write_status(world, name, status).await?;
+    Ok(said)
 }
 
 async fn write_status(world: &mut World, name: &str, status: EnvironmentStatus) -> Result<(), Error> {

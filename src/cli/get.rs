@@ -116,7 +116,7 @@ fn name(environment: &Environment) -> String {
 
 /// The Ready condition.
 pub fn ready(environment: &Environment) -> Option<&Condition> {
-    environment.status.as_ref()?.conditions.iter().find(|condition| condition.kind == "Ready")
+    environment.status.as_ref()?.ready()
 }
 
 /// Whether the environment is held, or somebody has just asked for that or for its end; empty if it is not.

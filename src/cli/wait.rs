@@ -23,7 +23,7 @@ use crate::reconcile::source::Source;
 use crate::reconcile::target::{self, CONFIG_PATH};
 use crate::settings::{Output, Settings};
 
-/// Wait until a commit has landed in the environments that it changes.
+/// Wait until a commit has landed in the environments that it changes, and their workloads are ready.
 ///
 /// Exit code 0: it has. 1: it was refused or failed. 4: a file cannot be decrypted. 5: the time is over. 6: somebody has to allow it.
 #[derive(clap::Args, Debug)]
@@ -35,6 +35,9 @@ pub struct Args {
     /// Only this environment; can be given more than once.
     #[arg(short, long = "environment", value_name = "NAME")]
     pub environments: Vec<String>,
+    /// Do not wait for workloads: applied is enough.
+    #[arg(long)]
+    pub applied: bool,
     /// How long to wait at most, such as `30s` or `5m`.
     #[arg(long, value_name = "TIME", default_value = "5m")]
     pub timeout: String,
@@ -63,7 +66,8 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
     let cluster = Arc::new(context::cluster(settings).await?);
     let repository = context::repository(settings, &cluster).await?;
     let wanted = wanted(&config, args)?;
-    let mut room = Room { clone: &clone, commit, wanted, repository, environments: BTreeMap::new() };
+    let applied = args.applied;
+    let mut room = Room { clone: &clone, commit, applied, wanted, repository, environments: BTreeMap::new() };
     let text = settings.common.output == Output::Text;
     let standings = tokio::time::timeout(limit, room.wait(&cluster, text)).await;
     let standings = standings.unwrap_or_else(|_| room.standings());
@@ -77,6 +81,8 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
 struct Room<'a> {
     clone: &'a Worktree,
     commit: GitId,
+    /// Workloads may be on their way.
+    applied: bool,
     wanted: BTreeMap<String, EnvironmentConfig>,
     repository: Repository,
     environments: BTreeMap<String, Environment>,
@@ -151,17 +157,19 @@ impl Room<'_> {
         let is_ready = ready.is_some_and(|ready| ready.status == "True");
         let held = ready.is_some_and(|ready| ready.reason == Reason::HeldBack.as_str());
         let record = status.head.as_ref().map(|head| format!(", record #{}", head.number)).unwrap_or_default();
-        match () {
-            () if self.contains(&status.commit) && is_ready => {
+        let is_there = self.contains(&status.commit);
+        match ready {
+            _ if is_there && (is_ready || self.applied && status.is_applied()) => {
                 Standing::Landed(format!("equals {}{record}", short(&status.commit)))
             }
-            () if self.known() && held => refused(ready),
-            () if self.known() && is_ready && self.unaffected(&status.commit, entry) => {
+            Some(ready) if is_there && status.waits() => Standing::Waiting(ready.message.clone()),
+            _ if self.known() && held => refused(ready),
+            _ if self.known() && (is_ready || status.is_applied()) && self.unaffected(&status.commit, entry) => {
                 Standing::Landed(format!("stays at {}: none of its files changed", short(&status.commit)))
             }
-            () if environment.spec.suspend.is_some() => refused(ready),
-            () if self.contains(&status.attempted) && !is_ready => refused(ready),
-            () => Standing::Waiting(self.why_not_yet(&status.commit)),
+            _ if environment.spec.suspend.is_some() => refused(ready),
+            _ if self.contains(&status.attempted) && !is_ready => refused(ready),
+            _ => Standing::Waiting(self.why_not_yet(&status.commit)),
         }
     }
 

@@ -7,8 +7,9 @@ use crate::cli::failure::{Failure, Finding};
 use crate::cli::place::At;
 use crate::cli::{context, get, output, times, view};
 use crate::desired::manifest::{Manifest, Origin};
-use crate::model::environment::Environment;
+use crate::model::environment::{Condition, Environment};
 use crate::model::object::ObjectId;
+use crate::model::reason::Reason;
 use crate::reconcile::desire::{self, Outlines};
 use crate::reconcile::{open, target};
 use crate::report::{advice, style};
@@ -46,9 +47,9 @@ async fn environment(settings: &Settings, args: &Args) -> Result<Finding, Failur
         Output::Text => anstream::print!("{}", text(&args.environment, &environment)),
         format => {
             let reason = ready.map(|ready| ready.reason.clone());
-            let namespace = environment.status.as_ref().map_or("", |status| &status.namespace);
+            let fix = ready.map(|ready| fix(&args.environment, &environment, ready));
             let data = json!({"kind": "Why", "environment": args.environment, "status": environment.status, "spec": environment.spec,
-                "reason": reason, "fix": reason.as_deref().map(|reason| advice::fix(reason, &args.environment, namespace))});
+                "reason": reason, "fix": fix});
             output::data(format, &data);
         }
     }
@@ -60,7 +61,11 @@ fn text(name: &str, environment: &Environment) -> String {
     let Some(ready) = get::ready(environment) else {
         return format!("? {name}: nothing was applied yet\n  fix       osier apply {name}\n");
     };
-    let mark = if ready.status == "True" { '✓' } else { '✗' };
+    let mark = match ready.status == "True" {
+        true => '✓',
+        false if status.waits() => '◎',
+        false => '✗',
+    };
     let commit: String = status.commit.chars().take(7).collect();
     let since = times::ago(&ready.last_transition_time, Timestamp::now());
     let mut lines =
@@ -79,11 +84,19 @@ fn text(name: &str, environment: &Environment) -> String {
         };
         lines.push(format!("  {held} {} by {}: {}", hold.to, hold.by, hold.reason));
     }
-    if let Some(plan) = status.plan.filter(|_| ready.status != "True") {
+    if let Some(plan) = status.plan.clone().filter(|_| ready.status != "True" && !status.is_applied()) {
         lines.push(format!("  plan      {}", plan.digest));
     }
-    lines.push(format!("  fix       {}", advice::fix(&ready.reason, name, &status.namespace)));
+    lines.push(format!("  fix       {}", fix(name, environment, ready)));
     lines.join("\n") + "\n"
+}
+
+fn fix(name: &str, environment: &Environment, ready: &Condition) -> String {
+    let Some(status) = &environment.status else { return advice::fix(&ready.reason, name, "") };
+    if status.waits() && ready.reason == Reason::Applied.as_str() {
+        return advice::waiting(&status.namespace);
+    }
+    advice::fix(&ready.reason, name, &status.namespace)
 }
 
 /// Which file and line set each key, from the working tree.

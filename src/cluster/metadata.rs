@@ -5,11 +5,13 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde_json::Value;
 
 use crate::cluster::fields::{self, Owners};
 use crate::model::object::{Kind, ObjectId};
 use crate::model::short::Short;
 use crate::model::wire;
+use crate::planning::health::{self, Parts, Workload};
 use crate::planning::live::{Before, Drift, Live, Mark, Ownership, Remarks, Stamps};
 
 /// Annotation of client-side `kubectl apply`.
@@ -53,6 +55,30 @@ struct Fields {
     labels: Option<Known>,
     annotations: Option<Known>,
     managed_fields: Owners,
+}
+
+/// A whole object of a kind that is judged by its status: read, reduced, and dropped.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Whole {
+    metadata: Fields,
+    spec: Value,
+    status: Value,
+}
+
+impl Whole {
+    /// What is kept of an object of `kind`, seen from the environment with this id.
+    pub(super) fn workload(
+        self,
+        kind: &Kind,
+        environment_id: &str,
+    ) -> Result<(ObjectId, Live, Workload), &'static str> {
+        let Whole { metadata, spec, status } = self;
+        let (object, live) = Metadata { metadata }.live(kind, environment_id)?;
+        let health = health::of(kind, Parts { generation: live.generation, spec: &spec, status: &status });
+        let workload = Workload { uid: live.uid.clone(), generation: live.generation, health };
+        Ok((object, live, workload))
+    }
 }
 
 impl Metadata {

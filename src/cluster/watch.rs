@@ -45,6 +45,19 @@ pub enum Event<T> {
     Restored,
 }
 
+impl<T> Event<T> {
+    /// The same of what each object becomes.
+    pub fn map<U>(self, mut change: impl FnMut(T) -> U) -> Event<U> {
+        match self {
+            Event::Listed(objects) => Event::Listed(objects.into_iter().map(change).collect()),
+            Event::Changed(object) => Event::Changed(change(object)),
+            Event::Gone(object) => Event::Gone(change(object)),
+            Event::Broken(error) => Event::Broken(error),
+            Event::Restored => Event::Restored,
+        }
+    }
+}
+
 /// A watch: it goes on for as long as it is polled, and never ends by itself.
 pub type Events<T> = BoxStream<'static, Event<T>>;
 

@@ -10,10 +10,12 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::cluster::Cluster;
 use crate::cluster::error::Error;
-use crate::cluster::watch::Event;
+use crate::cluster::watch::{Event, Events};
+use crate::cluster::workloads::Workloads;
 use crate::cluster::write::{Outcome, StepOutcome};
 use crate::model::object::{Kind, ObjectId};
 use crate::model::reason::Reason;
+use crate::planning::health::{self, Health, Workload};
 use crate::planning::live::{Live, LiveSet};
 use crate::planning::live_index::LiveIndex;
 use crate::planning::plan::Plan;
@@ -35,6 +37,7 @@ pub struct Watched {
     wanted: watch::Sender<BTreeSet<Kind>>,
     /// Kinds that cannot be watched now, and why. Each change of it or of the index is news.
     broken: watch::Sender<BTreeMap<Kind, Arc<Error>>>,
+    workloads: Workloads,
 }
 
 impl Watched {
@@ -47,6 +50,7 @@ impl Watched {
             index: Mutex::new(LiveIndex::default()),
             wanted: watch::Sender::default(),
             broken: watch::Sender::default(),
+            workloads: Workloads::default(),
         }
     }
 
@@ -58,6 +62,8 @@ impl Watched {
     /// Drives the watches until it is dropped.
     pub async fn run(self: Arc<Self>) {
         let mut tasks = JoinSet::new();
+        let watched = self.clone();
+        tasks.spawn(async move { watched.workloads.follow_pods(&watched.cluster, &watched.namespace).await });
         let mut open: BTreeMap<Kind, AbortHandle> = BTreeMap::new();
         let mut wanted = self.wanted.subscribe();
         loop {
@@ -66,6 +72,7 @@ impl Watched {
                 task.abort();
             }
             self.index().keep(&now);
+            self.workloads.keep(&now);
             for kind in now {
                 let (watched, of) = (self.clone(), kind.clone());
                 open.entry(kind).or_insert_with(|| tasks.spawn(async move { watched.follow(of).await }));
@@ -154,6 +161,20 @@ impl Watched {
         set.get(object).is_some_and(|live| live.ownership.marks() > 0)
     }
 
+    /// How desired objects stand together, our last writes included. Of kinds that nobody watches there is nothing to say.
+    pub fn health<'a>(&self, desired: impl Iterator<Item = &'a ObjectId>) -> Health {
+        // one lock at a time: guards of one statement live to its end
+        let live = self.index().set();
+        let kinds = self.index().kinds().clone();
+        let judged = desired.filter(|object| health::is_judged(&object.kind) && kinds.contains(&object.kind));
+        self.workloads.health(judged, &live)
+    }
+
+    /// The statuses of workloads, and what is wrong with their pods.
+    pub fn workloads(&self) -> &Workloads {
+        &self.workloads
+    }
+
     /// Why kinds cannot be watched now.
     pub fn broken(&self) -> BTreeMap<Kind, Arc<Error>> {
         self.broken.borrow().clone()
@@ -161,7 +182,7 @@ impl Watched {
 
     async fn follow(&self, kind: Kind) {
         let mut events = loop {
-            match self.cluster.watch_live(&kind, &self.namespace, &self.environment_id).await {
+            match self.open(&kind).await {
                 Ok(events) => break events,
                 // a kind that the server does not serve has no objects
                 Err(Error::UnknownKind { .. }) => {
@@ -179,10 +200,23 @@ impl Watched {
         }
     }
 
-    fn take(&self, kind: &Kind, event: Event<(ObjectId, Live)>) {
+    async fn open(&self, kind: &Kind) -> Result<Events<(ObjectId, Live, Option<Workload>)>, Error> {
+        let Self { cluster, namespace, environment_id, .. } = self;
+        if !health::is_judged(kind) {
+            let events = cluster.watch_live(kind, namespace, environment_id).await?;
+            let alone = |(object, live)| (object, live, None);
+            return Ok(events.map(move |event| event.map(alone)).boxed());
+        }
+        let events = cluster.watch_workloads(kind, namespace, environment_id).await?;
+        let judged = |(object, live, workload)| (object, live, Some(workload));
+        Ok(events.map(move |event| event.map(judged)).boxed())
+    }
+
+    fn take(&self, kind: &Kind, event: Event<(ObjectId, Live, Option<Workload>)>) {
         if !self.wanted.borrow().contains(kind) {
             return; // its watch is about to end
         }
+        let event = self.workloads.note(kind, event);
         let mut broken = None;
         match event {
             Event::Listed(objects) => self.index().list(kind, objects),

@@ -6,10 +6,14 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
+use crate::cluster::events::Announcement;
+use crate::cluster::watched::Watched;
 use crate::cluster::write::StepOutcome;
+use crate::controller::announce::{Announcements, Announcer, announce};
 use crate::controller::flapping::{Flapping, WINDOW};
 use crate::controller::metrics::{Metrics, Subject};
-use crate::controller::pace::Pace;
+use crate::controller::pace::{Pace, until};
+use crate::controller::readiness::Readiness;
 use crate::controller::remote::{Sight, Tip};
 use crate::controller::supervise::{Stop, contained};
 use crate::keys::watch::Loaded;
@@ -21,7 +25,7 @@ use crate::model::tree::GitId;
 use crate::reconcile::error::Error;
 use crate::reconcile::settle::Verdict;
 use crate::reconcile::world::{MOVED_ON_SECONDS, World};
-use crate::reconcile::{self, Ask, Settled, subject};
+use crate::reconcile::{self, Ask, Settled, readiness, subject};
 
 /// A revision whose passes panicked this often is not tried again.
 const PANICS: u32 = 2;
@@ -59,6 +63,9 @@ pub struct Task {
     inputs: Inputs,
     pace: Pace,
     flapping: Flapping,
+    readiness: Readiness,
+    announcer: Announcer,
+    announcements: Option<Announcements>,
     panics: u32,
     /// The tip that was looked at last.
     attended: Option<GitId>,
@@ -88,15 +95,32 @@ impl Trigger {
 impl Task {
     /// A task that has done nothing yet. `world` has the environment's watches.
     pub fn new(shared: Arc<Shared>, world: World, name: &str, inputs: Inputs) -> Self {
-        let (pace, flapping) = (Pace::default(), Flapping::default());
-        Self { shared, world, name: name.to_owned(), inputs, pace, flapping, panics: 0, attended: None }
+        let (pace, flapping, readiness) = (Pace::default(), Flapping::default(), Readiness::default());
+        let (announcer, announcements) = Announcer::new();
+        Self {
+            shared,
+            world,
+            name: name.to_owned(),
+            inputs,
+            pace,
+            flapping,
+            readiness,
+            announcer,
+            announcements: Some(announcements),
+            panics: 0,
+            attended: None,
+        }
     }
 
     /// Keeps the environment equal to its target until it is told to stop, or nobody is left who tells it anything.
     pub async fn run(mut self, stop: Stop) {
-        let Some(watched) = self.world.watched.clone() else { return };
+        let (Some(watched), Some(announcements)) = (self.world.watched.clone(), self.announcements.take()) else {
+            return;
+        };
+        let (cluster, now) = (self.world.cluster.clone(), self.world.now);
         tokio::select! {
             () = watched.run() => {}
+            () = announce(announcements, &cluster, now) => {}
             () = self.passes(&stop) => {}
         }
     }
@@ -108,9 +132,10 @@ impl Task {
         }
     }
 
-    /// Waits for a trigger. What comes while a pass runs is taken together by the next one.
+    /// Waits for a trigger. What comes while a pass runs is taken together by the next one. Meanwhile it is said how the workloads stand.
     async fn next(&mut self, stop: &Stop) -> Option<Trigger> {
         let watched = self.world.watched.clone()?;
+        let mut workloads = watched.workloads().news();
         loop {
             let may_repair = self.flapping.may_repair(Instant::now());
             tokio::select! {
@@ -137,6 +162,11 @@ impl Task {
                         return Some(Trigger::Drift);
                     }
                 }
+                changed = workloads.changed() => {
+                    changed.ok()?;
+                    self.readiness.heard(Instant::now());
+                }
+                () = until(self.readiness.due()) => self.look_at_workloads(&watched).await,
             }
         }
     }
@@ -166,6 +196,7 @@ impl Task {
         self.attended = Some(tip.known.tip());
         self.world.repository = self.inputs.repository.borrow_and_update().clone();
         self.world.keyring = self.inputs.keys.borrow_and_update().keyring.clone();
+        self.readiness.begins();
         let begun = Instant::now();
         let reason = match contained(self.pass(trigger, &tip)).await {
             Ok(reason) => reason,
@@ -208,7 +239,8 @@ impl Task {
             }
         }
         let ready = settled.verdict.ready;
-        self.report(&settled.verdict, 0);
+        self.report(&settled.said, 0);
+        self.announce(&settled.said, settled.record);
         tracing::info!(
             environment = self.name,
             reason = settled.verdict.reason.as_str(),
@@ -224,7 +256,11 @@ impl Task {
         self.pace.went_well(self.later());
         let repairs = settled.plan.steps.iter().filter(|step| step.repair);
         let repairs: Vec<(ObjectId, String)> = repairs.map(|step| (step.object.clone(), step.why.clone())).collect();
-        if self.repaired(repairs).await { Reason::Flapping } else { settled.verdict.reason }
+        if self.repaired(repairs).await {
+            return Reason::Flapping;
+        }
+        self.readiness.ended(&settled.verdict, &settled.said, Instant::now());
+        settled.verdict.reason
     }
 
     /// Notes what was put right and why; true if that was once too often, and osier holds still for a while.
@@ -243,12 +279,39 @@ impl Task {
         true
     }
 
+    /// Says how the workloads of what was applied stand, if that is new. A newer commit never waits for them.
+    async fn look_at_workloads(&mut self, watched: &Watched) {
+        let now = Instant::now();
+        let Some(applied) = self.readiness.applied() else { return };
+        let verdict = readiness::now(&self.world, &self.name, applied);
+        let is_news = self.readiness.is_news(&verdict, now);
+        watched.workloads().ask_pods(self.readiness.wants_pods(now));
+        if !is_news {
+            return;
+        }
+        self.readiness.wrote(&verdict, now);
+        self.report(&verdict, 0);
+        self.announce(&verdict, None);
+        tracing::info!(environment = self.name, ready = verdict.ready, "{}", verdict.message);
+        if let Err(error) = readiness::say(&mut self.world, &self.name, &verdict).await {
+            tracing::warn!(
+                environment = self.name,
+                reason = error.reason().as_str(),
+                "the conditions could not be written"
+            );
+            self.pace.failed();
+        }
+    }
+
     /// The pass did not come to its end. What was applied last is kept as it is.
     async fn blocked(&mut self, error: &Error, ask: &Ask) {
         let problems = if let Error::Blocked { problems, .. } = error { problems.len() } else { 0 };
         let verdict =
-            Verdict { ready: false, reason: error.reason(), message: error.to_string(), stalled: problems > 0 };
+            Verdict { ready: false, reason: error.reason(), message: error.sentence(), stalled: problems > 0 };
         self.report(&verdict, problems);
+        if verdict.reason != Reason::Conflict {
+            self.announce(&verdict, None);
+        }
         let cause = std::error::Error::source(error).map(ToString::to_string);
         tracing::warn!(environment = self.name, reason = verdict.reason.as_str(), cause, "{error}");
         if error.reason() == Reason::Conflict {
@@ -291,6 +354,7 @@ impl Task {
             self.pace.failed();
             return Some(error.reason());
         }
+        self.announcer.begins(&self.world.memory[&self.name].environment);
         let suspend = subject::suspended(&self.world.memory[&self.name].environment, now)?.clone();
         let until = suspend.until.as_deref().and_then(|until| until.parse::<jiff::Timestamp>().ok());
         let left = until
@@ -320,7 +384,19 @@ impl Task {
         Reason::Quarantined
     }
 
+    /// Tells people what became otherwise.
+    fn announce(&mut self, verdict: &Verdict, record: Option<u64>) {
+        let Some(memory) = self.world.memory.get_mut(&self.name) else { return };
+        if let Some(number) = memory.interrupted.take() {
+            let message = format!("record #{number} was begun and not completed: the next one goes on from there");
+            let interrupted = Announcement { normal: false, reason: Reason::Interrupted, message };
+            self.announcer.tell(&memory.environment, interrupted);
+        }
+        self.announcer.said(&memory.environment, verdict, record);
+    }
+
     async fn say(&mut self, verdict: &Verdict) {
+        self.announce(verdict, None);
         if let Err(error) = reconcile::say(&mut self.world, &self.name, verdict).await {
             tracing::warn!(
                 environment = self.name,

@@ -42,6 +42,14 @@ impl Pace {
     }
 }
 
+/// Never, if no time is set.
+pub async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Between nine tenths and all of an interval.
 pub fn jittered(interval: Duration) -> Duration {
     interval / 10 * 9 + interval / 10 * u32::from(jitter()) / 255

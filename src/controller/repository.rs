@@ -17,7 +17,7 @@ use crate::cluster::watch::Event;
 use crate::cluster::watched::Watched;
 use crate::controller::environment::{Inputs, Shared, Task};
 use crate::controller::metrics::Subject;
-use crate::controller::pace::Pace;
+use crate::controller::pace::{Pace, until};
 use crate::controller::remote::{Remote, Sight};
 use crate::controller::status;
 use crate::controller::supervise::Stop;
@@ -333,13 +333,5 @@ fn named(found: &Result<Environment, kube::core::error_boundary::InvalidObject>)
     match found {
         Ok(environment) => environment.metadata.name.clone(),
         Err(invalid) => invalid.metadata.name.clone(),
-    }
-}
-
-/// Never, if no time is set.
-async fn until(time: Option<Instant>) {
-    match time {
-        Some(time) => tokio::time::sleep_until(time).await,
-        None => std::future::pending().await,
     }
 }

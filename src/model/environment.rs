@@ -6,6 +6,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::model::reason::Reason;
+
 /// What people say. osier never writes it.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(group = "osier.dev", version = "v1alpha1", kind = "Environment", namespaced, status = "EnvironmentStatus")]
@@ -133,6 +135,24 @@ pub struct EnvironmentStatus {
     /// Ready, Reconciling, Stalled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+}
+
+impl EnvironmentStatus {
+    /// The condition Ready.
+    pub fn ready(&self) -> Option<&Condition> {
+        self.conditions.iter().find(|condition| condition.kind == "Ready")
+    }
+
+    /// True if the condition Ready says that a revision is applied, whether or not its workloads are ready.
+    pub fn is_applied(&self) -> bool {
+        let applied = [Reason::Applied, Reason::HeldBack, Reason::CheckFailed];
+        self.ready().is_some_and(|ready| applied.iter().any(|reason| ready.reason == reason.as_str()))
+    }
+
+    /// True if a revision is applied and its workloads are on their way.
+    pub fn waits(&self) -> bool {
+        self.conditions.iter().any(|condition| condition.kind == "Reconciling" && condition.status == "True")
+    }
 }
 
 /// The newest complete Record.

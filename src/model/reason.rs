@@ -85,7 +85,7 @@ reasons! {
     Flapping,
     /// The revision failed to complete twice and is not tried again.
     Quarantined,
-    /// A check (a Job before or after) failed.
+    /// A check failed: a Job before or after, or a workload that does not become ready.
     CheckFailed,
 }
 

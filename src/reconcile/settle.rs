@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use crate::model::environment::{Condition, EnvironmentStatus, PlanStatus};
 use crate::model::reason::Reason;
+use crate::planning::health::{Cause, Health};
 use crate::planning::plan::Plan;
 use crate::reconcile::history::seconds;
 
@@ -20,10 +21,40 @@ pub struct Verdict {
     pub stalled: bool,
 }
 
+impl Verdict {
+    /// What the conditions say of an applied revision whose workloads stand so.
+    ///
+    /// kstatus' meaning: while it waits, Ready=False and Reconciling=True, and the reason stays what it was, for it is true that the revision is
+    /// applied; once a controller has given up, Ready=False and Stalled=True with `CheckFailed`, or `QuotaExceeded` if that is why.
+    #[must_use]
+    pub fn with_health(&self, health: &Health) -> Verdict {
+        let (why, reason, stalled) = match health {
+            _ if !self.is_applied() => return self.clone(),
+            Health::Ready => return self.clone(),
+            Health::Progressing(why) => (why, self.reason, false),
+            Health::Failed(why) if why.cause == Cause::Quota => (why, Reason::QuotaExceeded, true),
+            Health::Failed(why) => (why, Reason::CheckFailed, true),
+        };
+        let sentence = &why.sentence;
+        let message = if stalled { sentence.clone() } else { format!("waiting for {sentence}") };
+        Verdict { ready: false, reason, message: format!("{}; {message}", self.message), stalled }
+    }
+
+    /// True if the environment equals what it is meant to.
+    pub fn is_applied(&self) -> bool {
+        self.ready && matches!(self.reason, Reason::Applied | Reason::HeldBack)
+    }
+
+    /// True if what is applied is on its way to being ready.
+    pub fn waits(&self) -> bool {
+        !self.ready && !self.stalled && matches!(self.reason, Reason::Applied | Reason::HeldBack)
+    }
+}
+
 /// Ready, Reconciling and Stalled after a verdict; the time moves only where `status` changes.
 pub fn conditions(before: &[Condition], verdict: &Verdict, generation: Option<i64>, now: Timestamp) -> Vec<Condition> {
     let truth = |value: bool| if value { "True" } else { "False" };
-    [("Ready", truth(verdict.ready)), ("Reconciling", truth(false)), ("Stalled", truth(verdict.stalled))]
+    [("Ready", truth(verdict.ready)), ("Reconciling", truth(verdict.waits())), ("Stalled", truth(verdict.stalled))]
         .into_iter()
         .map(|(kind, status)| {
             let same = before.iter().find(|condition| condition.kind == kind && condition.status == status);
@@ -44,11 +75,10 @@ pub fn plan_status(plan: &Plan) -> PlanStatus {
     PlanStatus { digest: plan.digest.clone(), counts: plan.counts() }
 }
 
-/// The plan that the status shows: repairs, and nothing at all, are no news of an environment that is ready and stays so.
+/// The plan that the status shows: repairs, and nothing at all, are no news of an environment that was applied and stays so.
 pub fn shown_plan(before: &EnvironmentStatus, plan: &Plan, verdict: &Verdict) -> Option<PlanStatus> {
-    let was_ready = before.conditions.iter().any(|condition| condition.kind == "Ready" && condition.status == "True");
     let is_news = verdict.reason == Reason::Observing || !plan.steps.iter().all(|step| step.repair);
-    if was_ready && verdict.ready && !is_news { before.plan.clone() } else { Some(plan_status(plan)) }
+    if before.is_applied() && verdict.ready && !is_news { before.plan.clone() } else { Some(plan_status(plan)) }
 }
 
 /// True if `after` names another commit and says nothing else that is new.
@@ -64,6 +94,7 @@ pub fn only_moved_on(before: &EnvironmentStatus, after: &EnvironmentStatus) -> b
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::planning::health::Why;
 
     fn verdict(ready: bool) -> Verdict {
         Verdict { ready, reason: Reason::Applied, message: "at 4f2a91c".to_owned(), stalled: false }
@@ -81,6 +112,32 @@ mod tests {
         assert!(only_moved_on(&at("4f2a91c", &verdict(true)), &at("8d21f00", &moved)));
         assert!(!only_moved_on(&at("4f2a91c", &verdict(true)), &at("8d21f00", &verdict(false))));
         assert!(!only_moved_on(&at("", &verdict(true)), &at("8d21f00", &moved)));
+    }
+
+    #[test]
+    fn workloads_that_are_not_ready_show_as_kstatus_has_it() {
+        let said = |health: &Health| {
+            let verdict = verdict(true).with_health(health);
+            let conditions = conditions(&[], &verdict, Some(1), Timestamp::UNIX_EPOCH);
+            let statuses: Vec<&str> = conditions.iter().map(|condition| condition.status.as_str()).collect();
+            format!("{} {}: {}", statuses.join(" "), verdict.reason, verdict.message)
+        };
+        let why = |cause| Why { sentence: "Deployment/api: 0 of 1 available".to_owned(), cause };
+        assert_eq!(said(&Health::Ready), "True False False Applied: at 4f2a91c");
+        assert_eq!(
+            said(&Health::Progressing(why(Cause::Time))),
+            "False True False Applied: at 4f2a91c; waiting for Deployment/api: 0 of 1 available"
+        );
+        assert_eq!(
+            said(&Health::Failed(why(Cause::Named))),
+            "False False True CheckFailed: at 4f2a91c; Deployment/api: 0 of 1 available"
+        );
+        assert_eq!(
+            said(&Health::Failed(why(Cause::Quota))),
+            "False False True QuotaExceeded: at 4f2a91c; Deployment/api: 0 of 1 available"
+        );
+        let failed = Verdict { ready: false, reason: Reason::Forbidden, ..verdict(false) };
+        assert_eq!(failed.with_health(&Health::Failed(why(Cause::Named))), failed, "that comes first");
     }
 
     #[test]

@@ -147,6 +147,7 @@ pub async fn take_over(world: &mut World, subject: &Subject, take_over: bool) ->
         history::status(&pending, RecordResult::Interrupted, Reason::Interrupted.as_str(), BTreeMap::default(), now);
     let completed = world.cluster.complete_record(&pending, &status).await?;
     if let Some(memory) = world.memory.get_mut(&subject.name) {
+        memory.interrupted = Some(completed.spec.number);
         memory.chain.add(completed);
     }
     Ok(())

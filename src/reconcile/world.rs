@@ -50,6 +50,8 @@ pub struct Memory {
     pub namespace_checked: bool,
     /// When its status was written last by this process.
     pub settled_at: Option<Timestamp>,
+    /// Number of a Record that somebody left and this process completed as `Interrupted`, until it is told.
+    pub interrupted: Option<u64>,
 }
 
 /// A status that only names another commit is written this often at most, in seconds.
@@ -58,7 +60,7 @@ pub const MOVED_ON_SECONDS: i64 = 60;
 impl Memory {
     /// What is known of an environment at first sight.
     pub fn new(environment: Environment, chain: Chain) -> Self {
-        Self { environment, chain, composed: None, namespace_checked: false, settled_at: None }
+        Self { environment, chain, composed: None, namespace_checked: false, settled_at: None, interrupted: None }
     }
 
     /// True if the last write of the status is long enough ago to say that it moved on to another commit.

@@ -24,6 +24,7 @@ pub fn fix(reason: &str, environment: &str, namespace: &str) -> String {
         Some(Reason::RepositorySuspicious) => {
             "an administrator looks at the repository and allows its tip in Repository.spec.allow".to_owned()
         }
+        Some(Reason::CheckFailed) => waiting(namespace),
         Some(Reason::QuotaExceeded) => {
             format!("the platform engineer raises the quota: kubectl describe quota -n {namespace}")
         }
@@ -38,4 +39,9 @@ pub fn fix(reason: &str, environment: &str, namespace: &str) -> String {
         }
         _ => format!("osier apply {environment}"),
     }
+}
+
+/// A line that shows what workloads of a namespace wait for.
+pub fn waiting(namespace: &str) -> String {
+    format!("kubectl get pods -n {namespace}; a commit that mends it is applied at once")
 }

@@ -12,6 +12,7 @@ mod controller;
 mod demo;
 mod harness;
 mod kubectl;
+mod readiness;
 mod remotes;
 mod scenarios;
 mod sops;

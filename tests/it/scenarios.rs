@@ -9,7 +9,7 @@ mod names;
 mod requests;
 mod run;
 pub mod script;
-mod service;
+pub mod service;
 mod show;
 pub mod world;
 

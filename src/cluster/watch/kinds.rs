@@ -5,18 +5,21 @@ use std::sync::Arc;
 use kube::core::DeserializeGuard;
 use kube::core::error_boundary::InvalidObject;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value;
 
 use crate::cluster::Cluster;
 use crate::cluster::call::encoded;
 use crate::cluster::error::Error;
 use crate::cluster::live::malformed;
-use crate::cluster::metadata::Metadata;
+use crate::cluster::metadata::{Metadata, Whole};
 use crate::cluster::own::collection;
 use crate::cluster::watch::{Events, Subject};
 use crate::model::environment::Environment;
 use crate::model::object::{Kind, ObjectId};
 use crate::model::repository::Repository;
 use crate::model::wire::{API_VERSION, ENVIRONMENT};
+use crate::planning::health::Workload;
+use crate::planning::health::pods::{self, Trouble};
 use crate::planning::live::Live;
 
 impl Cluster {
@@ -34,6 +37,33 @@ impl Cluster {
         let (kind, environment_id) = (kind.clone(), environment_id.to_owned());
         let read = move |object: Metadata| object.live(&kind, &environment_id).map_err(|field| malformed(&kind, field));
         Ok(self.watch(Subject { path, query: String::new(), metadata: true, sensitive: false }, read))
+    }
+
+    /// Watches all objects of a kind whole, as `watch_live` does their metadata; of spec and status it is kept how they stand.
+    ///
+    /// # Errors
+    /// As `watch_live`.
+    pub async fn watch_workloads(
+        self: &Arc<Self>,
+        kind: &Kind,
+        namespace: &str,
+        environment_id: &str,
+    ) -> Result<Events<(ObjectId, Live, Workload)>, Error> {
+        let path = self.kinds().await?.collection(kind, namespace).ok_or_else(|| unserved(kind))?;
+        let (kind, environment_id) = (kind.clone(), environment_id.to_owned());
+        let read =
+            move |object: Whole| object.workload(&kind, &environment_id).map_err(|field| malformed(&kind, field));
+        Ok(self.watch(Subject { path, query: String::new(), metadata: false, sensitive: false }, read))
+    }
+
+    /// Watches what is wrong with the pods of a namespace, by their names.
+    pub fn watch_pods(self: &Arc<Self>, namespace: &str) -> Events<(String, Option<Trouble>)> {
+        let path = format!("/api/v1/namespaces/{}/pods", encoded(namespace));
+        let read = |pod: Value| {
+            let name = pod["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+            Ok((name, pods::trouble(&pod)))
+        };
+        self.watch(Subject { path, query: String::new(), metadata: false, sensitive: false }, read)
     }
 
     /// Watches the metadata of all objects of a kind that carry an environment's label, in all namespaces, each seen from that

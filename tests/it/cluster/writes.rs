@@ -83,7 +83,10 @@ async fn a_restart_of_a_workload_takes_one_request() {
         let create = step(world.step(Verb::Create, &object, "v1.a").await, "one");
         let (outcome, requests) = world.run(create, Some(manifest(&[("A", "1"), ("B", "2")]))).await;
         assert!(matches!(outcome, StepOutcome::Done { .. }), "{outcome:?}");
-        assert_eq!(requests, 2, "the defaults that the server owns in our name are known only afterwards");
+        assert!(
+            (2..=2 + churn(&world)).contains(&requests),
+            "the server's defaults are known only afterwards: {requests}"
+        );
         assert!(world.settled(&object).await.created_by_post);
 
         let restart = step(world.step(Verb::Update, &object, "v1.a").await, "two");

@@ -73,6 +73,7 @@ const OWN_TERMS: &[(&str, &str, &str)] = &[
     ("INSTALL", "src/cluster/error.rs", "custom resources are installed, objects are applied"),
     ("Event", "src/cluster/watch.rs", "what a watch tells, as Kubernetes calls it"),
     ("Events", "src/cluster/watch.rs", "what a watch tells, as Kubernetes calls it"),
+    ("events", "src/cluster.rs", "Kubernetes' own kind: what kubectl describe shows"),
     ("source", "src/reconcile", "where the bytes of a file come from; no repository"),
     ("Source", "src/reconcile", "where the bytes of a file come from; no repository"),
     ("VERSION", "src/model/wire.rs", "the version of an API group"),
