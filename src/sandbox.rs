@@ -2,7 +2,8 @@
 //!
 //! It stands below `kube::Client` as a tower service, or serves HTTP/1.1 and HTTP/2 on loopback. Its scope is a closed table of
 //! kinds and verbs; what is not in the table answers 501 by name. CEL rules and admission policies are not evaluated,
-//! access is not checked, and no controller runs but those that fill and empty namespaces.
+//! access is not checked, and no controller runs but those that fill and empty namespaces. Workloads are stored and not started;
+//! a sandbox that is asked to says of them what the controllers of an idle cluster would.
 
 mod crd;
 mod decode;
@@ -37,6 +38,7 @@ mod table;
 mod typed;
 mod validate;
 mod watch;
+mod workloads;
 mod write;
 
 #[cfg(test)]
@@ -119,6 +121,13 @@ impl Sandbox {
             lifecycle::create_namespace(&mut state, namespace, &time);
         }
         Sandbox { shared: Arc::new(Shared::new(state, clock)) }
+    }
+
+    /// From now on each generation of a workload is said to run as soon as it is written.
+    #[must_use]
+    pub fn with_workloads(self) -> Sandbox {
+        self.shared.state().runs_workloads = true;
+        self
     }
 
     /// Answers one request. Where a fault breaks the connection, the body of the answer fails at once.

@@ -24,7 +24,7 @@ const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitio
 
 /// Serve an in-memory Kubernetes API on this machine, with osier's custom resources.
 ///
-/// Nothing runs in it: workloads are stored, not started. Admission policies are not evaluated.
+/// Nothing runs in it: workloads are stored, and said to be ready at once. Admission policies are not evaluated.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Example: osier sandbox --port 6440")]
 pub struct Args {
@@ -65,7 +65,7 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
 /// # Errors
 /// The sandbox refuses one of them, which is a mistake of ours.
 pub async fn with_definitions() -> Result<Sandbox, Failure> {
-    let sandbox = Sandbox::new();
+    let sandbox = Sandbox::new().with_workloads();
     for definition in crds::crds() {
         let request = http::Request::post(DEFINITIONS)
             .header(CONTENT_TYPE, "application/json")

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::sandbox::crd;
 use crate::sandbox::kinds::Kind;
 use crate::sandbox::refusal::{Cause, Refusal};
 use crate::sandbox::store::{Key, State};
 use crate::sandbox::write::Operation;
+use crate::sandbox::{crd, workloads};
 
 /// Stands for the certificate of a cluster that has none.
 const ROOT_CERTIFICATE: &str = "the sandbox serves plain HTTP and has no certificate\n";
@@ -76,15 +76,17 @@ pub fn after_create(state: &mut State, kind: &Kind, key: &Key, stored: &Arc<Valu
     if kind.is("apiextensions.k8s.io", "CustomResourceDefinition") {
         crd::establish(state, key, stored, time);
     }
+    workloads::run(state, kind, key, stored, time);
 }
 
 /// Runs what controllers would do after a change.
-pub fn after_update(state: &mut State, kind: &Kind, key: &Key, stored: &Arc<Value>) {
+pub fn after_update(state: &mut State, kind: &Kind, key: &Key, stored: &Arc<Value>, time: &str) {
     if kind.is("apiextensions.k8s.io", "CustomResourceDefinition")
         && stored["metadata"].get("deletionTimestamp").is_none()
     {
         crd::serve(state, key, stored);
     }
+    workloads::run(state, kind, key, stored, time);
 }
 
 fn fill_namespace(state: &mut State, namespace: &str, time: &str) {

@@ -41,6 +41,8 @@ pub struct Change {
 /// The whole cluster.
 pub struct State {
     pub kinds: Vec<Arc<Kind>>,
+    /// True if workloads are said to run; else nobody says anything of them.
+    pub runs_workloads: bool,
     objects: BTreeMap<Key, Arc<Value>>,
     history: VecDeque<Change>,
     revision: u64,
@@ -53,6 +55,7 @@ impl State {
     pub fn new() -> State {
         State {
             kinds: kinds::built_in(),
+            runs_workloads: false,
             objects: BTreeMap::new(),
             history: VecDeque::new(),
             revision: 1,
@@ -110,7 +113,8 @@ impl State {
             }
         }
         let history = self.history.range(..kept).cloned().collect();
-        State { kinds: self.kinds.clone(), objects, history, revision, compacted: self.compacted, issued: self.issued }
+        let (kinds, runs_workloads) = (self.kinds.clone(), self.runs_workloads);
+        State { kinds, runs_workloads, objects, history, revision, compacted: self.compacted, issued: self.issued }
     }
 
     /// Stores an object under a new resourceVersion and returns it.

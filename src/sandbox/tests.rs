@@ -318,6 +318,29 @@ async fn a_quota_counts_objects() {
 }
 
 #[tokio::test]
+async fn workloads_are_said_to_run_if_one_wants() {
+    let deployment = |image: &str| {
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": {"replicas": 2,
+            "selector": {"matchLabels": {"app": "d"}}, "template": {"metadata": {"labels": {"app": "d"}},
+                "spec": {"containers": [{"name": "one", "image": image}]}}}})
+    };
+    let apply = async |api: &Api<DynamicObject>, image: &str| {
+        api.patch("d", &PatchParams::apply("o").force(), &Patch::Apply(deployment(image))).await.unwrap();
+        let found = api.get("d").await.unwrap().data["status"].clone();
+        (found["observedGeneration"].as_i64(), found["availableReplicas"].as_i64())
+    };
+    let idle = api(&Sandbox::new(), "apps", "Deployment");
+    assert_eq!(apply(&idle, "i:1").await, (None, None));
+
+    let api = api(&Sandbox::new().with_workloads(), "apps", "Deployment");
+    assert_eq!(apply(&api, "i:1").await, (Some(1), Some(2)));
+    let fewer = json!({"status": {"availableReplicas": 1}});
+    api.patch_status("d", &PatchParams::default(), &Patch::Merge(fewer)).await.unwrap();
+    assert_eq!(apply(&api, "i:1").await, (Some(1), Some(1)), "it is seen once");
+    assert_eq!(apply(&api, "i:2").await, (Some(2), Some(2)));
+}
+
+#[tokio::test]
 async fn it_is_served_over_http() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

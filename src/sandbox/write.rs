@@ -308,7 +308,7 @@ pub fn replace(
     }
     let key = operation.key();
     let stored = operation.state.put(key.clone(), events::stored(&kind, new));
-    lifecycle::after_update(operation.state, &kind, &key, &stored);
+    lifecycle::after_update(operation.state, &kind, &key, &stored, &operation.time());
     delete::finish_if_released(operation.state, &kind, &key, &operation.time());
     Ok(events::read(&kind, &operation.state.get(&key).unwrap_or(stored)))
 }

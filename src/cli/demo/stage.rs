@@ -84,7 +84,7 @@ impl Stage {
             fs::create_dir(directory.join(place)).map_err(failed)?;
         }
         let program = std::env::current_exe().map_err(failed)?;
-        let stage = Self { sandbox: Sandbox::new(), directory, program };
+        let stage = Self { sandbox: Sandbox::new().with_workloads(), directory, program };
         fs::write(stage.kubeconfig(), Sandbox::kubeconfig(address)).map_err(failed)?;
         for (path, content) in files::SHOP {
             stage.write(path, content)?;
