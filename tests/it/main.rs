@@ -14,6 +14,7 @@ mod harness;
 mod kubectl;
 mod readiness;
 mod remotes;
+mod rights;
 mod scenarios;
 mod sops;
 mod support;

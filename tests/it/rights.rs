@@ -1,0 +1,165 @@
+//! The service with the rights that the README names, and no others, on a server that checks them.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use osier::cluster::admission::admission;
+use serde_json::json;
+
+use crate::scenarios::script::File;
+use crate::scenarios::service::{service, settle, until};
+use crate::scenarios::world::World;
+use crate::support::audit::AuditLine;
+use crate::support::control_plane::User;
+use crate::support::server::{PATIENCE, Server};
+
+const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+const CONFIG: &str = "apiVersion: osier.dev/v1alpha1\nkind: Config\nenvironments:\n  staging: {namespace: shop-staging, layers: [base], keys: staging}\n";
+const API: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: api}\nspec:\n  selector: {matchLabels: {app: api}}\n  template:\n    metadata: {labels: {app: api}}\n    spec: {containers: [{name: web, image: \"registry.example/web:1\", envFrom: [{configMapRef: {name: app}}]}]}\n";
+const SECRET: &str = "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData: {PASSWORD: canary-9d-password}\n";
+
+/// The rules of the README's service under a heading.
+fn rules(place: &str) -> String {
+    let readme = fs::read_to_string(README).unwrap();
+    let rules = readme.split(&format!("\n# service, {place}\n")).nth(1).expect("the README has the heading");
+    let is_rule = |line: &&str| line.starts_with("- ") || line.starts_with("  ");
+    rules.lines().take_while(is_rule).collect::<Vec<&str>>().join("\n")
+}
+
+/// Binds rules to the service's account, in one namespace or everywhere.
+async fn grant(world: &mut World, name: &str, namespace: Option<&str>, rules: &str) {
+    let account = world.account.name.clone();
+    let (prefix, metadata) = match namespace {
+        Some(namespace) => ("", format!("{{name: {name}, namespace: {namespace}}}")),
+        None => ("Cluster", format!("{{name: {name}-{account}}}")),
+    };
+    let role = if namespace.is_some() { name.to_owned() } else { format!("{name}-{account}") };
+    let group = "rbac.authorization.k8s.io";
+    let text = format!(
+        "apiVersion: {group}/v1\nkind: {prefix}Role\nmetadata: {metadata}\nrules:\n{rules}\n---\n\
+         apiVersion: {group}/v1\nkind: {prefix}RoleBinding\nmetadata: {metadata}\n\
+         roleRef: {{apiGroup: {group}, kind: {prefix}Role, name: {role}}}\n\
+         subjects: [{{apiGroup: {group}, kind: User, name: {account}}}]\n"
+    );
+    create(world, &text).await;
+}
+
+async fn create(world: &mut World, text: &str) {
+    fs::write(world.path("outside").join("objects.yaml"), text).unwrap();
+    run(world, "kubectl create -f ../outside/objects.yaml").await;
+}
+
+async fn run(world: &mut World, line: &str) -> String {
+    let line = world.names.real(line);
+    let output = world.run(&line).await;
+    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The admission policies for this world's home namespace alone: other tests run beside this one.
+async fn guard(world: &mut World) {
+    let home = world.name("shop");
+    for mut object in admission() {
+        let is_binding = object["kind"] == "ValidatingAdmissionPolicyBinding";
+        if is_binding {
+            let name = format!("{}-{home}", object["metadata"]["name"].as_str().unwrap());
+            object["metadata"]["name"] = json!(name);
+            object["spec"]["matchResources"] =
+                json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": home}}});
+        }
+        fs::write(world.path("outside").join("policy.json"), object.to_string()).unwrap();
+        run(world, "kubectl apply --server-side --force-conflicts -f ../outside/policy.json").await;
+    }
+}
+
+/// A world whose service has the README's rights.
+async fn world() -> World {
+    let mut world = World::new(Server::real()).await;
+    world.account = User::person(&world.account.name.replace("service", "rights"));
+    fs::copy(world.server.kubeconfig(&world.account), world.path("kubeconfig-service")).unwrap();
+    let [home, target] = ["shop", "shop-staging"].map(|name| world.name(name));
+    guard(&mut world).await;
+    grant(&mut world, "osier", None, &rules("in the whole cluster")).await;
+    grant(&mut world, "osier-lease", Some(&home), &rules("in its own namespace")).await;
+    grant(&mut world, "osier-home", Some(&home), &rules("in the home namespace")).await;
+    grant(&mut world, "osier-target", Some(&target), &rules("in each namespace of an environment")).await;
+    for (path, classes, content) in
+        [("osier.yaml", &[][..], CONFIG), ("base/api.yaml", &[], API), ("base/db.sops.yaml", &["staging"], SECRET)]
+    {
+        let encrypted_for = classes.iter().map(|class: &&str| (*class).to_owned()).collect();
+        world.write(&File { path: path.to_owned(), encrypted_for, content: content.to_owned() });
+    }
+    world
+}
+
+fn config(world: &mut World, name: &str, level: &str) {
+    let content =
+        format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{LOG_LEVEL: {level}}}\n");
+    world.write(&File { path: format!("base/{name}.yaml"), encrypted_for: Vec::new(), content });
+}
+
+/// Waits until a command says this; names are those of scripts.
+async fn sees(world: &mut World, command: &str, wanted: &str) {
+    let said = until(world, command, wanted).await;
+    assert!(said.is_empty(), "{command}: {said}, not {wanted}");
+}
+
+async fn asked(world: &World) -> Vec<AuditLine> {
+    let Server::Real(control_plane) = &world.server else { panic!("the sandbox checks no rights") };
+    control_plane.audit(&world.account).await
+}
+
+/// Waits until the service has looked at pods, to say what keeps them.
+async fn told_of_pods(world: &World) {
+    let begun = Instant::now();
+    while !asked(world).await.iter().any(|line| line.resource == "pods" && line.code == 200) {
+        assert!(begun.elapsed() < PATIENCE, "nobody asks for pods");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+const LEVEL: &str = "kubectl get configmap app -n shop-staging -o jsonpath={.data.LOG_LEVEL}";
+const REASON: &str = "kubectl get environment staging -n shop -o jsonpath={.status.conditions[0].reason}";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rights_in_the_readme_are_enough_for_the_service() {
+    let mut world = world().await;
+    let world = &mut world;
+    config(world, "app", "info");
+    config(world, "old", "info");
+    world.push("the first state").await;
+    service(world, "start").await;
+    assert_eq!(settle(world, "staging").await, "");
+    sees(world, LEVEL, "info").await;
+
+    config(world, "app", "debug");
+    fs::remove_file(world.path("clone/base/old.yaml")).unwrap();
+    world.push("a push").await;
+    sees(world, LEVEL, "debug").await;
+    sees(world, "kubectl get configmap old -n shop-staging --ignore-not-found", "").await;
+
+    run(world, "kubectl patch configmap app -n shop-staging --type merge -p '{\"data\":{\"LOG_LEVEL\":\"mine\"}}'")
+        .await;
+    sees(world, LEVEL, "debug").await;
+    run(world, "kubectl delete deployment api -n shop-staging").await;
+    sees(world, "kubectl get deployment api -n shop-staging --ignore-not-found -o name", "deployment.apps/api").await;
+
+    run(world, "osier rollback staging --to '#1' --reason 'it is loud' --yes").await;
+    sees(world, LEVEL, "info").await;
+    sees(world, REASON, "HeldBack").await;
+    run(world, "osier release staging").await;
+    sees(world, LEVEL, "debug").await;
+    sees(
+        world,
+        "kubectl get events -n shop -o jsonpath={.items[*].reason} | tr ' ' '\\n' | sort -u | xargs",
+        "Applied HeldBack",
+    )
+    .await;
+    told_of_pods(world).await;
+    assert_eq!(service(world, "stop").await, "");
+
+    let asked = asked(world).await;
+    let refused: Vec<_> = asked.iter().filter(|line| line.code == 403).collect();
+    assert!(refused.is_empty(), "{refused:?}");
+    world.scan().await;
+}
