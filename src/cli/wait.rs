@@ -164,7 +164,7 @@ impl Room<'_> {
             }
             Some(ready) if is_there && status.waits() => Standing::Waiting(ready.message.clone()),
             _ if self.known() && held => refused(ready),
-            _ if self.known() && (is_ready || status.is_applied()) && self.unaffected(&status.commit, entry) => {
+            _ if !is_there && self.known() && status.is_applied() && self.unaffected(&status.commit, entry) => {
                 Standing::Landed(format!("stays at {}: none of its files changed", short(&status.commit)))
             }
             _ if environment.spec.suspend.is_some() => refused(ready),

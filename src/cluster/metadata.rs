@@ -1,5 +1,6 @@
 //! From an object's metadata to `Live`: straight from JSON, no values.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -76,7 +77,9 @@ impl Whole {
         let Whole { metadata, spec, status } = self;
         let (object, live) = Metadata { metadata }.live(kind, environment_id)?;
         let health = health::of(kind, Parts { generation: live.generation, spec: &spec, status: &status });
-        let workload = Workload { uid: live.uid.clone(), generation: live.generation, health };
+        let is_foreign = live.ownership.marks() == 0;
+        let refers = if is_foreign { health::refers(&object, &spec) } else { BTreeSet::new() };
+        let workload = Workload { uid: live.uid.clone(), generation: live.generation, health, refers };
         Ok((object, live, workload))
     }
 }

@@ -52,6 +52,15 @@ impl Workloads {
         }))
     }
 
+    /// Workloads that are not ours and have to restart for something of `changed`, which nobody does, each with what it refers to.
+    pub fn foreign_consumers(&self, changed: &BTreeSet<ObjectId>) -> Vec<(ObjectId, ObjectId)> {
+        let known = self.known();
+        let pairs = known.workloads.iter().flat_map(|(object, workload)| {
+            workload.refers.intersection(changed).map(|target| (object.clone(), target.clone()))
+        });
+        pairs.collect()
+    }
+
     /// Forgets the workloads of all other kinds.
     pub(super) fn keep(&self, kinds: &BTreeSet<Kind>) {
         self.known().workloads.retain(|object, _| kinds.contains(&object.kind));

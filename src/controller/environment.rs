@@ -1,5 +1,6 @@
 //! One environment: from triggers to passes, one at a time.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ use crate::model::object::ObjectId;
 use crate::model::reason::Reason;
 use crate::model::repository::Repository;
 use crate::model::tree::GitId;
+use crate::planning::changes::LeafChange;
+use crate::planning::plan::Step;
 use crate::reconcile::error::Error;
 use crate::reconcile::settle::Verdict;
 use crate::reconcile::world::{MOVED_ON_SECONDS, World};
@@ -241,6 +244,7 @@ impl Task {
         let ready = settled.verdict.ready;
         self.report(&settled.said, 0);
         self.announce(&settled.said, settled.record);
+        self.announce_consumers(&settled);
         tracing::info!(
             environment = self.name,
             reason = settled.verdict.reason.as_str(),
@@ -393,6 +397,23 @@ impl Task {
             self.announcer.tell(&memory.environment, interrupted);
         }
         self.announcer.said(&memory.environment, verdict, record);
+    }
+
+    /// Names the workloads that use what was changed, and that osier does not restart because they are not its own.
+    fn announce_consumers(&self, settled: &Settled) {
+        let (Some(watched), Some(outcome)) = (&self.world.watched, &settled.outcome) else { return };
+        let Some(memory) = self.world.memory.get(&self.name) else { return };
+        let is_new =
+            |step: &&Step| step.object.kind.is_config() && !step.repair && step.leaves.iter().any(LeafChange::differs);
+        let steps = settled.plan.steps.iter().zip(&outcome.steps);
+        let done = steps.filter(|(_, result)| matches!(result.result, StepOutcome::Done { .. })).map(|(step, _)| step);
+        let changed: BTreeSet<ObjectId> = done.filter(is_new).map(|step| step.object.clone()).collect();
+        for (workload, target) in watched.workloads().foreign_consumers(&changed) {
+            let message =
+                format!("{} uses {}, which changed; it is not osier's to restart", workload.short(), target.short());
+            tracing::info!(environment = self.name, "{message}");
+            self.announcer.tell(&memory.environment, Announcement { normal: true, reason: Reason::Applied, message });
+        }
     }
 
     async fn say(&mut self, verdict: &Verdict) {

@@ -1,13 +1,16 @@
 //! Whether workloads are up, as `kubectl rollout status` and kstatus judge it. Pure.
 //!
 //! A whole object becomes one word and a sentence; nothing else of it is kept. The sentences are made of counts, and of names and CamelCase
-//! reasons that controllers give: what programs print when they crash, and what runtimes say of a command line, may quote secrets.
+//! reasons that controllers give, of the server's own sentences those that are known: what programs print when they crash, and what runtimes say of a command line, may quote secrets.
 
 pub mod pods;
 mod rollout;
 
-use serde_json::Value;
+use std::collections::BTreeSet;
 
+use serde_json::{Value, json};
+
+use crate::desired::{self, references};
 use crate::model::object::{Kind, ObjectId};
 use crate::model::short::Short;
 use crate::planning::live::Live;
@@ -53,6 +56,8 @@ pub struct Workload {
     pub generation: Option<i64>,
     /// How it stands.
     pub health: Health,
+    /// Of a workload that is not ours: the ConfigMaps and Secrets that it has to restart for, which nobody does.
+    pub refers: BTreeSet<ObjectId>,
 }
 
 /// The parts of an object that say how it stands.
@@ -81,6 +86,16 @@ pub fn of(kind: &Kind, parts: Parts<'_>) -> Health {
         "DaemonSet" if has_pod_template(kind) => rollout::daemon_set(parts),
         _ => rollout::conditions(parts),
     }
+}
+
+/// The ConfigMaps and Secrets that a live workload has to restart for when they change.
+pub fn refers(object: &ObjectId, spec: &Value) -> BTreeSet<ObjectId> {
+    if !has_pod_template(&object.kind) {
+        return BTreeSet::new();
+    }
+    let whole = desired::value::Value::from_json(json!({ "spec": spec }));
+    let found = references::of(&object.kind, &whole).into_iter().filter(|found| found.restarts);
+    found.map(|found| ObjectId::new(found.kind, &object.namespace, &found.name)).collect()
 }
 
 /// How a desired object stands: `live` is what its metadata says, our last write included, `workload` what its status said last.

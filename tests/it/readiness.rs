@@ -20,6 +20,8 @@ const API: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: api}\
 /// An environment with a Deployment, and a ConfigMap that it does not refer to.
 async fn world(server: Server) -> World {
     let mut world = World::new(server).await;
+    // what a kubelet or a webhook says may quote what a workload was given
+    world.canary.watch_for("canary-5b-pull canary-5b-image canary-5b-quota");
     write(&mut world, "osier.yaml", CONFIG);
     write(&mut world, "base/api.yaml", API);
     config(&mut world, "info");
@@ -34,6 +36,13 @@ fn write(world: &mut World, path: &str, content: &str) {
 fn config(world: &mut World, level: &str) {
     let text = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: app}}\ndata: {{LOG_LEVEL: {level}}}\n");
     write(world, "base/app.yaml", &text);
+}
+
+/// Pushes another level, which no workload of git uses, and says which commit that is.
+async fn push(world: &mut World, level: &str) -> String {
+    config(world, level);
+    world.push("another level").await;
+    String::from_utf8_lossy(&world.run("git rev-parse --short=7 HEAD").await.stdout).trim().to_owned()
 }
 
 /// The conditions Ready, Reconciling, Stalled, with reason and message.
@@ -91,7 +100,7 @@ async fn available(world: &World, available: i64) {
 
 /// What a kubelet says of a pod whose container waits.
 fn waiting(reason: &str) -> Value {
-    let container = json!({"name": "web", "image": "registry.example/web:1", "imageID": "", "ready": false, "restartCount": 0,
+    let container = json!({"name": "web", "image": "canary-5b-image", "imageID": "", "ready": false, "restartCount": 0,
         "state": {"waiting": {"reason": reason, "message": "canary-5b-pull"}}});
     json!({"phase": "Pending", "containerStatuses": [container]})
 }
@@ -135,28 +144,73 @@ async fn what_is_applied_becomes_ready_or_says_why_not() {
     until(world, "waiting for Deployment/api: 1 of 2 available").await;
     let pod = create_pod(world).await;
     patch(world, &pod, waiting("ImagePullBackOff")).await;
-    until(world, "1 of 2 available: ImagePullBackOff in web (registry.example/web:1)").await;
+    until(world, "1 of 2 available: ImagePullBackOff in web").await;
     let waited = requests(world, "patch", "environments/status") - writes;
     assert!(waited <= 3, "{waited} writes of the status");
 
     // a newer commit does not wait
-    config(world, "debug");
-    world.push("another level").await;
-    let head = String::from_utf8_lossy(&world.run("git rev-parse --short=7 HEAD").await.stdout).trim().to_owned();
+    let head = push(world, "debug").await;
     until(world, &format!("False True False Applied: equals {head}; waiting for Deployment/api")).await;
 
     available(world, 2).await;
     until(world, &format!("True False False Applied: equals {head}")).await;
-    let late = json!([{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]);
-    let mut status = counts(world, 1).await;
-    status["conditions"] = late;
-    patch(world, &deployment(world), status).await;
-    until(world, "False False True CheckFailed").await;
-    until(world, "Deployment/api: 1 of 2 available, no progress for 600 s").await;
-    available(world, 2).await;
-    until(world, "True False False Applied").await;
     assert_eq!(requests(world, "watch", "deployments"), 1, "one watch is enough for metadata and status");
     world.scan().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_commit_ends_a_wait_that_is_stuck() {
+    let mut world = world(Server::sandbox().await).await;
+    let world = &mut world;
+    service(world, "start").await;
+    until(world, "False True False Applied: equals ").await;
+    let mut status = counts(world, 1).await;
+    status["conditions"] = json!([
+        {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"},
+        {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "denied: canary-5b-quota"},
+    ]);
+    patch(world, &deployment(world), status).await;
+    let stuck = "1 of 2 available, no progress for 600 s: no pods can be made: FailedCreate";
+    until(world, "False False True CheckFailed").await;
+    until(world, &format!("; Deployment/api: {stuck}")).await;
+    let waited = world.run("osier wait --environment staging").await;
+    assert_eq!(waited.status.code(), Some(1), "{waited:?}");
+    assert!(String::from_utf8_lossy(&waited.stdout).contains("✗ staging CheckFailed: equals "), "{waited:?}");
+
+    let head = push(world, "debug").await;
+    until(world, &format!("False False True CheckFailed: equals {head}; Deployment/api: {stuck}")).await;
+    let waited = world.run("osier wait --environment staging --applied").await;
+    assert_eq!(waited.status.code(), Some(0), "{waited:?}");
+    available(world, 2).await;
+    until(world, &format!("True False False Applied: equals {head}")).await;
+    let waited = world.run("osier wait --environment staging HEAD~1").await;
+    assert_eq!(waited.status.code(), Some(0), "the older one is in it: {waited:?}");
+    world.scan().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_else_uses_what_changes_is_told() {
+    let mut world = world(Server::sandbox().await).await;
+    let world = &mut world;
+    let theirs = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "legacy"},
+        "spec": {"selector": {"matchLabels": {"app": "legacy"}}, "template": {"metadata": {"labels": {"app": "legacy"}},
+            "spec": {"containers": [{"name": "web", "image": "i:1", "envFrom": [{"configMapRef": {"name": "app"}}]}]}}}});
+    let path = format!("/apis/apps/v1/namespaces/{}/deployments", world.name("shop-staging"));
+    assert_eq!(world.ask(Method::POST, &path, Some(&theirs)).await.0, 201);
+    service(world, "start").await;
+    until(world, "False True False Applied: equals ").await;
+    push(world, "debug").await;
+    let wanted = "Deployment/legacy uses ConfigMap/app, which changed; it is not osier's to restart";
+    let begun = Instant::now();
+    let path = format!("/api/v1/namespaces/{}/events", world.name("shop"));
+    loop {
+        let (_, events) = world.ask(Method::GET, &path, None).await;
+        if events["items"].as_array().into_iter().flatten().any(|event| event["message"] == wanted) {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{events}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -175,7 +229,7 @@ async fn the_deployment_controller_and_its_pods_are_followed() {
     let pods: Vec<String> = pods().await;
     assert_eq!(pods.len(), 2);
     patch(world, &pods[0], waiting("ErrImagePull")).await;
-    until(world, "0 of 2 available: ErrImagePull in web (registry.example/web:1)").await;
+    until(world, "0 of 2 available: ErrImagePull in web").await;
     for pod in &pods {
         patch(world, pod, running()).await;
     }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::planning::health::rollout::{quote, word};
+use crate::planning::health::rollout::{is_name, quote, word};
 
 /// What containers wait for in the ordinary course of things.
 const ORDINARY: [&str; 2] = ["ContainerCreating", "PodInitializing"];
@@ -14,7 +14,7 @@ pub struct Trouble {
     pub kind: String,
     /// Name of that workload.
     pub name: String,
-    /// What is wrong: `ImagePullBackOff in api (registry.example/api:1)`.
+    /// What is wrong: `ImagePullBackOff in api`.
     pub sentence: String,
 }
 
@@ -46,7 +46,24 @@ fn workload(metadata: &Value) -> Option<(&str, &str)> {
 fn unscheduled(status: &Value) -> Option<String> {
     let scheduled = status["conditions"].as_array()?.iter().find(|condition| condition["type"] == "PodScheduled")?;
     let refused = scheduled["status"] == "False" && scheduled["reason"] == "Unschedulable";
-    refused.then(|| format!("Unschedulable: {}", quote(scheduled["message"].as_str().unwrap_or_default())))
+    refused.then(|| match scheduled["message"].as_str().and_then(nodes) {
+        Some(why) => format!("Unschedulable: {}", quote(&why)),
+        None => "Unschedulable".to_owned(),
+    })
+}
+
+/// What the scheduler counts of nodes: `0/3 nodes are available: 3 Insufficient cpu`. What else it says may have values of the pod.
+fn nodes(message: &str) -> Option<String> {
+    let (counts, rest) = message.split_once(" nodes are available: ")?;
+    let is_count = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    counts.split_once('/').filter(|(some, all)| is_count(some) && is_count(all))?;
+    let said = rest.split(". ").next().unwrap_or(rest).trim_end_matches('.');
+    let of_nodes = |part: &&str| {
+        let count = part.split_once(' ').filter(|(count, _)| is_count(count));
+        count.is_some_and(|(_, what)| what.starts_with("Insufficient ") || what.starts_with("node(s) "))
+    };
+    let parts: Vec<&str> = said.split(", ").filter(of_nodes).collect();
+    (!parts.is_empty()).then(|| format!("{counts} nodes are available: {}", parts.join(", ")))
 }
 
 fn containers(status: &Value) -> Option<String> {
@@ -55,16 +72,13 @@ fn containers(status: &Value) -> Option<String> {
 }
 
 fn container(status: &Value) -> Option<String> {
-    let name = status["name"].as_str().unwrap_or_default();
+    let name = status["name"].as_str().filter(|name| is_name(name)).unwrap_or("a container");
     let waiting = &status["state"]["waiting"]["reason"];
     if waiting.as_str().is_some_and(|reason| !ORDINARY.contains(&reason)) {
         let waiting = word(waiting);
-        let detail = match waiting {
-            "CrashLoopBackOff" => ended(&status["lastState"]["terminated"]).map(|how| format!(", {how}")),
-            _ if waiting.contains("Image") => status["image"].as_str().map(|image| format!(" ({})", quote(image))),
-            _ => None,
-        };
-        return Some(format!("{waiting} in {name}{}", detail.unwrap_or_default()));
+        let crash = ended(&status["lastState"]["terminated"]).filter(|_| waiting == "CrashLoopBackOff");
+        let crash = crash.map(|how| format!(", {how}")).unwrap_or_default();
+        return Some(format!("{waiting} in {name}{crash}"));
     }
     let ended = ended(&status["state"]["terminated"])?;
     Some(format!("{name} ended, {ended}"))

@@ -126,9 +126,8 @@ fn refused(status: &Value, health: Health) -> Health {
     let Some(refusal) = condition(status, "ReplicaFailure").filter(|condition| condition["status"] == "True") else {
         return health;
     };
-    let quota = refusal["message"].as_str().and_then(|message| message.split_once("exceeded quota: "));
-    let (sentence, cause) = match quota {
-        Some((_, quota)) => (format!("exceeded quota {}", quote(quota)), Cause::Quota),
+    let (sentence, cause) = match refusal["message"].as_str().and_then(exceeded) {
+        Some(quota) => (format!("exceeded quota {}", quote(quota)), Cause::Quota),
         None => (format!("no pods can be made: {}", word(&refusal["reason"])), Cause::Named),
     };
     let add = |why: Why| Why { sentence: format!("{}: {sentence}", why.sentence), cause };
@@ -137,6 +136,12 @@ fn refused(status: &Value, health: Health) -> Health {
         Health::Progressing(why) => Health::Progressing(add(why)),
         Health::Failed(why) => Health::Failed(add(why)),
     }
+}
+
+/// What the server's own quota says, which are names and counts; an admission webhook may say anything.
+fn exceeded(message: &str) -> Option<&str> {
+    let (pod, quota) = message.strip_prefix("pods \"")?.split_once("\" is forbidden: exceeded quota: ")?;
+    is_name(pod).then_some(quota)
 }
 
 fn condition<'a>(status: &'a Value, kind: &str) -> Option<&'a Value> {
@@ -162,7 +167,13 @@ pub(super) fn word(reason: &Value) -> &str {
     if fits { reason } else { "no reason given" }
 }
 
-/// The beginning of another program's sentence.
+/// True for what can be a name of an object or a container.
+pub(super) fn is_name(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+    !text.is_empty() && text.len() <= 253 && text.bytes().all(fits)
+}
+
+/// The beginning of a sentence of Kubernetes' own.
 pub(super) fn quote(text: &str) -> String {
     let text: String = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
     match text.char_indices().nth(QUOTE) {

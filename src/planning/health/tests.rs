@@ -44,7 +44,8 @@ fn deployments() {
     let late = with(counts(2, [3, 1, 2]), "Progressing", "False", "ProgressDeadlineExceeded", "");
     let quota = r#"pods "a" is forbidden: exceeded quota: q, requested: pods=1, used: pods=2, limited: pods=2"#;
     let quota = with(counts(2, [2, 2, 2]), "ReplicaFailure", "True", "FailedCreate", quota);
-    let denied = with(counts(2, [0, 0, 0]), "ReplicaFailure", "True", "FailedCreate", "denied: PASSWORD=canary");
+    let denied = "admission webhook denied it: \" is forbidden: exceeded quota: PASSWORD=canary";
+    let denied = with(counts(2, [0, 0, 0]), "ReplicaFailure", "True", "FailedCreate", denied);
     let three = json!({"replicas": 3});
     check(
         "Deployment",
@@ -172,7 +173,8 @@ fn a_write_is_not_ready_before_its_controller_has_seen_it() {
         ownership: Ownership { label: Mark::Ours, annotation: Mark::Ours, entry: true },
         ..Live::default()
     };
-    let seen = |uid: &str| Workload { uid: uid.into(), generation: Some(2), health: Health::Ready };
+    let seen =
+        |uid: &str| Workload { uid: uid.into(), generation: Some(2), health: Health::Ready, refers: BTreeSet::new() };
     let check = |live: Option<&Live>, workload: Option<&Workload>, expected: &str| {
         assert_eq!(shown(&standing(&object("Deployment"), live, workload)), expected);
     };
@@ -213,12 +215,18 @@ fn what_is_wrong_with_pods() {
     let waiting = |reason: &str| json!({"name": "web", "image": "registry.example/web:1", "state": {"waiting": {"reason": reason, "message": "canary"}}});
     let mut crashed = waiting("CrashLoopBackOff");
     crashed["lastState"] = json!({"terminated": {"exitCode": 137, "reason": "OOMKilled", "message": "canary"}});
-    let unschedulable = json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
-        "message": "0/3 nodes are available: 3 Insufficient cpu."}]});
+    let unschedulable = |message: &str| {
+        pod(
+            json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}]}),
+        )
+    };
+    let few = "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint {dedicated: db}. preemption: 0/3 nodes are available.";
+    let claim = "0/3 nodes are available: persistentvolumeclaim \"canary\" not found, 3 Insufficient memory.";
     let rows = [
         (container(waiting("ContainerCreating")), None),
         (container(json!({"name": "web", "state": {"running": {}}})), None),
-        (container(waiting("ImagePullBackOff")), Some("ImagePullBackOff in web (registry.example/web:1)")),
+        (container(waiting("ImagePullBackOff")), Some("ImagePullBackOff in web")),
+        (container(waiting("Secret: canary")), Some("no reason given in web")),
         (container(waiting("CreateContainerConfigError")), Some("CreateContainerConfigError in web")),
         (container(crashed), Some("CrashLoopBackOff in web, exit code 137 (OOMKilled)")),
         (
@@ -228,7 +236,14 @@ fn what_is_wrong_with_pods() {
             Some("web ended, exit code 2"),
         ),
         (container(json!({"name": "web", "state": {"terminated": {"exitCode": 0}}})), None),
-        (pod(unschedulable), Some("Unschedulable: 0/3 nodes are available: 3 Insufficient cpu.")),
+        (
+            unschedulable(few),
+            Some(
+                "Unschedulable: 0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint {dedicated: db}",
+            ),
+        ),
+        (unschedulable(claim), Some("Unschedulable: 0/3 nodes are available: 3 Insufficient memory")),
+        (unschedulable("canary: nodes are available: 1 canary"), Some("Unschedulable")),
         (pod(json!({"phase": "Failed", "reason": "Evicted"})), Some("Evicted")),
         (pod(json!({})), None),
     ];
