@@ -143,7 +143,7 @@ fn table(site: &Site, rounds: usize, times: Times, known: &Seen, seen: &Seen) ->
             format!("{}, {}", rate(osier.median), rate(bare.median)),
             format!("medians of {rounds}, interleaved; from the push, seen by a watch"),
         ),
-        Row::new("", "  time", format!("{}; {}", osier, bare), "median (least to most)"),
+        Row::new("", "  time", format!("{osier}; {bare}"), "median (least to most)"),
         Row::new(
             "",
             "  a commit of one object elsewhere meanwhile",

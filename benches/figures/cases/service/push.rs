@@ -43,6 +43,8 @@ struct Site {
     /// Commits that are not pushed yet, the last one first.
     staged: Vec<(String, Changed)>,
     web: Option<Web>,
+    /// Of the service until the last push.
+    cpu: Duration,
 }
 
 /// One push and what stands beside it.
@@ -53,6 +55,8 @@ struct Push {
     poll: Duration,
     fetch: Duration,
     write: Duration,
+    /// Of the service, since the push before.
+    cpu: Duration,
 }
 
 pub async fn rows(counts: &[usize], size: Size) -> Vec<Row> {
@@ -98,7 +102,8 @@ impl Site {
         let yardstick = Mirror::open(&directory, remotes).await.expect("a mirror opens");
         let observer = Observer::start(server, Some(&place.environment(0))).await;
         let staged = commits.into_iter().zip(changes).rev().collect();
-        Self { place, controller, observer, bare, yardstick, staged, web: None }
+        let cpu = controller.cpu();
+        Self { place, controller, observer, bare, yardstick, staged, web: None, cpu }
     }
 
     async fn push(&mut self) -> Push {
@@ -111,7 +116,9 @@ impl Site {
         let poll = self.web.as_ref().map_or(Duration::ZERO, |web| waited(web, begin));
         let fetch = self.fetch(&commit).await;
         let write = self.bare.write(&self.place).await;
-        Push { applied, poll, fetch, write }
+        let cpu = self.controller.cpu();
+        let cpu = cpu - std::mem::replace(&mut self.cpu, cpu);
+        Push { applied, poll, fetch, write, cpu }
     }
 
     /// The fetch alone, with the code that osier uses.
@@ -172,6 +179,14 @@ fn local(objects: usize, pushes: &[Push]) -> Vec<Row> {
             "  a fetch alone; a bare client's write",
             format!("{}; {}", fetch.tail(), write.tail()),
             "after each push, same run",
+        ),
+        Row::new(
+            "",
+            "  osier's CPU a push",
+            short(
+                pushes.iter().map(|push| push.cpu).sum::<Duration>() / u32::try_from(pushes.len()).expect("few pushes"),
+            ),
+            "mean, fetch and bookkeeping included",
         ),
         Row::new("G3", "  left for osier", short(left), "medians, less the fetch and two writes: the Record is first"),
     ]
