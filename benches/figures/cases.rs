@@ -1,8 +1,12 @@
 //! What is measured.
 
 mod apply;
+mod bare;
 mod opening;
+mod place;
 mod plan;
+mod seen;
+mod service;
 mod suite;
 
 use crate::table::Row;
@@ -20,7 +24,7 @@ pub enum Size {
 type Cases = fn(Size) -> Vec<String>;
 
 /// Name and cases of each section of the table.
-pub const SECTIONS: [(&str, Cases); 1] = [("pipeline", pipeline)];
+pub const SECTIONS: [(&str, Cases); 2] = [("pipeline", pipeline), ("service", service::cases)];
 
 fn pipeline(size: Size) -> Vec<String> {
     let cases: &[&str] = match size {
@@ -45,6 +49,10 @@ pub fn run(case: &str, size: Size) -> Vec<Row> {
         ["plan", files, directories] => runtime.block_on(plan::rows(number(files), number(directories))),
         ["opening", files] => opening::rows(number(files), size),
         ["suite"] => suite::rows(),
+        [case, numbers @ ..] if service::has(case) => {
+            let numbers: Vec<usize> = numbers.iter().map(|word| number(word)).collect();
+            runtime.block_on(service::rows(case, &numbers, size))
+        }
         _ => panic!("there is no case `{case}`"),
     }
 }

@@ -32,6 +32,28 @@ impl Repository {
 
     /// Commits files over those that are there.
     pub fn commit(&mut self, files: impl Iterator<Item = File>) {
+        self.import("refs/heads/main", std::iter::once(files));
+    }
+
+    /// Makes commits, one on top of the other, without moving the branch: what a push does before its last step.
+    pub fn stage<Files: Iterator<Item = File>>(&mut self, commits: impl Iterator<Item = Files>) -> Vec<String> {
+        const STAGE: &str = "refs/figures/stage";
+        git(&self.directory, &["update-ref", STAGE, "refs/heads/main"]);
+        self.import(STAGE, commits);
+        let staged = git(&self.directory, &["rev-list", "--reverse", &format!("refs/heads/main..{STAGE}")]);
+        git(&self.directory, &["update-ref", "-d", STAGE]);
+        staged.lines().map(str::to_owned).collect()
+    }
+
+    /// The last step of a push, done as git does it: the branch moves to a commit that is there.
+    pub fn push(&self, commit: &str) {
+        let branch = self.directory.join("refs/heads/main");
+        let lock = branch.with_extension("lock");
+        let moved = std::fs::write(&lock, format!("{commit}\n")).and_then(|()| std::fs::rename(&lock, &branch));
+        moved.expect("there is room for a commit id");
+    }
+
+    fn import<Files: Iterator<Item = File>>(&mut self, branch: &str, commits: impl Iterator<Item = Files>) {
         let mut import = Command::new("git")
             .args(["-c", "core.compression=1", "-c", "fastimport.unpackLimit=1", "fast-import", "--quiet", "--depth=0"])
             .current_dir(&self.directory)
@@ -39,19 +61,28 @@ impl Repository {
             .spawn()
             .expect("`check.sh` asked for git");
         let mut input = BufWriter::new(import.stdin.take().expect("the pipe was asked for"));
-        self.write(&mut input, files).expect("fast-import reads to the end");
+        for (index, files) in commits.enumerate() {
+            // what it has made it goes on from by itself
+            let from = (index == 0 && self.commits > 0).then_some(branch);
+            self.write(&mut input, (branch, from), files).expect("fast-import reads to the end");
+            self.commits += 1;
+        }
         drop(input);
         assert!(import.wait().is_ok_and(|status| status.success()), "git fast-import failed");
-        self.commits += 1;
     }
 
-    fn write(&self, input: &mut impl Write, files: impl Iterator<Item = File>) -> std::io::Result<()> {
+    fn write(
+        &self,
+        input: &mut impl Write,
+        (branch, from): (&str, Option<&str>),
+        files: impl Iterator<Item = File>,
+    ) -> std::io::Result<()> {
         let time = 1_767_225_600 + self.commits;
         let message = format!("change {}", self.commits);
-        write!(input, "commit refs/heads/main\ncommitter Ann <ann@example.com> {time} +0000\n")?;
+        write!(input, "commit {branch}\ncommitter Ann <ann@example.com> {time} +0000\n")?;
         write!(input, "data {}\n{message}\n", message.len())?;
-        if self.commits > 0 {
-            writeln!(input, "from refs/heads/main^0")?;
+        if let Some(from) = from {
+            writeln!(input, "from {from}^0")?;
         }
         for (path, content) in files {
             write!(input, "M 100644 inline {path}\ndata {}\n", content.len())?;
@@ -62,7 +93,9 @@ impl Repository {
     }
 }
 
-fn git(directory: &Path, arguments: &[&str]) {
-    let status = Command::new("git").args(arguments).current_dir(directory).status();
-    assert!(status.is_ok_and(|status| status.success()), "git {arguments:?} failed");
+fn git(directory: &Path, arguments: &[&str]) -> String {
+    let output = Command::new("git").args(arguments).current_dir(directory).stderr(Stdio::inherit()).output();
+    let output = output.expect("`check.sh` asked for git");
+    assert!(output.status.success(), "git {arguments:?} failed");
+    String::from_utf8(output.stdout).expect("commit ids are ASCII")
 }

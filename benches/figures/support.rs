@@ -10,3 +10,5 @@ pub mod control_plane;
 pub mod programs;
 #[path = "../../tests/it/support/server.rs"]
 pub mod server;
+#[path = "../../tests/it/support/web.rs"]
+pub mod web;

@@ -1,6 +1,10 @@
 //! The repository that is measured: 60 % ConfigMaps of 1-4 KB, 40 % SOPS Secrets of 20 values, 1 % large ConfigMaps;
 //! environments are directories over a shared base.
 
+use std::ops::Range;
+
+use data_encoding::BASE64;
+
 use crate::random::Random;
 use crate::sops::{self, Secret};
 
@@ -21,6 +25,19 @@ pub struct Workload {
 
 /// Path and content.
 pub type File = (String, Vec<u8>);
+
+/// A changed file, and what it changes in the cluster.
+#[derive(Clone)]
+pub struct Changed {
+    pub file: File,
+    pub object: Object,
+    /// The one key of `data` that changes, and its value there.
+    pub key: &'static str,
+    pub value: String,
+}
+
+/// Kind in plural, and name.
+pub type Object = (&'static str, String);
 
 /// One file of an object.
 #[derive(Clone, Copy)]
@@ -43,11 +60,15 @@ impl Workload {
         self.objects / 2 + self.directories * self.own().count()
     }
 
-    /// Files of `count` objects in the first directory, with other values than in any other version.
-    pub fn changed(&self, count: usize, version: usize) -> Vec<File> {
-        let own: Vec<usize> = self.own().collect();
-        let objects = (version * count..(version + 1) * count).map(|index| own[index % own.len()]);
-        objects.map(|object| self.file(Place { directory: Some(0), object }, version)).collect()
+    /// Other values than in any other version, in files of one directory, or of the base where no directory overrides them.
+    ///
+    /// `which` counts the files there are, again from the first after the last.
+    pub fn changed(&self, directory: Option<usize>, which: Range<usize>, version: usize) -> Vec<Changed> {
+        let objects: Vec<usize> = match directory {
+            Some(_) => self.own().collect(),
+            None => (0..self.objects / 2).filter(|object| !is_overridden(*object)).collect(),
+        };
+        which.map(|index| self.change(Place { directory, object: objects[index % objects.len()] }, version)).collect()
     }
 
     /// One changed Secret with a single file.
@@ -62,17 +83,31 @@ impl Workload {
         vec!["base".to_owned(), format!("envs/{directory:03}")]
     }
 
+    /// All objects of an environment.
+    pub fn objects(&self) -> impl Iterator<Item = Object> {
+        (0..self.objects).map(object)
+    }
+
     /// Objects of which an environment's directory has a file: one in ten of the base's, and those of its own.
     fn own(&self) -> impl Iterator<Item = usize> + use<> {
-        let overridden = |object: &usize| matches!(object % 20, 0 | 11);
         let half = self.objects / 2;
-        (0..half).filter(overridden).chain(half..self.objects)
+        (0..half).filter(|object| is_overridden(*object)).chain(half..self.objects)
+    }
+
+    fn change(&self, place: Place, version: usize) -> Changed {
+        let file = self.file(place, version);
+        let (key, value) = if is_secret(place.object) {
+            ("KEY_00", BASE64.encode(secret_value(&file.0, 0, &version.to_string()).as_bytes()))
+        } else {
+            ("VERSION", config_value(&file.0, version))
+        };
+        Changed { file, object: object(place.object), key, value }
     }
 
     fn file(&self, place: Place, version: usize) -> File {
         let Place { directory, object } = place;
         let layer = directory.map_or("base".to_owned(), |directory| format!("envs/{directory:03}"));
-        let (group, name) = (object / 500, format!("object-{object:06}"));
+        let (group, (_, name)) = (object / 500, self::object(object));
         if is_secret(object) {
             let path = format!("{layer}/{group:03}/{name}.sops.yaml");
             (path.clone(), self.secret(&path, &name, version).into_bytes())
@@ -85,12 +120,29 @@ impl Workload {
     fn secret(&self, path: &str, name: &str, version: usize) -> String {
         let value = |index: usize| {
             let version = if index == 0 { version.to_string() } else { String::new() };
-            let mut random = Random::of(&format!("{path} {index} {version}"));
-            let length = random.within(12, 48);
-            (format!("KEY_{index:02}"), random.text(length), version)
+            (format!("KEY_{index:02}"), secret_value(path, index, &version), version)
         };
         sops::encrypt(&self.recipient, &Secret { file: path, name, values: (0..VALUES).map(value).collect() })
     }
+}
+
+fn secret_value(path: &str, index: usize, version: &str) -> String {
+    let mut random = Random::of(&format!("{path} {index} {version}"));
+    let length = random.within(12, 48);
+    random.text(length)
+}
+
+fn config_value(path: &str, version: usize) -> String {
+    format!("{version}-{}", Random::of(&format!("{path} {version}")).text(12))
+}
+
+fn object(object: usize) -> Object {
+    (if is_secret(object) { "secrets" } else { "configmaps" }, format!("object-{object:06}"))
+}
+
+/// One in ten of the base's.
+fn is_overridden(object: usize) -> bool {
+    matches!(object % 20, 0 | 11)
 }
 
 /// Four in ten, spread evenly.
@@ -103,8 +155,8 @@ fn config_map(path: &str, name: &str, object: usize, version: usize) -> String {
     let size = if object % 100 == 50 { LARGE } else { random.within(1_024, 4_096) };
     let mut text = format!(
         "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n  labels:\n    app.kubernetes.io/part-of: shop\n\
-         data:\n  VERSION: \"{version}-{}\"\n",
-        Random::of(&format!("{path} {version}")).text(12)
+         data:\n  VERSION: \"{}\"\n",
+        config_value(path, version)
     );
     let mut index = 0;
     while text.len() < size {

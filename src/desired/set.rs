@@ -20,19 +20,26 @@ pub struct DesiredSet {
 impl DesiredSet {
     /// The workloads: objects with pods. It costs what there are of them, not what there is of everything.
     pub fn workloads(&self) -> impl Iterator<Item = (&ObjectId, &Desired)> {
-        lists::WITH_PODS.iter().flat_map(|(group, kind)| {
-            let kind = Kind::new(group, kind);
-            let first = ObjectId::new(kind.clone(), "", "");
-            self.objects.range(first..).take_while(move |(object, _)| object.kind == kind)
-        })
+        lists::WITH_PODS.iter().flat_map(|(group, kind)| self.of(Kind::new(group, kind)))
     }
 
-    /// The kinds of its objects.
+    /// The objects of one kind, at the same cost.
+    pub fn of(&self, kind: Kind) -> impl Iterator<Item = (&ObjectId, &Desired)> {
+        let first = ObjectId::new(kind.clone(), "", "");
+        self.objects.range(first..).take_while(move |(object, _)| object.kind == kind)
+    }
+
+    /// The kinds of its objects. It costs what there are of them, not what there is of everything.
     pub fn kinds(&self) -> BTreeSet<Kind> {
-        // objects are sorted by kind: one is cloned where the next begins, not one an object
-        let mut objects: Vec<&Kind> = self.objects.keys().map(|object| &object.kind).collect();
-        objects.dedup();
-        objects.into_iter().cloned().collect()
+        let mut kinds = BTreeSet::new();
+        let mut next = self.objects.keys().next();
+        while let Some(object) = next {
+            // objects are sorted by kind, and nothing is sorted between a name and the same with a NUL behind it
+            let after = Kind::new(&object.kind.group, &format!("{}\0", object.kind.kind));
+            kinds.insert(object.kind.clone());
+            next = self.objects.range(ObjectId::new(after, "", "")..).map(|(object, _)| object).next();
+        }
+        kinds
     }
 }
 
@@ -68,4 +75,30 @@ pub struct Source {
     pub line: u32,
     /// True if the file is encrypted.
     pub encrypted: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_found_where_they_begin() {
+        let desired = Desired {
+            api_version: String::new(),
+            sources: Vec::new(),
+            inputs: String::new(),
+            parameters: Parameters::new(),
+            references: BTreeSet::new(),
+            annotations: BTreeMap::new(),
+        };
+        let kinds = [("", "ConfigMap"), ("", "ConfigMapLike"), ("apps", "Deployment"), ("batch", "Job")];
+        let ids = kinds
+            .iter()
+            .flat_map(|(group, kind)| ["a", "b"].map(|name| ObjectId::new(Kind::new(group, kind), "shop", name)));
+        let set = DesiredSet { objects: ids.map(|object| (object, desired.clone())).collect() };
+        assert_eq!(set.kinds(), kinds.iter().map(|(group, kind)| Kind::new(group, kind)).collect());
+        let names = |kind| set.of(kind).map(|(object, _)| object.name.clone()).collect::<Vec<_>>();
+        assert_eq!(names(Kind::new("", "ConfigMap")), ["a", "b"]);
+        assert!(names(Kind::new("apps", "StatefulSet")).is_empty() && DesiredSet::default().kinds().is_empty());
+    }
 }

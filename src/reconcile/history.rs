@@ -1,6 +1,7 @@
 //! Records: the claim before the first write, the outcome after the last, the chain between them.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -146,7 +147,13 @@ pub fn status(
 
 /// Digest over the inputs of all objects: equal digests mean equal environments.
 pub fn inputs(desired: &DesiredSet) -> String {
-    b32(26, desired.objects.iter().flat_map(|(object, desired)| [object.to_string(), desired.inputs.clone()]))
+    // one text instead of two an object
+    let mut text = String::new();
+    for (object, desired) in &desired.objects {
+        let border = if text.is_empty() { "" } else { "\0" };
+        write!(text, "{border}{object}\0{}", desired.inputs).expect("a text grows");
+    }
+    b32(26, [text])
 }
 
 /// How a Record ended, `None` while it is Pending.

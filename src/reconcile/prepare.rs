@@ -71,8 +71,7 @@ impl Prepared {
     ///
     /// Earlier inputs stay noted, so that a rollback does not run a Job again; of each Job the newest few.
     pub fn note_jobs(&self, jobs: &mut Vec<JobRun>) {
-        let is_job = |object: &ObjectId| object.kind == Kind::new("batch", "Job");
-        for (object, desired) in self.desired().objects.iter().filter(|(object, _)| is_job(object)) {
+        for (object, desired) in self.desired().of(Kind::new("batch", "Job")) {
             let run = JobRun { name: object.name.clone(), inputs: desired.inputs.clone() };
             if jobs.contains(&run) {
                 continue;

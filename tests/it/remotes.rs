@@ -6,5 +6,4 @@ mod hostile;
 mod https;
 mod ssh;
 mod sshd;
-mod web;
 mod world;

@@ -5,3 +5,4 @@ pub mod certificates;
 pub mod control_plane;
 pub mod programs;
 pub mod server;
+pub mod web;

@@ -1,18 +1,14 @@
 //! Environments on an API server: first apply, one commit after another, and a bare client beside them.
 
-mod bare;
-mod place;
-mod seen;
-
 use std::time::{Duration, Instant};
 
 use osier::reconcile::world::World;
 use osier::reconcile::{Ask, reconcile};
 
 use crate::cases::Size;
-use crate::cases::apply::bare::Bare;
-use crate::cases::apply::place::Place;
-use crate::cases::apply::seen::Requests;
+use crate::cases::bare::Bare;
+use crate::cases::place::{self, Place, Shape};
+use crate::cases::seen::Requests;
 use crate::process::{Spread, count, cpu, memory, short, spread};
 use crate::table::Row;
 
@@ -44,7 +40,9 @@ pub async fn rows(objects: usize, size: Size) -> Vec<Row> {
         Size::Full if objects > 5_000 => (2, ROUNDS),
         Size::Full => (3, ROUNDS),
     };
-    let mut place = Place::new(objects, repeats, size).await;
+    let shape = Shape { objects, environments: repeats, directories: 1, copies: repeats };
+    let mut place = Place::new(place::api_server(size).await, "env", shape).await;
+    place.repository.seed(&place.path("mirror"));
     let bare = Bare::new(&place).await;
     let (cold, mut world) = cold(&place, &bare, repeats).await;
     let (mut next, several) = (0, 10);
@@ -67,21 +65,21 @@ async fn cold(place: &Place, bare: &Bare, repeats: usize) -> (Cold, World) {
         drop(last.take());
         let mut world = place.world().await;
         let (begin, used) = (Instant::now(), cpu());
-        apply(&mut world, environment).await;
+        apply(place, &mut world, environment).await;
         cold.osier.push(begin.elapsed());
         if environment == 0 {
             cold.cpu = cpu() - used;
             cold.memory.1 = memory("VmHWM");
         }
         last = Some(world);
-        let bodies = bare.bodies(environment).await;
-        cold.bare.push(bare.create(environment, bodies).await);
+        let bodies = bare.bodies(place, environment).await;
+        cold.bare.push(bare.create(place, environment, bodies).await);
     }
     (cold, last.expect("there is at least one"))
 }
 
-async fn apply(world: &mut World, environment: usize) {
-    let settled = reconcile(world, &Ask::by_person(&place::name(environment))).await;
+async fn apply(place: &Place, world: &mut World, environment: usize) {
+    let settled = reconcile(world, &Ask::by_person(&place.environment(environment))).await;
     let settled = settled.unwrap_or_else(|error| panic!("{error:?}"));
     assert!(settled.verdict.ready, "{}", settled.verdict.message);
 }
@@ -99,17 +97,17 @@ async fn commits(
     let mut known = place.seen().await;
     for _ in 0..rounds {
         *next += 1;
-        place.commit(changed, *next);
+        place.commit(place.workload.changed(Some(0), *next * changed..(*next + 1) * changed, *next));
         let files = |world: &World| (world.outlines.files_read(), world.keyring.unwraps());
         let before = files(world);
         let (begin, used) = (Instant::now(), cpu());
-        apply(world, place.environments - 1).await;
+        apply(place, world, place.environments - 1).await;
         let (time, used, after) = (begin.elapsed(), cpu() - used, files(world));
         let seen = place.seen().await;
         let requests = seen.since(&known);
         known = seen;
         commits.push(Commit { time, cpu: used, requests, files: (after.0 - before.0, after.1 - before.1) });
-        writes.push(bare.write().await);
+        writes.push(bare.write(place).await);
     }
     (commits, writes)
 }
@@ -117,10 +115,10 @@ async fn commits(
 /// One commit applied by a process that starts with nothing but its kubeconfig and its mirror, as `osier apply` does.
 async fn fresh(place: &mut Place, next: &mut usize) -> Commit {
     *next += 1;
-    place.commit(1, *next);
+    place.commit(place.workload.changed(Some(0), *next..*next + 1, *next));
     let (known, begin, used) = (place.seen().await, Instant::now(), cpu());
     let mut world = place.world().await;
-    apply(&mut world, place.environments - 1).await;
+    apply(place, &mut world, place.environments - 1).await;
     let (time, used) = (begin.elapsed(), cpu() - used);
     let requests = place.seen().await.since(&known);
     Commit { time, cpu: used, requests, files: (world.outlines.files_read(), world.keyring.unwraps()) }

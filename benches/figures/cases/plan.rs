@@ -83,7 +83,7 @@ pub async fn rows(files: usize, directories: usize) -> Vec<Row> {
     pass.live = live(composed.composition.current());
     let mut spent = Spent::default();
     for round in 1..=ROUNDS {
-        repository.commit(workload.changed(1, round).into_iter());
+        repository.commit(workload.changed(Some(0), round..round + 1, round).into_iter().map(|changed| changed.file));
         let commit = fetch(&pass.mirror).await;
         composed = pass.round(composed, commit, &mut spent).await;
     }

@@ -10,11 +10,11 @@ use osier::sandbox::faults::{Action, Fault, Match};
 use serde_json::json;
 
 use crate::remotes::sshd::{Sshd, keygen};
-use crate::remotes::web::{Manner, Web};
 use crate::remotes::world::noise;
 use crate::scenarios::script::File;
 use crate::scenarios::world::World;
 use crate::support::server::Server;
+use crate::support::web::{Manner, Web};
 
 /// A clone with one environment, pushed, and offered as `shop.git` beside it.
 async fn world() -> World {

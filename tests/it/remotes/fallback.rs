@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use osier::git::fetch::Look;
 
 use super::sshd::Sshd;
-use super::web::{Manner, Web};
 use super::world::{World, git, known, remotes, said, unknown};
+use crate::support::web::{Manner, Web};
 
 #[tokio::test]
 async fn the_next_place_is_asked_if_one_is_unreachable() {

@@ -11,8 +11,8 @@ use osier::git::fetch::Look;
 use osier::git::remotes::Limits;
 
 use super::sshd::Sshd;
-use super::web::{Manner, Web};
 use super::world::{LIMITS, TOKEN, World, git, known, noise, remotes, said, unknown};
+use crate::support::web::{Manner, Web};
 
 /// For servers that keep us waiting: what they do is the same after a second.
 const SHORT: Limits = Limits { connect: Duration::from_secs(1), silence: Duration::from_secs(1), ..LIMITS };

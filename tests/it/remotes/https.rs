@@ -2,8 +2,8 @@
 
 use osier::git::fetch::Look;
 
-use super::web::Web;
 use super::world::{TOKEN, World, known, remotes, said, unknown};
+use crate::support::web::Web;
 
 #[tokio::test]
 async fn a_branch_is_fetched_with_a_token_and_its_continuation_too() {
@@ -15,7 +15,7 @@ async fn a_branch_is_fetched_with_a_token_and_its_continuation_too() {
     assert_eq!(known(&mirror, None).await, first);
     let second = world.push("main", b"2");
     assert_eq!(known(&mirror, Some(first)).await, second);
-    let asked: Vec<String> = web.asked().into_iter().map(|(method, path, _)| format!("{method} {path}")).collect();
+    let asked: Vec<String> = web.asked().into_iter().map(|asked| format!("{} {}", asked.method, asked.path)).collect();
     let refs = "GET /shop.git/info/refs?service=git-upload-pack";
     let pack = "POST /shop.git/git-upload-pack";
     assert_eq!(asked[..2], [refs, pack]);
@@ -37,7 +37,7 @@ async fn basic_bearer_and_no_credentials_are_sent_as_they_are() {
         let secret = [secret, &[("ca.crt", web.authority.as_str())]].concat();
         let mirror = world.mirror(&web.url(), &secret).await;
         assert_eq!(known(&mirror, None).await, tip);
-        assert!(web.asked().iter().all(|(_, _, authorization)| authorization.as_deref() == sent));
+        assert!(web.asked().iter().all(|asked| asked.authorization.as_deref() == sent));
     }
 }
 

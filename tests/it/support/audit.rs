@@ -26,6 +26,13 @@ pub struct AuditLine {
     finished: bool,
 }
 
+impl AuditLine {
+    /// True of a watch that has not ended.
+    pub fn is_open(&self) -> bool {
+        !self.finished
+    }
+}
+
 /// Policy: every request twice, when it arrives and when it is answered. The first line is written before any work is
 /// done, so a reader knows which second lines it still has to wait for.
 pub const POLICY: &str = r#"{"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": [{"level": "Metadata"}]}"#;

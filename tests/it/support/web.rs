@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt};
 use http::{HeaderName, Request, Response, StatusCode};
@@ -51,8 +51,14 @@ pub enum Manner {
     Nonsense,
 }
 
-/// What was asked: method, path with query, and the `Authorization` header.
-pub type Asked = (String, String, Option<String>);
+/// What was asked, and when.
+pub struct Asked {
+    pub method: String,
+    /// With its query.
+    pub path: String,
+    pub authorization: Option<String>,
+    pub at: Instant,
+}
 
 struct Inner {
     root: PathBuf,
@@ -166,7 +172,9 @@ async fn answer(request: Request<Incoming>, inner: Arc<Inner>) -> Result<Respons
     let (head, body) = request.into_parts();
     let text = |name: &str| head.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
     let path = head.uri.path().to_owned();
-    inner.asked.lock().unwrap().push((head.method.to_string(), head.uri.to_string(), text("authorization")));
+    let (method, asked_path) = (head.method.to_string(), head.uri.to_string());
+    let asked = Asked { method, path: asked_path, authorization: text("authorization"), at: Instant::now() };
+    inner.asked.lock().unwrap().push(asked);
     let (manner, wanted) = (*inner.manner.lock().unwrap(), inner.wanted.lock().unwrap().clone());
     match manner {
         Manner::Status(status) => return Ok(plain(status, "text/plain", b"no\n")),
