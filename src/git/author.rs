@@ -118,7 +118,8 @@ mod tests {
         let origin = directory.path().join("origin.git");
         init_origin(&origin, path, "main").unwrap();
         push(path, "main").unwrap();
-        assert_eq!(Worktree::discover(&origin).unwrap().head(), Some(second));
+        let there = Repository::open_bare(&origin).unwrap().refname_to_id("refs/heads/main").unwrap();
+        assert_eq!(git_id(there), second);
         assert!(matches!(
             clone.objects(|objects| objects.blob_at(second, "b.yaml", 100)).unwrap(),
             crate::git::content::Content::Missing
