@@ -17,6 +17,7 @@ pub mod generate;
 pub mod get;
 pub mod history;
 pub mod hold;
+pub mod in_cluster;
 pub mod init;
 pub mod output;
 pub mod place;

@@ -1,7 +1,7 @@
 //! The API server, as osier uses it: the only module that names the client.
 //!
 //! `connect` and `call` are the transport (one timeout, one retry rule, one counter); `live` reads metadata, never values; `watch` goes on from there;
-//! `write` executes a plan; `records`, `environments`, `repositories` are osier's own objects; `crds` and `admission` define them.
+//! `write` executes a plan; `records`, `environments`, `plans`, `repositories` are osier's own objects; `crds` and `admission` define them.
 
 pub mod admission;
 pub mod call;
@@ -20,6 +20,7 @@ pub mod live;
 pub mod metadata;
 pub mod own;
 pub mod person;
+pub mod plans;
 pub mod records;
 pub mod repositories;
 pub mod secret;

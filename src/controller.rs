@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! repositories ─▶ repository ─┬▶ remote: looked at                     always, so that every replica's mirror is warm
-//!   (all of them)  (each one) └▶ environment: triggers ─▶ reconcile    while the lane's Lease is ours
+//!   (all of them)  (each one) ├▶ environment: triggers ─▶ reconcile    while the lane's Lease is ours
+//!                             └▶ plans: what people ask for               likewise
 //! ```
 
 pub mod announce;
@@ -12,6 +13,7 @@ pub mod flapping;
 pub mod lease;
 pub mod metrics;
 pub mod pace;
+pub mod plans;
 pub mod process;
 pub mod readiness;
 pub mod remote;

@@ -145,12 +145,17 @@ impl Error {
 }
 
 impl Keyring {
+    /// No identity: opens nothing.
+    pub fn empty() -> Self {
+        Self { held: vec![], unwraps: AtomicU64::new(0) }
+    }
+
     /// The identities of key classes: each file `<class>.txt` of a directory.
     ///
     /// # Errors
     /// Beside the keyring: what could not be read. The other files count.
     pub fn from_directory(directory: &Path) -> (Self, Vec<Error>) {
-        let mut ring = Self { held: vec![], unwraps: AtomicU64::new(0) };
+        let mut ring = Self::empty();
         let mut errors = vec![];
         match class_files(directory) {
             Ok(files) => {
@@ -172,7 +177,7 @@ impl Keyring {
     /// # Errors
     /// Beside the keyring: what could not be used.
     pub fn from_person(variable: impl Fn(&str) -> Option<String>) -> (Self, Vec<Error>) {
-        let mut ring = Self { held: vec![], unwraps: AtomicU64::new(0) };
+        let mut ring = Self::empty();
         let mut errors = vec![];
         for (place, text) in person::sources(variable) {
             let identities = text.and_then(|text| identities(&place, &text));

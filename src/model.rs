@@ -1,5 +1,6 @@
 //! L0: plain data with its invariants. Knows no clock, no file, no client.
 
+pub mod asked;
 pub mod cleartext;
 pub mod digest;
 pub mod environment;

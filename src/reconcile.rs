@@ -8,6 +8,7 @@
 //! ```
 
 pub mod adoption;
+pub mod answer;
 pub mod compare;
 pub mod consent;
 pub mod dangling;

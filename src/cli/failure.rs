@@ -33,40 +33,41 @@ pub struct Failure {
     hint: Option<String>,
     problems: Vec<Problem>,
     code: u8,
+    reason: Option<Reason>,
 }
 
 impl Failure {
     /// An error with its class and what to do.
     pub fn new(error: impl Into<Box<dyn StdError + Send + Sync>>, reason: Reason, hint: Option<String>) -> Self {
-        Self { error: error.into(), hint, problems: Vec::new(), code: code(reason) }
+        Self { error: error.into(), hint, problems: Vec::new(), code: code(reason), reason: Some(reason) }
     }
 
     /// A wrong argument.
     pub fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { error: message.into().into(), hint: Some(hint.into()), problems: Vec::new(), code: 2 }
+        Self { error: message.into().into(), hint: Some(hint.into()), problems: Vec::new(), code: 2, reason: None }
     }
 
     /// Something outside osier failed, such as writing a file.
     pub fn general(error: impl Into<Box<dyn StdError + Send + Sync>>, hint: impl Into<String>) -> Self {
-        Self { error: error.into(), hint: Some(hint.into()), problems: Vec::new(), code: 1 }
+        Self { error: error.into(), hint: Some(hint.into()), problems: Vec::new(), code: 1, reason: None }
     }
 
     /// Mistakes in the repository, all of them.
     pub fn problems(message: impl Into<String>, problems: Vec<Problem>) -> Self {
         let all_keys = !problems.is_empty() && problems.iter().all(|problem| problem.reason == Reason::CannotDecrypt);
-        let code = if all_keys { 4 } else { 1 };
-        Self { error: message.into().into(), hint: None, problems, code }
+        let (code, reason) = if all_keys { (4, Some(Reason::CannotDecrypt)) } else { (1, None) };
+        Self { error: message.into().into(), hint: None, problems, code, reason }
     }
 
     /// Settings that cannot be used, all of them.
     pub fn settings(problems: Vec<Problem>) -> Self {
         let error = format!("{} cannot be used", count(problems.len(), "setting")).into();
-        Self { error, hint: None, problems, code: 2 }
+        Self { error, hint: None, problems, code: 2, reason: None }
     }
 
     /// What was waited for did not come in time: exit code 5.
     pub fn timed_out(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { error: message.into().into(), hint: Some(hint.into()), problems: Vec::new(), code: 5 }
+        Self { error: message.into().into(), hint: Some(hint.into()), problems: Vec::new(), code: 5, reason: None }
     }
 
     /// The current directory cannot be read.
@@ -74,10 +75,20 @@ impl Failure {
         Self::general(error, "change to a directory that exists, or pass -C DIR")
     }
 
-    /// In diff, plan and check every error is exit code 2: 1 means differences there.
+    /// In diff, plan and check every error is exit code 2: 1 means differences there. Who waited in vain has made none.
     #[must_use]
     pub fn in_diff_family(self) -> Self {
-        Self { code: 2, ..self }
+        Self { code: if self.code == 5 { 5 } else { 2 }, ..self }
+    }
+
+    /// Where rights or keys are lacking, the hint names the command that lets the service look.
+    #[must_use]
+    pub fn or_ask(self, command: &str) -> Self {
+        if !matches!(self.reason, Some(Reason::Forbidden | Reason::CannotDecrypt)) {
+            return self;
+        }
+        let hint = self.hint.map(|hint| format!("{hint}; or ")).unwrap_or_default();
+        Self { hint: Some(format!("{hint}let the service look: {command}")), ..self }
     }
 
     /// Refused by osier itself: exit code 6.

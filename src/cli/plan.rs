@@ -7,8 +7,10 @@ use notify::{RecursiveMode, Watcher};
 use serde_json::json;
 
 use crate::cli::failure::{Failure, Finding};
+use crate::cli::in_cluster::Asking;
 use crate::cli::place::{At, Place};
-use crate::cli::{context, output, view};
+use crate::cli::{context, in_cluster, output, view};
+use crate::planning::changes::Word;
 use crate::planning::plan::Plan;
 use crate::reconcile::world::World;
 use crate::report::plan::{self, Detail};
@@ -25,18 +27,26 @@ pub struct Args {
     #[arg(value_name = "ENV[@REV]")]
     pub place: Place,
     /// Plan again at every save.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "in_cluster")]
     pub watch: bool,
     /// Unchanged keys, too.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "in_cluster")]
     pub all: bool,
+    /// Whether the service makes it.
+    #[command(flatten)]
+    pub asking: Asking,
 }
 
 /// Prints the plan.
 ///
 /// # Errors
-/// There is none; always exit code 2.
+/// There is none; always exit code 2, but for a service that does not answer in time.
 pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
+    if args.asking.in_cluster {
+        let to = in_cluster::to(&args.place)?;
+        let planned = in_cluster::plan(settings, &args.place.environment, to, &args.asking).await;
+        return planned.map(|(_, finding)| finding).map_err(Failure::in_diff_family);
+    }
     if !args.watch {
         return once(settings, args).await.map_err(Failure::in_diff_family);
     }
@@ -59,8 +69,12 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
 }
 
 async fn once(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
-    let mut world = context::world(settings).await?;
-    let plan = planned(settings, &mut world, &args.place).await?;
+    let asking = format!("osier plan {} --in-cluster", args.place.environment);
+    let planned = async {
+        let mut world = context::world(settings).await?;
+        planned(settings, &mut world, &args.place).await
+    };
+    let plan = planned.await.map_err(|failure| failure.or_ask(&asking))?;
     let detail = if args.all { Detail::All } else { Detail::Changes };
     match settings.common.output {
         Output::Text => {
@@ -69,6 +83,9 @@ async fn once(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
                 anstream::println!("waits for consent: {sentence}");
             }
             anstream::println!("plan {}", plan.digest);
+            if plan.steps.iter().flat_map(|step| step.leaves.iter()).any(|leaf| leaf.word == Word::Unknown) {
+                anstream::eprintln!("no key at hand opens what is marked `?`; whether the service's keys do: {asking}");
+            }
         }
         format => output::data(
             format,

@@ -1,19 +1,21 @@
 //! `osier rollback`: go back, and stay there.
 
-use jiff::Timestamp;
-
 use crate::cli::failure::{Failure, Finding};
-use crate::cli::{apply, approve, ask, context, times};
+use crate::cli::in_cluster::Asking;
+use crate::cli::{apply, approve, ask, context, in_cluster, times};
+use crate::model::asked::TakenBack;
 use crate::model::environment::{Allow, Environment, EnvironmentSpec, Hold};
-use crate::model::record::{Record, RecordResult};
+use crate::model::record::Record;
 use crate::reconcile::world::World;
-use crate::reconcile::{Ask, history, prepare};
+use crate::reconcile::{Ask, prepare, target};
 use crate::report::plan::{self, Detail};
-use crate::settings::Settings;
+use crate::settings::{Output, Settings};
 
 /// Go back to an earlier record, commit or time, and stay there until the branch no longer has what was rolled back.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example: osier rollback production --to '#41' --reason 'checkout is slow'")]
+#[command(
+    after_help = "Example: osier rollback production --to '#41' --reason 'checkout is slow'\n         osier rollback production --to 2h --dry-run"
+)]
 pub struct Args {
     /// The environment.
     pub environment: String,
@@ -21,11 +23,14 @@ pub struct Args {
     #[arg(long, value_name = "#N|REV|TIME")]
     pub to: String,
     /// Why.
-    #[arg(long)]
-    pub reason: String,
-    /// Show what it would do, and stop.
+    #[arg(long, required_unless_present = "dry_run")]
+    pub reason: Option<String>,
+    /// Show what it would do, and change nothing.
     #[arg(long)]
     pub dry_run: bool,
+    /// Whether the service makes it.
+    #[command(flatten)]
+    pub asking: Asking,
     /// Do not ask.
     #[arg(long)]
     pub yes: bool,
@@ -36,21 +41,54 @@ pub struct Args {
 /// # Errors
 /// There is nothing to go back to, the person says no, or it cannot be carried out.
 pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
+    if args.asking.in_cluster {
+        return asked(settings, args).await;
+    }
+    let carried_out = carry_out(settings, args).await;
+    if !args.dry_run {
+        return carried_out;
+    }
+    let command = format!("osier rollback {} --to '{}' --dry-run --in-cluster", args.environment, args.to);
+    carried_out.map_err(|failure| failure.or_ask(&command))
+}
+
+/// Lets the service show it.
+async fn asked(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
+    if !args.dry_run {
+        return Err(Failure::usage("--in-cluster shows a rollback, and changes nothing", "add --dry-run"));
+    }
+    let (answer, _) = in_cluster::plan(settings, &args.environment, in_cluster::moment(&args.to), &args.asking).await?;
+    if settings.common.output == Output::Text {
+        for TakenBack { commit, summary, author } in answer.takes_back {
+            takes_back(commit.get(..7).unwrap_or(&commit), &summary, &author);
+        }
+    }
+    Ok(Finding::Nothing)
+}
+
+fn takes_back(commit: &str, summary: &str, author: &str) {
+    anstream::println!("takes back  {commit}  {summary}  {author}");
+}
+
+async fn carry_out(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
+    let why = args.reason.as_deref().unwrap_or_default();
     let mut world = context::world(settings).await?;
     let home = world.home().to_owned();
     let environment = context::environment(&world.cluster, &home, &args.environment).await?;
     let records = world.cluster.records(&home, &args.environment).await?;
     let by = world.cluster.who_am_i().await?;
-    let reason = again(&environment, &args.reason);
+    let reason = again(&environment, why);
     let hold = |to: &str| Some(Hold { to: to.to_owned(), until: None, by: by.clone(), reason: reason.clone() });
     let mut ask = Ask { hold: hold(&args.to), ..Ask::by_person(&args.environment) };
     // commits are looked up after the mirror has seen the remote
     let start = prepare::begin(&mut world, &ask).await?;
-    let to = target(&world, &records, &world.memory[&args.environment].chain.forged, &args.to).await?;
+    let to = named(&world, &records, &world.memory[&args.environment].chain.forged, &args.to).await?;
     ask.hold = hold(&to);
     let prepared = prepare::prepare(&mut world, &ask, start).await?;
     anstream::print!("{}", plan::text(&prepared.plan, Detail::Changes));
-    taken_back(&world, &records, &prepared.target.commit.to_string()).await?;
+    for commit in target::taken_back(&world, &args.environment, prepared.target.commit).await? {
+        takes_back(&commit.commit_id.short(), &commit.summary, &commit.author);
+    }
     if args.dry_run {
         return Ok(Finding::Nothing);
     }
@@ -60,7 +98,7 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
         &args.environment,
     )?;
     let digest = prepared.plan.digest.clone();
-    let allow = Allow { digest, by: by.clone(), reason: format!("rollback: {}", args.reason) };
+    let allow = Allow { digest, by: by.clone(), reason: format!("rollback: {why}") };
     let change = |spec: &mut EnvironmentSpec| {
         spec.hold = hold(&to);
         approve::add(&mut spec.allow, &allow);
@@ -78,48 +116,17 @@ fn again(environment: &Environment, reason: &str) -> String {
 }
 
 /// `#n` for a record or a time, the full id for a commit.
-async fn target(world: &World, records: &[Record], forged: &[u64], to: &str) -> Result<String, Failure> {
-    if let Some(number) = to.strip_prefix('#') {
-        let found = records.iter().any(|record| record.spec.number.to_string() == number);
-        return if found {
-            Ok(to.to_owned())
-        } else {
-            Err(Failure::usage(format!("there is no record {to}"), "see `osier history`"))
-        };
+async fn named(world: &World, records: &[Record], forged: &[u64], to: &str) -> Result<String, Failure> {
+    let moment = times::past(to);
+    if let Some(named) = target::named(world, records, forged, to, moment).await {
+        return Ok(named);
     }
-    let text = to.to_owned();
-    if let Ok(commit) = world.mirror.read(move |objects| objects.resolve(&text)).await {
-        return Ok(commit.to_string());
-    }
-    let moment = times::past(to).ok_or_else(|| {
-        Failure::usage(
+    Err(match moment {
+        _ if to.starts_with('#') => Failure::usage(format!("there is no record {to}"), "see `osier history`"),
+        Some(moment) => Failure::usage(format!("nothing was applied before {moment}"), "see `osier history`"),
+        None => Failure::usage(
             format!("`{to}` is no record, commit or time"),
             "write #41, a commit, 2h, or 2026-12-01T08:00:00Z",
-        )
-    })?;
-    at_time(records, forged, moment)
-        .ok_or_else(|| Failure::usage(format!("nothing was applied before {moment}"), "see `osier history`"))
-}
-
-/// The record that was in force at a moment.
-fn at_time(records: &[Record], forged: &[u64], moment: Timestamp) -> Option<String> {
-    let own = records.iter().filter(|record| !forged.contains(&record.spec.number));
-    let applied = own.filter(|record| history::result(record) == Some(RecordResult::Applied));
-    let finished = |record: &&Record| {
-        let finished = record.status.as_ref().and_then(|status| status.finished_at.parse::<Timestamp>().ok());
-        finished.is_some_and(|finished| finished <= moment)
-    };
-    applied.filter(finished).max_by_key(|record| record.spec.number).map(|record| format!("#{}", record.spec.number))
-}
-
-/// Lists whose later commits the rollback takes back.
-async fn taken_back(world: &World, records: &[Record], to: &str) -> Result<(), Failure> {
-    let Some(head) = records.iter().max_by_key(|record| record.spec.number) else { return Ok(()) };
-    let ids = (crate::model::tree::GitId::parse(&head.spec.commit), crate::model::tree::GitId::parse(to));
-    let (Some(head), Some(to)) = ids else { return Ok(()) };
-    let commits = world.mirror.read(move |objects| objects.log(head, Some(to), 20)).await?;
-    for commit in commits {
-        anstream::println!("takes back  {}  {}  {}", commit.commit_id.short(), commit.summary, commit.author);
-    }
-    Ok(())
+        ),
+    })
 }

@@ -12,7 +12,7 @@ const ENVIRONMENTS: &str = "authorizer.group('osier.dev').resource('environments
 
 /// The policies and their bindings.
 pub fn admission() -> Vec<Value> {
-    [environments(), records(), people()].into_iter().flatten().collect()
+    [environments(), records(), people(), plans()].into_iter().flatten().collect()
 }
 
 /// Only accounts of the lane create Environments (empty ones: what people say comes from people) and write their status.
@@ -78,6 +78,17 @@ fn people() -> [Value; 2] {
             rule(&labels, "the label osier.dev/lane says which accounts write the status; only osier changes it"),
         ]),
     )
+}
+
+/// Who asks for a Plan does it in his own name; only osier answers.
+fn plans() -> [Value; 2] {
+    let own = "request.operation != 'CREATE' || object.spec.by == request.userInfo.username";
+    let account = format!(
+        "request.operation == 'CREATE' || ['record-protected', 'record-branches'].exists(it, {ENVIRONMENTS}.check(it).allowed())"
+    );
+    let message = "only osier answers Plans (verb record-protected or record-branches on environments.osier.dev)";
+    let rules = json!([rule(own, "spec.by of a Plan is the user who asks for it"), rule(&account, message)]);
+    policy("osier-plans", &[("CREATE", "plans"), ("UPDATE", "plans/status")], json!([]), rules)
 }
 
 fn rule(expression: &str, message: &str) -> Value {

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::cluster::admission::admission;
 use crate::desired::yaml;
+use crate::model::asked::AskedPlan;
 use crate::model::environment::Environment;
 use crate::model::record::Record;
 use crate::model::repository::Repository;
@@ -21,7 +22,7 @@ pub struct Generated {
 /// The CustomResourceDefinitions.
 pub fn crds() -> Vec<Value> {
     let json = |crd| serde_json::to_value(crd).expect("definitions are plain data with string keys");
-    [Repository::crd(), Environment::crd(), Record::crd()].map(json).into()
+    [Repository::crd(), Environment::crd(), Record::crd(), AskedPlan::crd()].map(json).into()
 }
 
 /// Everything that `osier generate crds` writes, as files: definitions first, then the admission policies.

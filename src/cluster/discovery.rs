@@ -15,7 +15,7 @@ use crate::model::object::{Kind, ObjectId};
 use crate::model::wire::{GROUP, VERSION};
 
 /// osier's own kinds.
-const PLURALS: [&str; 3] = ["repositories", "environments", "records"];
+const PLURALS: [&str; 4] = ["repositories", "environments", "records", "plans"];
 /// How long an answer holds for a kind that was not in it.
 const FRESH: Duration = Duration::from_secs(10);
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";

@@ -18,9 +18,10 @@ use crate::cluster::watched::Watched;
 use crate::controller::environment::{Inputs, Shared, Task};
 use crate::controller::metrics::Subject;
 use crate::controller::pace::{Pace, until};
+use crate::controller::plans::Plans;
 use crate::controller::remote::{Remote, Sight};
-use crate::controller::status;
 use crate::controller::supervise::Stop;
+use crate::controller::{plans, status};
 use crate::git::mirror::Mirror;
 use crate::git::remotes::Remotes;
 use crate::keys::watch::Loaded;
@@ -122,6 +123,8 @@ struct Lead<'a> {
     tasks: JoinSet<()>,
     names: HashMap<Id, String>,
     running: BTreeMap<String, Running>,
+    /// The task that answers Plans.
+    plans: Option<Id>,
     environments: BTreeMap<String, Environment>,
     /// Whether another environment may be wanted than those that have a task.
     unsettled: bool,
@@ -145,6 +148,7 @@ impl<'a> Lead<'a> {
             tasks: JoinSet::new(),
             names: HashMap::new(),
             running: BTreeMap::new(),
+            plans: None,
             environments: BTreeMap::new(),
             unsettled: true,
             status_at: None,
@@ -157,6 +161,7 @@ impl<'a> Lead<'a> {
         let mut events = self.follower.cluster.watch_environments(world.home());
         self.sight.mark_changed();
         loop {
+            self.answer_plans(&world, stop);
             tokio::select! {
                 () = stop.requested() => break,
                 Some(event) = events.next() => self.heard(event),
@@ -289,11 +294,25 @@ impl<'a> Lead<'a> {
         self.running.insert(name.to_owned(), Running { namespace, environment });
     }
 
+    /// Starts the task that answers Plans, unless it runs.
+    fn answer_plans(&mut self, world: &World, stop: &Stop) {
+        if self.plans.is_none() {
+            let (sight, repository) = (self.sight.clone(), self.repository.clone());
+            let inputs = plans::Inputs { sight, repository, keys: self.follower.keys.clone() };
+            let task = self.tasks.spawn(Plans::new(world.anew(), inputs).run(stop.clone()));
+            self.plans = Some(task.id());
+        }
+    }
+
     fn ended(&mut self, ended: Result<(Id, ()), tokio::task::JoinError>) {
         let (id, panicked) = match &ended {
             Ok((id, ())) => (*id, false),
             Err(error) => (error.id(), error.is_panic()),
         };
+        if self.plans == Some(id) {
+            tracing::error!("the task that answers Plans ended: it begins again");
+            self.plans = None;
+        }
         let Some(name) = self.names.remove(&id) else { return };
         if panicked {
             tracing::error!(environment = name, "a mistake in osier ended the environment's task: it begins again");

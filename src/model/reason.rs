@@ -87,6 +87,8 @@ reasons! {
     Quarantined,
     /// A check failed: a Job before or after, or a workload that does not become ready.
     CheckFailed,
+    /// A Plan that somebody asked for is answered.
+    Planned,
 }
 
 impl fmt::Display for Reason {

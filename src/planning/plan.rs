@@ -167,6 +167,8 @@ pub struct Restart {
     pub object: ObjectId,
     /// Why: the objects that it refers to and that change, or its own template.
     pub because: Vec<String>,
+    /// True if it may as well not restart: no more is known than that what it refers to has other ciphertext.
+    pub assumed: bool,
 }
 
 /// What a person has to allow.

@@ -59,14 +59,18 @@ pub fn plan(input: &PlanInput) -> Plan {
 
 /// `wire::plan_digest` of the steps.
 ///
-/// A restart counts as what it is, an update with the inputs that it has already: the digest needs no key and no fingerprint,
-/// so that everybody who can read the repository and the cluster's metadata computes the same.
+/// What is put right does not count, and a restart neither: its inputs are those that it has already. So the digest needs no key and no
+/// fingerprint, and everybody who can read the repository and the cluster's metadata computes the same.
 fn digest(environment_id: &str, steps: &[Step]) -> String {
     let uid = |step: &Step| match (step.verb, &step.precondition) {
         (Verb::Adopt | Verb::Recreate | Verb::Delete, Some(live)) => live.uid.to_string(),
         _ => String::new(),
     };
-    let counted = steps.iter().filter(|step| !step.repair);
+    let same = |step: &Step| {
+        let stamp = step.precondition.as_ref().and_then(|live| live.stamps.inputs.as_deref());
+        step.verb == Verb::Update && stamp == Some(&step.inputs)
+    };
+    let counted = steps.iter().filter(|step| !same(step));
     let parts =
         counted.map(|step| [step.verb.as_str().to_owned(), step.object.to_string(), step.inputs.clone(), uid(step)]);
     wire::plan_digest(environment_id, parts.collect())
@@ -160,9 +164,7 @@ impl Planner<'_> {
         let why = match (inputs_differ, restarts, drifted) {
             (true, _, _) if stamps_only => "other files, same values".to_owned(),
             (true, _, _) => "changed in git".to_owned(),
-            (false, true, _) => {
-                format!("refers to {}, which changes", moved(&self.input, wanted.object, wanted.desired).join(", "))
-            }
+            (false, true, _) => moved(&self.input, wanted.object, wanted.desired).why(),
             (false, false, true) => format!("drift: {}", signs.join(", ")),
             (false, false, false) => return Decision::Unchanged,
         };

@@ -53,34 +53,57 @@ fn stay(digest: String, in_template: bool) -> Configured {
 pub fn restarts(input: &PlanInput, steps: &[Step]) -> Vec<Restart> {
     let replaced = steps.iter().filter(|step| matches!(step.verb, Verb::Update | Verb::Recreate));
     let workloads = replaced.filter(|step| has_pod_template(&step.object.kind));
-    let restarts = workloads.map(|step| Restart { object: step.object.clone(), because: because(input, step) });
-    restarts.filter(|restart| !restart.because.is_empty()).collect()
+    workloads.filter_map(|step| restart(input, step)).collect()
 }
 
-fn because(input: &PlanInput, step: &Step) -> Vec<String> {
-    let (Some(desired), Some(live)) = (input.desired.objects.get(&step.object), input.live.get(&step.object)) else {
-        return Vec::new();
-    };
-    let mut because = Vec::new();
-    if configured(input, &step.object, desired, Some(live)).is_some_and(|configured| configured.restarts) {
-        because = moved(input, &step.object, desired);
-    }
+fn restart(input: &PlanInput, step: &Step) -> Option<Restart> {
+    let (desired, live) = (input.desired.objects.get(&step.object)?, input.live.get(&step.object)?);
+    let restarts = configured(input, &step.object, desired, Some(live)).is_some_and(|configured| configured.restarts);
+    let moved = if restarts { moved(input, &step.object, desired) } else { Moved::default() };
+    let (mut because, mut assumed) = (moved.names, moved.assumed);
     let template = |path: &str| path == "spec.template" || path.starts_with("spec.template.");
     if step.verb == Verb::Recreate || step.leaves.iter().any(|leaf| leaf.differs() && template(&leaf.path)) {
         because.push("its pod template".to_owned());
+        assumed = false;
     }
-    because
+    (!because.is_empty()).then(|| Restart { object: step.object.clone(), because, assumed })
+}
+
+/// What a workload refers to and a plan changes.
+#[derive(Default)]
+pub struct Moved {
+    /// `Kind/name` of each.
+    pub names: Vec<String>,
+    /// True if each of them has other ciphertext, and nobody looked whether that is another value.
+    pub assumed: bool,
+}
+
+impl Moved {
+    /// Why the workload restarts, or may, in one sentence.
+    pub fn why(&self) -> String {
+        let changes = if self.assumed { "may change" } else { "changes" };
+        format!("refers to {}, which {changes}", self.names.join(", "))
+    }
 }
 
 /// What the workload refers to and this plan changes; all of it if an earlier plan did that and ended before the restart.
-pub fn moved(input: &PlanInput, object: &ObjectId, desired: &Desired) -> Vec<String> {
+pub fn moved(input: &PlanInput, object: &ObjectId, desired: &Desired) -> Moved {
     let references = references(input, object, desired);
     let stands = |target: &ObjectId| {
         input.live.get(target).and_then(|live| live.stamps.fingerprint.as_deref().map(str::to_owned))
     };
     let moved = references.iter().filter(|(target, fingerprint)| stands(target) != **fingerprint);
-    let moved: Vec<String> = moved.map(|(target, _)| target.short()).collect();
-    if moved.is_empty() { references.keys().map(ObjectId::short).collect() } else { moved }
+    let moved: Vec<&ObjectId> = moved.map(|(target, _)| target).collect();
+    let assumed = !moved.is_empty() && moved.iter().all(|target| unopened(input, target).is_some());
+    let moved = if moved.is_empty() { references.keys().collect() } else { moved };
+    Moved { names: moved.into_iter().map(ObjectId::short).collect(), assumed }
+}
+
+/// A desired object whose new values nobody has seen.
+fn unopened<'a>(input: &PlanInput<'a>, target: &ObjectId) -> Option<&'a Desired> {
+    let change = input.changes.objects.get(target)?;
+    let unopened = target.kind.is_config() && change.fingerprint.is_none();
+    input.desired.objects.get(target).filter(|_| unopened)
 }
 
 fn references(input: &PlanInput, object: &ObjectId, desired: &Desired) -> BTreeMap<ObjectId, Option<String>> {
@@ -100,11 +123,12 @@ fn fingerprint_after(input: &PlanInput, target: &ObjectId) -> Option<String> {
         let goes = live.is_some_and(|live| crate::planning::prune::goes(target, live));
         return if goes { None } else { stamp };
     };
+    if unopened(input, target).is_some() {
+        // taken for another value, so that the plan names the restart that may come
+        return Some(format!("unknown {}", desired.inputs));
+    }
     match input.changes.objects.get(target) {
-        // Not opened for want of a key: taken for another value, so that the plan names the restart that may come.
-        Some(change) if target.kind.is_config() => {
-            change.fingerprint.clone().or_else(|| Some(format!("unknown {}", desired.inputs)))
-        }
+        Some(change) if target.kind.is_config() => change.fingerprint.clone(),
         _ => stamp,
     }
 }

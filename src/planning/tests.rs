@@ -212,7 +212,8 @@ fn print(plan: &Plan) -> String {
         line(format_args!("keep {}: {:?}", kept.object.short(), kept.why));
     }
     for restart in &plan.restarts {
-        line(format_args!("restart {}: {}", restart.object.short(), restart.because.join(", ")));
+        let perhaps = if restart.assumed { " perhaps" } else { "" };
+        line(format_args!("restart {}{perhaps}: {}", restart.object.short(), restart.because.join(", ")));
     }
     for consent in &plan.consent {
         match consent {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::desired::manifest::Manifest;
 use crate::desired::set::{Desired, DesiredSet};
+use crate::keys::Keyring;
 use crate::model::object::ObjectId;
 use crate::model::problem::Problem;
 use crate::model::wire::FingerprintKey;
@@ -12,7 +13,7 @@ use crate::planning::{diff, fingerprint, immutable};
 use crate::reconcile::desire::Outlines;
 use crate::reconcile::error::Error;
 use crate::reconcile::open::{AT_ONCE, Manifests, Opening};
-use crate::reconcile::prepare::View;
+use crate::reconcile::prepare::{Keys, View};
 use crate::reconcile::world::World;
 use crate::reconcile::{adoption, parallel};
 
@@ -34,15 +35,20 @@ pub struct Compared {
 
 /// Compares objects with their predecessors: those of git, or for objects that are not ours yet the live ones.
 ///
-/// Of a plan that nobody asked to see (`is_shown`) the leaves of very many new objects are left out.
+/// Of a plan that is to be executed, and not to be seen, the leaves of very many new objects are left out.
 ///
 /// # Errors
 /// Only what is no mistake in a file: git or the API server cannot be read.
-pub async fn compare(world: &World, view: &View<'_>, wanted: &[&ObjectId], is_shown: bool) -> Result<Compared, Error> {
+pub async fn compare(world: &World, view: &View<'_>, wanted: &[&ObjectId]) -> Result<Compared, Error> {
+    let none = Keyring::empty();
+    let (keyring, withheld) = match view.keys {
+        Keys::Needed | Keys::IfAtHand => (&*world.keyring, false),
+        Keys::Withheld => (&none, true),
+    };
     let predecessors = view.predecessors(wanted);
     let then = view.before.map(|before| view.source.at(before.commit));
-    let mut opening = Opening::new(view.source, &world.keyring, view.class, view.desired, wanted);
-    let mut before = then.as_ref().map(|then| Opening::new(then, &world.keyring, view.class, &predecessors, wanted));
+    let mut opening = Opening::new(view.source, keyring, view.class, view.desired, wanted);
+    let mut before = then.as_ref().map(|then| Opening::new(then, keyring, view.class, &predecessors, wanted));
     let mut compared = Compared::default();
     let mut new_leaves = 0;
     for objects in wanted.chunks(AT_ONCE) {
@@ -55,7 +61,8 @@ pub async fn compare(world: &World, view: &View<'_>, wanted: &[&ObjectId], is_sh
             Some(before) => before.open(objects).await?,
             None => BTreeMap::new(),
         };
-        for object in objects.iter().filter(|object| view.foreign(object)) {
+        // whoever may not see a live object does not see it through osier either
+        for object in objects.iter().filter(|object| !withheld && view.foreign(object)) {
             if let Some(live) = world.cluster.get(object).await? {
                 old.insert((*object).clone(), adoption::manifest(object, live));
             }
@@ -64,7 +71,7 @@ pub async fn compare(world: &World, view: &View<'_>, wanted: &[&ObjectId], is_sh
             object,
             old: old.remove(*object),
             new: new.remove(*object),
-            with_leaves: is_shown || new_leaves < NEW_LEAVES || view.live.get(object).is_some(),
+            with_leaves: view.keys != Keys::Needed || new_leaves < NEW_LEAVES || view.live.get(object).is_some(),
         });
         let (key, outlines) = (&*world.fingerprint_key, &*world.outlines);
         let changes = parallel::map(sides.collect(), |sides| change(view, &predecessors, key, outlines, sides));
@@ -98,12 +105,18 @@ fn change<'a>(
     let leaves = match &new {
         Some(_) if !with_leaves => Vec::new(),
         Some(new) if view.foreign(object) => adoption::changes(old.as_ref(), new),
+        // it was encrypted once: what it says now is not set beside what it said then
+        Some(_) if view.keys == Keys::Withheld && old.is_none() && predecessor.is_some() => {
+            shape(outlines, predecessor, view.desired.objects.get(object))
+        }
         Some(new) => diff::applied(old.as_ref(), new),
         None => shape(outlines, predecessor, view.desired.objects.get(object)),
     };
+    let predecessor = predecessor.filter(|_| old.is_some()).map(|desired| desired.inputs.clone());
+    let new_fingerprint = new.as_ref().filter(|_| view.tells(object, predecessor.as_deref()));
     let change = Change {
-        predecessor: predecessor.filter(|_| old.is_some()).map(|desired| desired.inputs.clone()),
-        fingerprint: new.as_ref().and_then(|new| fingerprint::fingerprint(key, &view.subject.environment_id, new)),
+        fingerprint: new_fingerprint.and_then(|new| fingerprint::fingerprint(key, &view.subject.environment_id, new)),
+        predecessor,
         leaves: leaves.into(),
         immutable: old.as_ref().zip(new.as_ref()).map(|(old, new)| immutable::immutable(old, new)).unwrap_or_default(),
     };

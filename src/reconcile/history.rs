@@ -161,6 +161,17 @@ pub fn result(record: &Record) -> Option<RecordResult> {
     record.status.as_ref().and_then(|status| status.result)
 }
 
+/// Number of the record that was in force at a moment.
+pub fn in_force(records: &[Record], forged: &[u64], moment: Timestamp) -> Option<u64> {
+    let own = records.iter().filter(|record| !forged.contains(&record.spec.number));
+    let applied = own.filter(|record| result(record) == Some(RecordResult::Applied));
+    let finished = |record: &&Record| {
+        let finished = record.status.as_ref().and_then(|status| status.finished_at.parse::<Timestamp>().ok());
+        finished.is_some_and(|finished| finished <= moment)
+    };
+    applied.filter(finished).map(|record| record.spec.number).max()
+}
+
 /// A time as RFC 3339 in whole seconds.
 pub fn seconds(time: Timestamp) -> String {
     rfc3339(time.as_second())

@@ -113,6 +113,24 @@ pub async fn open(
     Ok(Opened { manifests, problems: opening.problems, locked: opening.locked })
 }
 
+/// What keeps the objects `wanted` of a desired set from being opened, all of it. Nothing opened is kept.
+///
+/// # Errors
+/// As `open`.
+pub async fn problems(
+    source: &Source,
+    keyring: &Keyring,
+    class: Option<&str>,
+    desired: &DesiredSet,
+    wanted: &[&ObjectId],
+) -> Result<Vec<Problem>, Error> {
+    let mut opening = Opening::new(source, keyring, class, desired, wanted);
+    for objects in wanted.chunks(AT_ONCE) {
+        opening.open(objects).await?;
+    }
+    Ok([opening.problems, opening.locked].concat())
+}
+
 /// Objects of a desired set on their way out of their files, some at a time.
 pub struct Opening<'a> {
     source: &'a Source,

@@ -158,23 +158,8 @@ pub async fn prepare(world: &mut World, ask: &Ask, start: Start) -> Result<Prepa
 /// As `prepare`.
 pub async fn towards(world: &mut World, start: Start, choice: Choice) -> Result<Prepared, Error> {
     let Choice { target, begins } = choice;
+    let Compared { composed, inputs, plan, manifests } = compared(world, &start, &target, Keys::Needed).await?;
     let Start { subject, tip: _, config, issues } = start;
-    subject::permit(&world.repository, &subject.name, &config)?;
-    subject::stayed(&world.memory[&subject.name].environment, &config)?;
-    let (composed, before) = desired(world, &subject, &target, &config).await?;
-    let live = look(world, &subject, &config, &composed, before.as_ref()).await?;
-    let inputs = history::inputs(composed.composition.current());
-    let source = Source::Mirror(world.mirror.clone(), target.commit);
-    let view = View {
-        subject: &subject,
-        class: config.keys.as_deref(),
-        source: &source,
-        desired: composed.composition.current(),
-        before: before.as_ref(),
-        live: &live,
-        again: applied_again(world, &subject, &inputs),
-    };
-    let (plan, manifests) = planned(world, &view, Keys::Needed).await?;
     let commit = target.commit;
     let info = world.mirror.read(move |objects| objects.commit(commit)).await?;
     let issues = issues.map(|issues| issues.keys(&info.message)).unwrap_or_default();
@@ -194,6 +179,48 @@ pub async fn towards(world: &mut World, start: Start, choice: Choice) -> Result<
         plan,
         begins_hold: begins,
     })
+}
+
+/// The plan of a target for somebody who may hold none of its keys.
+///
+/// # Guarantees
+/// Says of encrypted files what their ciphertext says, and so the same of a value that was only encrypted anew as of another one: the plan
+/// is made as if no key were at hand. The keys only tell whether each file opens.
+///
+/// # Errors
+/// Why there is no plan; problems all at once.
+pub async fn keyless(world: &mut World, start: &Start, target: &Target) -> Result<Plan, Error> {
+    Ok(compared(world, start, target, Keys::Withheld).await?.plan)
+}
+
+/// A target, compared with what is.
+struct Compared {
+    composed: Composed,
+    inputs: String,
+    plan: Plan,
+    manifests: Manifests,
+}
+
+async fn compared(world: &mut World, start: &Start, target: &Target, keys: Keys) -> Result<Compared, Error> {
+    let Start { subject, tip: _, config, issues: _ } = start;
+    subject::permit(&world.repository, &subject.name, config)?;
+    subject::stayed(&world.memory[&subject.name].environment, config)?;
+    let (composed, before) = desired(world, subject, target, config).await?;
+    let live = look(world, subject, config, &composed, before.as_ref()).await?;
+    let inputs = history::inputs(composed.composition.current());
+    let source = Source::Mirror(world.mirror.clone(), target.commit);
+    let view = View {
+        subject,
+        class: config.keys.as_deref(),
+        keys,
+        source: &source,
+        desired: composed.composition.current(),
+        before: before.as_ref(),
+        live: &live,
+        again: applied_again(world, subject, &inputs),
+    };
+    let (plan, manifests) = planned(world, &view).await?;
+    Ok(Compared { composed, inputs, plan, manifests })
 }
 
 /// Plans a revision of a clone, or its working tree, against the cluster. For people: files that no key opens are compared as
@@ -216,13 +243,14 @@ pub async fn outlook(world: &mut World, name: &str, source: &Source, commit: Git
     let view = View {
         subject: &subject,
         class: config.keys.as_deref(),
+        keys: Keys::IfAtHand,
         source,
         desired: composed.composition.current(),
         before: before.as_ref(),
         live: &live,
         again: applied_again(world, &subject, &inputs),
     };
-    Ok(planned(world, &view, Keys::IfAtHand).await?.0)
+    Ok(planned(world, &view).await?.0)
 }
 
 /// What was applied last, as far as the clone has its commit.
@@ -373,11 +401,15 @@ fn applied_again(world: &World, subject: &Subject, inputs: &str) -> bool {
     world.memory[&subject.name].chain.applied.as_ref().is_some_and(|applied| applied.spec.inputs == inputs)
 }
 
-/// Whether a file that no key at hand opens ends the pass.
+/// What becomes of encrypted files.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Keys {
+pub enum Keys {
+    /// A file that no key at hand opens ends the pass.
     Needed,
+    /// Such a file is compared as ciphertext.
     IfAtHand,
+    /// All of them are compared as ciphertext, and nothing is said of a value that was encrypted once. One that does not open ends the pass.
+    Withheld,
 }
 
 /// What the steps between looking and planning share.
@@ -386,6 +418,8 @@ pub struct View<'a> {
     pub subject: &'a Subject,
     /// Its key class.
     pub class: Option<&'a str>,
+    /// What becomes of encrypted files.
+    pub keys: Keys,
     /// Where the files are.
     pub source: &'a Source,
     /// What the revision says.
@@ -404,6 +438,13 @@ impl View<'_> {
         self.live.get(object).is_some_and(|live| !live.ownership.may_repair())
     }
 
+    /// True if the new fingerprint of an object may be set beside that of the live one: not for somebody without keys, unless the live
+    /// object was made of files that everybody can read, `predecessor`. Else a guess in git would be compared with a value that was secret.
+    pub fn tells(&self, object: &ObjectId, predecessor: Option<&str>) -> bool {
+        let live = || self.live.get(object).and_then(|live| live.stamps.inputs.as_deref().map(str::to_owned));
+        self.keys != Keys::Withheld || predecessor.is_some() && predecessor == live().as_deref()
+    }
+
     /// The objects `wanted` as they were applied last, if they are in the cluster and ours.
     pub fn predecessors(&self, wanted: &[&ObjectId]) -> DesiredSet {
         let there = |object: &&&ObjectId| self.live.get(object).is_some() && !self.foreign(object);
@@ -414,15 +455,16 @@ impl View<'_> {
     }
 }
 
-async fn planned(world: &World, view: &View<'_>, keys: Keys) -> Result<(Plan, Manifests), Error> {
+async fn planned(world: &World, view: &View<'_>) -> Result<(Plan, Manifests), Error> {
     let status = world.memory[&view.subject.name].environment.status.as_ref();
     let jobs = status.map(|status| status.jobs.clone()).unwrap_or_default();
     let wanted = opening::to_open(view.desired, view.live, &jobs);
-    let compared = compare::compare(world, view, &wanted, keys == Keys::IfAtHand).await?;
-    let mut problems = compared.problems;
-    if keys == Keys::Needed {
-        problems.extend(compared.locked);
-    }
+    let compared = compare::compare(world, view, &wanted).await?;
+    let problems = match view.keys {
+        Keys::Needed => [compared.problems, compared.locked].concat(),
+        Keys::IfAtHand => compared.problems,
+        Keys::Withheld => open::problems(view.source, &world.keyring, view.class, view.desired, &wanted).await?,
+    };
     if !problems.is_empty() {
         return Err(Error::problems(problems));
     }

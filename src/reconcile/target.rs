@@ -1,9 +1,12 @@
 //! Which commit the environment shall equal: the branch's tip, or what a person holds it at.
 
+use jiff::Timestamp;
+
 use crate::desired::config::{Config, EnvironmentConfig};
 use crate::desired::set::Parameters;
 use crate::git::content::Content;
 use crate::git::fetch::{Accepted, Unknown};
+use crate::git::objects::CommitInfo;
 use crate::model::environment::{Hold, HoldStatus};
 use crate::model::reason::Reason;
 use crate::model::record::{Record, RecordKind};
@@ -13,12 +16,14 @@ use crate::reconcile::prepare::Start;
 use crate::reconcile::source::Source;
 use crate::reconcile::subject::Subject;
 use crate::reconcile::world::World;
-use crate::reconcile::{Ask, hold};
+use crate::reconcile::{Ask, history, hold};
 
 /// Path of the file that says which environments there are.
 pub const CONFIG_PATH: &str = "osier.yaml";
 /// `osier.yaml` is a page; more is a mistake.
 const CONFIG_BYTES: u64 = 1 << 20;
+/// Commits that a rollback is said to take back: a page of them.
+const TAKEN_BACK: usize = 20;
 
 /// What the environment shall equal, and why.
 #[derive(Clone, Debug)]
@@ -127,7 +132,8 @@ pub async fn choose(world: &mut World, ask: &Ask, start: &Start) -> Result<Choic
         }
         return Ok(Choice { target, begins: false });
     };
-    let mut target = held(world, subject, config, &hold, tip).await?;
+    let records = world.cluster.records(world.home(), &subject.name).await?;
+    let mut target = held(world, start, &records, &hold, "the hold names").await?;
     let commit = target.commit;
     let applied = world.memory[&subject.name].chain.applied.as_ref();
     let elsewhere = applied.is_none_or(|applied| applied.spec.commit != commit.to_string());
@@ -251,33 +257,80 @@ pub async fn of(world: &World, start: &Start, record: &Record) -> Result<Target,
     Ok(Target { layers, parameters, ..target })
 }
 
-/// What a hold names, as a target: layers and parameters of the record, or those of that commit's `osier.yaml`.
-async fn held(
-    world: &World,
-    subject: &Subject,
-    config: &EnvironmentConfig,
-    hold: &Hold,
-    tip: GitId,
-) -> Result<Target, Error> {
+/// What somebody asks about, as a target: the tip if `to` is empty, else what may be gone back to.
+///
+/// # Errors
+/// `to` names nothing that was applied, and no commit of the protected branch.
+pub async fn asked(world: &World, start: &Start, to: &str) -> Result<Target, Error> {
+    let Start { subject, tip, config, .. } = start;
+    if to.is_empty() {
+        return revision(world, subject, config, *tip).await;
+    }
     let records = world.cluster.records(world.home(), &subject.name).await?;
+    let forged = &world.memory[&subject.name].chain.forged;
+    let Some(named) = named(world, &records, forged, to, to.parse().ok()).await else {
+        let branch = &world.repository.spec.protected_branch;
+        let message = format!(
+            "`{to}` is no record of `{}`, no commit of {branch}, and no time after its first record",
+            subject.name
+        );
+        return Err(Error::blocked(Reason::PolicyDenied, message, choose_another(subject)));
+    };
+    let hold = Hold { to: named, until: None, by: String::new(), reason: String::new() };
+    held(world, start, &records, &hold, "the Plan names").await
+}
+
+/// What `to` names, as a hold says it: `#n` for a record, or for the one that was in force at `moment`; the full id for a commit that the
+/// mirror has. Whether it may be gone back to is another question.
+pub async fn named(
+    world: &World,
+    records: &[Record],
+    forged: &[u64],
+    to: &str,
+    moment: Option<Timestamp>,
+) -> Option<String> {
+    if let Some(number) = to.strip_prefix('#') {
+        return records.iter().any(|record| record.spec.number.to_string() == number).then(|| to.to_owned());
+    }
+    let text = to.to_owned();
+    match world.mirror.read(move |objects| objects.resolve(&text)).await {
+        Ok(commit) => Some(commit.to_string()),
+        Err(_) => history::in_force(records, forged, moment?).map(|number| format!("#{number}")),
+    }
+}
+
+/// The newest commits of what was applied last that `to` does not have.
+///
+/// # Errors
+/// One of the two cannot be read.
+pub async fn taken_back(world: &World, environment: &str, to: GitId) -> Result<Vec<CommitInfo>, Error> {
+    let head = world.memory.get(environment).and_then(|memory| memory.chain.head.as_ref());
+    let Some(head) = head.and_then(|head| GitId::parse(&head.spec.commit)) else { return Ok(Vec::new()) };
+    Ok(world.mirror.read(move |objects| objects.log(head, Some(to), TAKEN_BACK)).await?)
+}
+
+fn choose_another(subject: &Subject) -> String {
+    format!("choose a record of `osier history {}`, or a commit of the protected branch", subject.name)
+}
+
+/// What a hold names, as a target: layers and parameters of the record, or those of that commit's `osier.yaml`.
+async fn held(world: &World, start: &Start, records: &[Record], hold: &Hold, says: &str) -> Result<Target, Error> {
+    let Start { subject, tip, config, .. } = start;
+    let tip = *tip;
     let forged = |record: &&Record| world.memory[&subject.name].chain.forged.contains(&record.spec.number);
     let record = match hold.to.strip_prefix('#') {
         Some(number) => records.iter().find(|record| record.spec.number.to_string() == number),
         None => records.iter().rev().find(|record| record.spec.commit == hold.to && !forged(record)),
     };
     if record.as_ref().is_some_and(forged) {
-        let message = format!("the hold names `{}`, and that record is forged: it is not osier's", hold.to);
+        let message = format!("{says} `{}`, and that record is forged: it is not osier's", hold.to);
         let hint = "name a commit of the protected branch: its own osier.yaml says the layers then";
         return Err(Error::blocked(Reason::RecordForged, message, hint));
     }
     let named = record.map_or(hold.to.as_str(), |record| record.spec.commit.as_str());
-    let hint = format!("choose a record of `osier history {}`, or a commit of the protected branch", subject.name);
     let nothing = || {
-        Error::blocked(
-            Reason::PolicyDenied,
-            format!("the hold names `{}`, which is nothing that was applied", hold.to),
-            hint.clone(),
-        )
+        let message = format!("{says} `{}`, which is nothing that was applied", hold.to);
+        Error::blocked(Reason::PolicyDenied, message, choose_another(subject))
     };
     let commit = GitId::parse(named).ok_or_else(nothing)?;
     if record.is_none() && !world.mirror.read(move |objects| objects.is_ancestor(commit, tip)).await? {

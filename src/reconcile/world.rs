@@ -107,6 +107,12 @@ impl World {
     /// The same surroundings for one environment of its own, of which nothing is remembered yet.
     #[must_use]
     pub fn for_environment(&self, watched: Watched) -> Self {
+        Self { watched: Some(Arc::new(watched)), ..self.anew() }
+    }
+
+    /// The same surroundings, of which nothing is remembered yet and nothing is watched.
+    #[must_use]
+    pub fn anew(&self) -> Self {
         Self {
             cluster: self.cluster.clone(),
             repository: self.repository.clone(),
@@ -116,7 +122,7 @@ impl World {
             now: self.now,
             outlines: self.outlines.clone(),
             memory: HashMap::new(),
-            watched: Some(Arc::new(watched)),
+            watched: None,
         }
     }
 

@@ -13,7 +13,9 @@ use crate::report::style::{self, DOTS, FAINT, RESET, YELLOW, count};
 /// Leaves half of 80 columns for values.
 const WIDEST: usize = style::COLUMNS / 2;
 /// What stands before the workloads that restart.
-const RESTARTS: &str = "Will restart: ";
+const RESTART: &str = "Will restart: ";
+/// What stands before those of which only a key could tell.
+const MAY_RESTART: &str = "May restart: ";
 
 /// How much of a plan is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,35 +34,62 @@ pub fn text(plan: &Plan, detail: Detail) -> String {
         step_text(&mut text, step, width, detail);
     }
     for kept in &plan.kept {
-        line(&mut text, &format!("{FAINT}  {:width$} kept: {}{RESET}", kept.object.short(), keep(&kept.why)));
+        line(&mut text, &kept_line(&kept.object.short(), width, &keep(&kept.why)));
     }
     if !text.is_empty() {
         text.push('\n');
     }
-    line(&mut text, &totals(plan));
+    line(&mut text, &totals(plan).lines());
     text
 }
 
 /// `0 to create, 2 to update, 1 to delete, 14 unchanged.  Will restart: Deployment/api`
 pub fn summary(plan: &Plan) -> String {
-    let restarts = restarts(plan).join(", ");
-    if restarts.is_empty() { counts(plan) } else { format!("{}  {RESTARTS}{restarts}", counts(plan)) }
+    totals(plan).line()
 }
 
-/// The same in lines that fit.
-fn totals(plan: &Plan) -> String {
-    let summary = summary(plan);
-    if summary.chars().count() <= style::COLUMNS || plan.restarts.is_empty() {
-        return summary;
+fn totals(plan: &Plan) -> Totals {
+    let restarts = |assumed: bool| {
+        let some = plan.restarts.iter().filter(|restart| restart.assumed == assumed);
+        some.map(|restart| restart.object.short()).collect()
+    };
+    Totals { counts: counts(plan), restart: restarts(false), may_restart: restarts(true) }
+}
+
+/// How a plan is summed up.
+pub struct Totals {
+    /// Steps per verb.
+    pub counts: String,
+    /// Workloads that restart.
+    pub restart: Vec<String>,
+    /// Workloads that may.
+    pub may_restart: Vec<String>,
+}
+
+impl Totals {
+    fn listed(&self) -> impl Iterator<Item = (&'static str, &[String])> {
+        let all = [(RESTART, self.restart.as_slice()), (MAY_RESTART, self.may_restart.as_slice())];
+        all.into_iter().filter(|(_, names)| !names.is_empty())
     }
-    format!("{}\n{}", counts(plan), style::listed(RESTARTS, &restarts(plan)))
+
+    fn line(&self) -> String {
+        let listed = self.listed().map(|(title, names)| format!("  {title}{}", names.join(", ")));
+        listed.fold(self.counts.clone(), |line, listed| line + &listed)
+    }
+
+    /// In lines that fit.
+    pub fn lines(&self) -> String {
+        let line = self.line();
+        if line.chars().count() <= style::COLUMNS {
+            return line;
+        }
+        let listed = self.listed().map(|(title, names)| style::listed(title, names));
+        std::iter::once(self.counts.clone()).chain(listed).collect::<Vec<_>>().join("\n")
+    }
 }
 
-fn restarts(plan: &Plan) -> Vec<String> {
-    plan.restarts.iter().map(|restart| restart.object.short()).collect()
-}
-
-fn counts(plan: &Plan) -> String {
+/// `0 to create, 2 to update, 1 to delete, 14 unchanged.`
+pub fn counts(plan: &Plan) -> String {
     let of = |verb: Verb| plan.steps.iter().filter(|step| step.verb == verb).count();
     let mut parts = vec![format!("{} to create", of(Verb::Create)), format!("{} to update", of(Verb::Update))];
     for (verb, word) in [(Verb::Adopt, "to adopt"), (Verb::Recreate, "to recreate")] {
@@ -95,7 +124,7 @@ pub fn json(plan: &Plan) -> Value {
         "digest": plan.digest,
         "steps": plan.steps.iter().map(step_json).collect::<Vec<_>>(),
         "kept": plan.kept.iter().map(|Kept { object, why }| json!({"object": object_json(object), "reason": keep(why)})).collect::<Vec<_>>(),
-        "restarts": plan.restarts.iter().map(|restart| json!({"object": object_json(&restart.object), "because": restart.because})).collect::<Vec<_>>(),
+        "restarts": plan.restarts.iter().map(|restart| json!({"object": object_json(&restart.object), "because": restart.because, "assumed": restart.assumed})).collect::<Vec<_>>(),
         "unchanged": plan.unchanged,
         "counts": plan.counts(),
         "waitsFor": consent(plan),
@@ -146,25 +175,26 @@ pub fn leaves_text(text: &mut String, leaves: &[LeafChange], width: usize, detai
     }
 }
 
-/// Wide enough for the names and most of the paths; longer paths push their values out.
 fn width(plan: &Plan, detail: Detail) -> usize {
     let names = plan.steps.iter().map(|step| step.object.short());
     let shown = plan.steps.iter().filter(|step| shows_leaves(step, detail));
     let changed = shown.flat_map(|step| step.leaves.iter()).filter(|leaf| leaf.word != Word::Unchanged);
     let paths = changed.map(|leaf| leaf.path.clone());
-    names.chain(paths).map(|text| text.chars().count() + 2).filter(|width| *width <= WIDEST).max().unwrap_or(0).max(16)
+    wide(names.chain(paths))
+}
+
+/// Wide enough for the names and most of the paths; longer paths push their values out.
+pub fn wide(texts: impl Iterator<Item = String>) -> usize {
+    texts.map(|text| text.chars().count() + 2).filter(|width| *width <= WIDEST).max().unwrap_or(0).max(16)
 }
 
 fn step_text(text: &mut String, step: &Step, width: usize, detail: Detail) {
-    let (mark, colour) = style::verb(step.verb);
-    let about = if step.repair {
-        format!("{YELLOW}repair{RESET}  {}", step.why)
-    } else if step.verb == Verb::Delete {
-        format!("{}     will be deleted", step.why)
-    } else {
-        place(step)
+    let about = match (step.repair, step.verb) {
+        (true, _) => repair(&step.why),
+        (_, Verb::Delete) => deleted(&step.why),
+        _ => place(step).unwrap_or_else(|| step.why.clone()),
     };
-    line(text, format!("{colour}{mark} {:width$}{RESET} {about}", step.object.short()).trim_end());
+    line(text, &heading(style::verb(step.verb), &step.object.short(), width, &about));
     if step.stamps_only {
         line(text, &format!("    {FAINT}no value is written: {}{RESET}", step.why));
     }
@@ -176,21 +206,39 @@ fn step_text(text: &mut String, step: &Step, width: usize, detail: Detail) {
     }
 }
 
+/// The line of a step: its mark, what it is about, where it comes from or why it is done.
+pub fn heading((mark, colour): (char, &str), name: &str, width: usize, about: &str) -> String {
+    format!("{colour}{mark} {name:width$}{RESET} {about}").trim_end().to_owned()
+}
+
+/// What the line of a repair says.
+pub fn repair(why: &str) -> String {
+    format!("{YELLOW}repair{RESET}  {why}")
+}
+
+/// What the line of a delete says.
+pub fn deleted(why: &str) -> String {
+    format!("{why}     will be deleted")
+}
+
+/// The line of an object that stays as it is.
+pub fn kept_line(name: &str, width: usize, why: &str) -> String {
+    format!("{FAINT}  {name:width$} kept: {why}{RESET}")
+}
+
 /// Of a new workload every leaf is new: that is the file.
-fn shows_leaves(step: &Step, detail: Detail) -> bool {
+pub fn shows_leaves(step: &Step, detail: Detail) -> bool {
     let long = step.verb == Verb::Create && !step.object.kind.is_config() && detail == Detail::Changes;
     !long && step.verb != Verb::Delete
 }
 
 /// Where a step comes from: the first leaf that changes, else the first leaf.
-fn place(step: &Step) -> String {
+pub fn place(step: &Step) -> Option<String> {
     let changed = step.leaves.iter().find(|leaf| leaf.word != Word::Unchanged && leaf.origin.is_some());
-    let Some(origin) = changed.or(step.leaves.first()).and_then(|leaf| leaf.origin.as_ref()) else {
-        return step.why.clone();
-    };
+    let origin = changed.or(step.leaves.first()).and_then(|leaf| leaf.origin.as_ref())?;
     let overrides =
         origin.overrides.first().map(|(path, line)| format!("  (overrides {path}:{line})")).unwrap_or_default();
-    format!("{}:{}{overrides}", origin.path, origin.line)
+    Some(format!("{}:{}{overrides}", origin.path, origin.line))
 }
 
 fn values(leaf: &LeafChange) -> String {
@@ -217,7 +265,8 @@ fn step_json(step: &Step) -> Value {
     })
 }
 
-fn keep(why: &Keep) -> String {
+/// Why an object is kept.
+pub fn keep(why: &Keep) -> String {
     let why = match why {
         Keep::PruneKeep => "osier.dev/prune: keep",
         Keep::NotProvenOurs => "its label or our entry is missing, so it may not be deleted",
@@ -230,6 +279,7 @@ fn keep(why: &Keep) -> String {
     why.to_owned()
 }
 
-fn line(text: &mut String, line: &str) {
+/// Adds a line.
+pub fn line(text: &mut String, line: &str) {
     writeln!(text, "{line}").expect("a String takes everything");
 }

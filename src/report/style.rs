@@ -38,7 +38,7 @@ pub fn word(word: Word) -> (char, &'static str, &'static str) {
         Word::Changed => ('~', YELLOW, "changed"),
         Word::Removed => ('-', RED, "removed"),
         Word::Reencrypted => ('=', FAINT, "re-encrypted, same value"),
-        Word::Unknown => ('?', YELLOW, "other ciphertext, value unknown without a key"),
+        Word::Unknown => ('?', YELLOW, "changed or re-encrypted"),
         Word::Unchanged => (' ', FAINT, "unchanged"),
     }
 }

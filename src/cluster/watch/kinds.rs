@@ -14,6 +14,7 @@ use crate::cluster::live::malformed;
 use crate::cluster::metadata::{Metadata, Whole};
 use crate::cluster::own::collection;
 use crate::cluster::watch::{Events, Subject};
+use crate::model::asked::AskedPlan;
 use crate::model::environment::Environment;
 use crate::model::object::{Kind, ObjectId};
 use crate::model::repository::Repository;
@@ -84,28 +85,37 @@ impl Cluster {
 
     /// Watches all Repositories. One that cannot be read is told with its name, beside the others.
     pub fn watch_repositories(self: &Arc<Self>) -> Events<Result<Repository, InvalidObject>> {
-        self.watch_own(format!("/apis/{API_VERSION}/repositories"))
+        self.watch_own(format!("/apis/{API_VERSION}/repositories"), String::new())
     }
 
     /// Watches the Environments of a home namespace. One that cannot be read is told with its name, beside the others.
     pub fn watch_environments(self: &Arc<Self>, home: &str) -> Events<Result<Environment, InvalidObject>> {
-        self.watch_own(collection(home, "environments"))
+        self.watch_own(collection(home, "environments"), String::new())
+    }
+
+    /// Watches the Plans of a home namespace, or the one that is `named`. One that cannot be read is told with its name, beside the others.
+    pub fn watch_plans(self: &Arc<Self>, home: &str, named: Option<&str>) -> Events<Result<AskedPlan, InvalidObject>> {
+        self.watch_own(collection(home, "plans"), named.map(only).unwrap_or_default())
     }
 
     /// Watches whether a Secret changes, without its values: who needs them reads them then.
     pub fn watch_secret(self: &Arc<Self>, namespace: &str, name: &str) -> Events<()> {
         let path = format!("/api/v1/namespaces/{}/secrets", encoded(namespace));
-        let query = format!("&fieldSelector={}", encoded(&format!("metadata.name={name}")));
-        self.watch(Subject { path, query, metadata: true, sensitive: true }, |_: IgnoredAny| Ok(()))
+        self.watch(Subject { path, query: only(name), metadata: true, sensitive: true }, |_: IgnoredAny| Ok(()))
     }
 
-    fn watch_own<K>(self: &Arc<Self>, path: String) -> Events<Result<K, InvalidObject>>
+    fn watch_own<K>(self: &Arc<Self>, path: String, query: String) -> Events<Result<K, InvalidObject>>
     where
         K: kube::Resource + DeserializeOwned + Send + 'static,
     {
-        let subject = Subject { path, query: String::new(), metadata: false, sensitive: false };
+        let subject = Subject { path, query, metadata: false, sensitive: false };
         self.watch(subject, |guarded: DeserializeGuard<K>| Ok(guarded.0))
     }
+}
+
+/// Query for the one object of this name.
+fn only(name: &str) -> String {
+    format!("&fieldSelector={}", encoded(&format!("metadata.name={name}")))
 }
 
 fn unserved(kind: &Kind) -> Error {

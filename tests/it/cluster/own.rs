@@ -3,6 +3,7 @@
 use http::Method;
 use osier::cluster::crds::crds;
 use osier::cluster::error::Error;
+use osier::model::asked::{Answer, Question};
 use osier::model::environment::{Allow, EnvironmentStatus, Head, Suspend};
 use osier::model::reason::Reason;
 use osier::model::record::{RecordKind, RecordResult, RecordSpec, RecordStatus};
@@ -30,7 +31,7 @@ async fn install_now(world: &World) {
             format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}?fieldManager=test&force=true");
         world.send(Method::PATCH, &path, "application/apply-patch+yaml", crd.clone()).await;
     }
-    for plural in ["environments", "records", "repositories"] {
+    for plural in ["environments", "records", "plans", "repositories"] {
         let served = async {
             let path = format!("/apis/osier.dev/v1alpha1/{plural}");
             while world.ask(Method::GET, &path, "application/json", Value::Null).await.status != 200 {
@@ -188,6 +189,72 @@ async fn what_two_people_say_at_once_both_counts() {
         let gone = world.cluster.change_environment(&now, |spec| spec.suspend = None).await.unwrap_err();
         assert!(matches!(gone, Error::Missing { .. }), "{gone:?}");
     }
+}
+
+fn question(by: &str) -> Question {
+    Question { environment: "staging".to_owned(), to: "#1".to_owned(), by: by.to_owned() }
+}
+
+fn answer(summary: &str) -> Answer {
+    let expires_at = Some("2026-11-21T07:00:00Z".to_owned());
+    Answer { summary: summary.to_owned(), expires_at, ..Answer::default() }
+}
+
+#[tokio::test]
+async fn a_plan_is_asked_for_answered_once_and_deleted_as_it_was_seen() {
+    for world in both().await {
+        let (cluster, home) = (&world.cluster, &world.namespace);
+        let asked = cluster.ask_plan(home, "shop", &question("ann")).await.unwrap();
+        let another = cluster.ask_plan(home, "shop", &question("ann")).await.unwrap();
+        assert_ne!(asked.metadata.name, another.metadata.name, "each has a name of its own");
+        assert_eq!((&asked.spec, &asked.status), (&question("ann"), &None));
+        let answered = cluster.answer_plan(&asked, &answer("one")).await.unwrap();
+        assert_eq!(answered.status, Some(answer("one")));
+        let late = cluster.answer_plan(&asked, &answer("two")).await.unwrap_err();
+        assert!(matches!(late, Error::Changed { .. }), "{late:?}");
+        let name = answered.metadata.name.as_deref().unwrap();
+        if world.server.is_real() {
+            let rewritten = cluster.answer_plan(&answered, &answer("two")).await.unwrap_err();
+            assert_eq!(rewritten.reason(), Reason::ProblemsFound, "the definition keeps an answer");
+            let path = format!("/apis/osier.dev/v1alpha1/namespaces/{home}/plans/{name}");
+            let edit = json!({"spec": {"to": "#2"}});
+            let edited = world.ask(Method::PATCH, &path, "application/merge-patch+json", edit).await;
+            assert_eq!(edited.status, 422, "the definition keeps a question: {edited:?}");
+        }
+        let version = |plan: &osier::model::asked::AskedPlan| plan.metadata.resource_version.clone().unwrap();
+        let uid = asked.metadata.uid.as_deref().unwrap();
+        let stale = cluster.delete_plan(home, name, uid, &version(&asked)).await.unwrap_err();
+        assert!(matches!(stale, Error::Changed { .. }), "{stale:?}");
+        cluster.delete_plan(home, name, uid, &version(&answered)).await.unwrap();
+        cluster.delete_plan(home, name, uid, &version(&answered)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_fit_into_a_plan_is_refused() {
+    for world in both().await {
+        let home = &world.namespace;
+        let long = Question { to: "x".repeat(257), ..question("ann") };
+        for wrong in [long, question(""), Question { environment: "x".repeat(64), ..question("ann") }] {
+            let refused = world.cluster.ask_plan(home, "shop", &wrong).await.unwrap_err();
+            assert_eq!(refused.reason(), Reason::ProblemsFound, "{refused:?}");
+        }
+        let asked = world.cluster.ask_plan(home, "shop", &question("ann")).await.unwrap();
+        let long = Answer { waits_for: vec!["x".repeat(513)], ..answer("one") };
+        assert_eq!(world.cluster.answer_plan(&asked, &long).await.unwrap_err().reason(), Reason::ProblemsFound);
+    }
+}
+
+#[tokio::test]
+async fn a_lost_answer_asks_once() {
+    let world = World::new(Server::sandbox().await).await;
+    install(&world).await;
+    let Server::Sandbox(loopback) = &world.server else { panic!() };
+    loopback.sandbox.set_faults(vec![Fault { on: Match::NthMutating(1), action: Action::CommitThenBreak }]);
+    world.cluster.ask_plan(&world.namespace, "shop", &question("ann")).await.unwrap();
+    let path = format!("/apis/osier.dev/v1alpha1/namespaces/{}/plans", world.namespace);
+    let plans = world.ask(Method::GET, &path, "application/json", Value::Null).await;
+    assert_eq!(plans.body["items"].as_array().map(Vec::len), Some(1));
 }
 
 #[tokio::test]

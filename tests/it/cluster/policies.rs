@@ -3,6 +3,7 @@
 use http::Method;
 use osier::cluster::Cluster;
 use osier::cluster::admission::admission;
+use osier::model::asked::{Answer, Question};
 use osier::model::environment::EnvironmentStatus;
 use osier::model::reason::Reason;
 use serde_json::{Value, json};
@@ -106,6 +107,24 @@ async fn people_speak_in_their_own_name_and_only_osier_writes_the_rest() {
         seen.push(answer.status == 200);
     }
     assert_eq!(seen, [false, true, false, false, false, true, false, true, false, false, true, true]);
+    plans_are_asked_for_in_ones_own_name(&world, &ann, &osier).await;
+}
+
+async fn plans_are_asked_for_in_ones_own_name(world: &World, ann: &Cluster, osier: &Cluster) {
+    let home = &world.namespace;
+    let question = |by: &str| Question { environment: "staging".to_owned(), to: String::new(), by: by.to_owned() };
+    let refused = async {
+        while ann.ask_plan(home, "shop", &question("policies-bob")).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, refused).await.expect("the policy is in force in time");
+    let error = ann.ask_plan(home, "shop", &question("policies-bob")).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::Forbidden);
+    let asked = ann.ask_plan(home, "shop", &question("policies-ann")).await.unwrap();
+    let answer = Answer { expires_at: Some("2026-11-21T07:00:00Z".to_owned()), ..Answer::default() };
+    assert_eq!(ann.answer_plan(&asked, &answer).await.unwrap_err().reason(), Reason::Forbidden);
+    osier.answer_plan(&asked, &answer).await.unwrap();
 }
 
 /// Policies take a moment until they are in force.

@@ -129,6 +129,7 @@ impl World {
         let paths = [
             format!("/apis/osier.dev/v1alpha1/namespaces/{home}/environments"),
             format!("/apis/osier.dev/v1alpha1/namespaces/{home}/records"),
+            format!("/apis/osier.dev/v1alpha1/namespaces/{home}/plans"),
             "/apis/osier.dev/v1alpha1/repositories".to_owned(),
             format!("/api/v1/namespaces/{home}/events"),
         ];

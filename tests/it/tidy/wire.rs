@@ -138,6 +138,7 @@ fn reasons_never_change() {
         Flapping
         Quarantined
         CheckFailed
+        Planned
     "#]]
     .assert_eq(&format!("{}\n", names.join("\n")));
 }
