@@ -265,7 +265,8 @@ fn drift(ownership: Ownership, stamps: &Stamps, owners: &Owners) -> Vec<Drift> {
     let mut signs: Vec<Drift> = marks.into_iter().filter(|(there, _)| !there).map(|(_, sign)| sign).collect();
     if !stamps.fields_fit {
         signs.push(Drift::Fields);
-        let newer = owners.others.iter().filter(|(_, other)| other.time > owners.own_time);
+        // times have seconds only: who wrote in the same one may well be who changed it
+        let newer = owners.others.iter().filter(|(_, other)| other.time >= owners.own_time);
         signs.extend(newer.map(|(manager, _)| Drift::Newer(manager.clone())));
     }
     let string_data = |leaf: &String| leaf.starts_with("f:stringData");
@@ -325,6 +326,8 @@ mod tests {
             live(&config_map(&[edit])).remarks().drift,
             [Drift::Fields, Drift::Newer("kubectl-edit".to_owned())]
         );
+        let at_once = entry("tuner", "2026-11-21T06:00:00Z", &json!({"f:data": {"f:other": {}}}));
+        assert_eq!(live(&config_map(&[at_once])).remarks().drift, [Drift::Fields, Drift::Newer("tuner".to_owned())]);
         let string_data = entry("x", "2026-11-21T05:00:00Z", &json!({"f:stringData": {"f:k": {}}}));
         assert_eq!(
             live(&config_map(&[string_data])).remarks().drift,
