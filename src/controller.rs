@@ -17,6 +17,7 @@ pub mod readiness;
 pub mod remote;
 pub mod repositories;
 pub mod repository;
+pub mod seat;
 pub mod status;
 pub mod supervise;
 
@@ -29,7 +30,7 @@ use crate::controller::environment::Shared;
 use crate::controller::error::Error;
 use crate::controller::process::{LaneAccess, Process};
 use crate::controller::repositories::Repositories;
-use crate::controller::status::Seat;
+use crate::controller::seat::Seat;
 use crate::controller::supervise::{Order, Signals};
 use crate::settings::controller::ControllerSettings;
 
@@ -42,6 +43,7 @@ const LANE: &str = "protected";
 /// It could not begin, or one of its tasks ended.
 pub async fn run(settings: ControllerSettings, clock: fn() -> Timestamp) -> Result<(), Error> {
     let signals = Signals::listen().map_err(|source| Error::Signals { source })?;
+    let _only_we = process::take_data(&settings.data)?;
     let mut process = process::start(&settings, clock).await?;
     for &(_, lease) in settings.lane.leases().iter().filter(|(lane, _)| *lane == LANE) {
         if let Some(access) = process.lanes.iter().find(|access| access.lane == LANE).cloned() {

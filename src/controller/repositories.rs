@@ -16,7 +16,7 @@ use crate::cluster::leases::Leadership;
 use crate::cluster::watch::Event;
 use crate::controller::environment::Shared;
 use crate::controller::repository::Follower;
-use crate::controller::status::Seat;
+use crate::controller::seat::Seat;
 use crate::controller::supervise::Stop;
 use crate::keys::watch::Loaded;
 use crate::model::digest::b32;
@@ -173,9 +173,13 @@ impl Followed {
     }
 }
 
-/// What is only our own status is known, but nothing new.
+/// What is only our own status is known, but nothing new; whose Lease counts is.
 fn tell(sender: &watch::Sender<Arc<Repository>>, repository: &Arc<Repository>) {
-    let asks = |repository: &Repository| repository.status.as_ref().and_then(|status| status.look_at.clone());
+    fn asks(repository: &Repository) -> (Option<&String>, Vec<Option<&String>>) {
+        let status = repository.status.as_ref();
+        let leases = status.iter().flat_map(|status| &status.lanes).map(|lane| lane.lease.as_ref()).collect();
+        (status.and_then(|status| status.look_at.as_ref()), leases)
+    }
     sender.send_if_modified(|known| {
         let is_new = known.spec != repository.spec || asks(known) != asks(repository);
         *known = repository.clone();

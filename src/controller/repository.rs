@@ -19,6 +19,7 @@ use crate::controller::environment::{Inputs, Shared, Task};
 use crate::controller::metrics::Subject;
 use crate::controller::pace::{Pace, until};
 use crate::controller::remote::{Remote, Sight};
+use crate::controller::seat::Seat;
 use crate::controller::status;
 use crate::controller::supervise::Stop;
 use crate::git::mirror::Mirror;
@@ -46,7 +47,7 @@ pub struct Follower {
     /// The lane's Lease.
     pub leadership: Leadership,
     /// Namespace and name of that Lease, and the account that holds it.
-    pub seat: status::Seat,
+    pub seat: Seat,
     /// The identities.
     pub keys: watch::Receiver<Loaded>,
     /// Directory of the mirror.
@@ -82,8 +83,13 @@ impl Follower {
                 gone = gone(&mut repository) => return gone,
                 () = self.leadership.held() => {}
             }
+            let seated = async {
+                if self.seat.take(&self.cluster, self.repository.clone(), &stop).await {
+                    Lead::new(self, &mirror, &sight).run(&stop).await;
+                }
+            };
             tokio::select! {
-                () = Lead::new(self, &mirror, &sight).run(&stop) => {}
+                () = seated => {}
                 () = self.leadership.lost() => {
                     tracing::warn!(lane = self.shared.lane, "the Lease is lost: what was under way stops");
                 }
@@ -166,7 +172,7 @@ impl<'a> Lead<'a> {
                     }
                     self.unsettled = true;
                 }
-                changed = self.repository.changed() => if changed.is_err() { break },
+                changed = self.repository.changed() => if changed.is_err() || !self.is_seated() { break },
                 Some(ended) = self.tasks.join_next_with_id() => self.ended(ended),
                 () = until(self.status_at) => {
                     self.write_status().await;
@@ -181,6 +187,18 @@ impl<'a> Lead<'a> {
         // each finishes what it is at
         self.running.clear();
         while self.tasks.join_next().await.is_some() {}
+    }
+
+    /// False once the Repository names another service's Lease.
+    fn is_seated(&mut self) -> bool {
+        let is_ours = self.follower.seat.is_ours(&self.repository.borrow_and_update());
+        if !is_ours {
+            tracing::error!(
+                lease = self.follower.seat.lease,
+                "the Repository names another Lease: what is under way ends"
+            );
+        }
+        is_ours
     }
 
     /// The surroundings of all passes; `None` once told to stop.
