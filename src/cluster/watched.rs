@@ -1,6 +1,7 @@
 //! The live objects of one environment, kept up to date by watches: nobody has to ask for them again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::cluster::Cluster;
 use crate::cluster::error::Error;
+use crate::cluster::watch::kinds::Premises;
 use crate::cluster::watch::{Event, Events};
 use crate::cluster::workloads::Workloads;
 use crate::cluster::write::{Outcome, StepOutcome};
@@ -35,9 +37,20 @@ pub struct Watched {
     index: Mutex<LiveIndex>,
     /// The kinds that shall be watched.
     wanted: watch::Sender<BTreeSet<Kind>>,
-    /// Kinds that cannot be watched now, and why. Each change of it or of the index is news.
+    /// Kinds that cannot be watched now, and why. Each change of it, of the index or of the namespace is news.
     broken: watch::Sender<BTreeMap<Kind, Arc<Error>>>,
     workloads: Workloads,
+    /// Set while nobody has been told that the namespace itself is not what it was.
+    namespace_moved: AtomicBool,
+}
+
+/// What somebody else did.
+#[derive(Debug)]
+pub enum News {
+    /// These objects are not what they were.
+    Objects(BTreeSet<ObjectId>),
+    /// The namespace is not what it was: gone, going, made again, or labelled otherwise.
+    Namespace,
 }
 
 impl Watched {
@@ -51,6 +64,7 @@ impl Watched {
             wanted: watch::Sender::default(),
             broken: watch::Sender::default(),
             workloads: Workloads::default(),
+            namespace_moved: AtomicBool::new(false),
         }
     }
 
@@ -64,6 +78,8 @@ impl Watched {
         let mut tasks = JoinSet::new();
         let watched = self.clone();
         tasks.spawn(async move { watched.workloads.follow_pods(&watched.cluster, &watched.namespace).await });
+        let watched = self.clone();
+        tasks.spawn(async move { watched.follow_namespace().await });
         let mut open: BTreeMap<Kind, AbortHandle> = BTreeMap::new();
         let mut wanted = self.wanted.subscribe();
         loop {
@@ -143,13 +159,16 @@ impl Watched {
         }
     }
 
-    /// Waits until somebody else has changed objects, and says which.
-    pub async fn changed(&self) -> BTreeSet<ObjectId> {
+    /// Waits until somebody else has changed objects or the namespace.
+    pub async fn changed(&self) -> News {
         let mut news = self.broken.subscribe();
         loop {
+            if self.namespace_moved.swap(false, Ordering::Relaxed) {
+                return News::Namespace;
+            }
             let changed = self.index().take_changed();
             if !changed.is_empty() {
-                return changed;
+                return News::Objects(changed);
             }
             news.changed().await.expect("the sender is a field of self");
         }
@@ -178,6 +197,37 @@ impl Watched {
     /// Why kinds cannot be watched now.
     pub fn broken(&self) -> BTreeMap<Kind, Arc<Error>> {
         self.broken.borrow().clone()
+    }
+
+    /// At first sight the namespace is what the pass has just read, unless it is gone by then.
+    async fn follow_namespace(&self) {
+        let mut events = self.cluster.watch_namespace(&self.namespace);
+        let mut known: Option<Option<Premises>> = None;
+        while let Some(event) = events.next().await {
+            let now = match event {
+                Event::Listed(mut found) => found.pop(),
+                Event::Changed(found) => Some(found),
+                Event::Gone(_) => None,
+                Event::Broken(error) => {
+                    tracing::warn!(
+                        namespace = self.namespace,
+                        reason = error.reason().as_str(),
+                        "the namespace cannot be watched, so it is looked at after failures only: {error}"
+                    );
+                    continue;
+                }
+                Event::Restored => continue,
+            };
+            let is_news = match &known {
+                Some(known) => *known != now,
+                None => now.as_ref().is_none_or(|now| now.terminating),
+            };
+            known = Some(now);
+            if is_news {
+                self.namespace_moved.store(true, Ordering::Relaxed);
+                self.broken.send_modify(|_| {});
+            }
+        }
     }
 
     async fn follow(&self, kind: Kind) {

@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use crate::cluster::events::Announcement;
-use crate::cluster::watched::Watched;
+use crate::cluster::watched::{News, Watched};
 use crate::cluster::write::StepOutcome;
 use crate::controller::announce::{Announcements, Announcer, announce};
 use crate::controller::flapping::{Flapping, WINDOW};
@@ -160,8 +160,8 @@ impl Task {
                 changed = self.inputs.repository.changed() => return changed.ok().map(|()| Trigger::Person),
                 changed = self.inputs.keys.changed() => return changed.ok().map(|()| Trigger::Person),
                 () = tokio::time::sleep_until(self.pace.again()) => return Some(Trigger::Timer),
-                changed = watched.changed(), if may_repair => {
-                    if self.world.concerns(&self.name, &changed) {
+                news = watched.changed(), if may_repair => {
+                    if self.is_drift(&news) {
                         return Some(Trigger::Drift);
                     }
                 }
@@ -170,6 +170,18 @@ impl Task {
                     self.readiness.heard(Instant::now());
                 }
                 () = until(self.readiness.due()) => self.look_at_workloads(&watched).await,
+            }
+        }
+    }
+
+    fn is_drift(&mut self, news: &News) -> bool {
+        match news {
+            News::Objects(objects) => self.world.concerns(&self.name, objects),
+            News::Namespace => {
+                if let Some(memory) = self.world.memory.get_mut(&self.name) {
+                    memory.namespace_checked = false;
+                }
+                true
             }
         }
     }

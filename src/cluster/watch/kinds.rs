@@ -17,12 +17,37 @@ use crate::cluster::watch::{Events, Subject};
 use crate::model::environment::Environment;
 use crate::model::object::{Kind, ObjectId};
 use crate::model::repository::Repository;
-use crate::model::wire::{API_VERSION, ENVIRONMENT};
+use crate::model::wire::{API_VERSION, ENVIRONMENT, REPOSITORY};
 use crate::planning::health::Workload;
 use crate::planning::health::pods::{self, Trouble};
 use crate::planning::live::Live;
 
+/// What decides whether an environment may be in a namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Premises {
+    /// A namespace that was made again is another one.
+    pub uid: String,
+    /// It is being deleted.
+    pub terminating: bool,
+    /// The Repository that its label names.
+    pub repository: Option<String>,
+}
+
 impl Cluster {
+    /// Watches one namespace.
+    pub fn watch_namespace(self: &Arc<Self>, namespace: &str) -> Events<Premises> {
+        let query = format!("&fieldSelector={}", encoded(&format!("metadata.name={namespace}")));
+        let subject = Subject { path: "/api/v1/namespaces".to_owned(), query, metadata: true, sensitive: false };
+        self.watch(subject, |object: Value| {
+            let metadata = &object["metadata"];
+            Ok(Premises {
+                uid: metadata["uid"].as_str().unwrap_or_default().to_owned(),
+                terminating: !metadata["deletionTimestamp"].is_null(),
+                repository: metadata["labels"][REPOSITORY].as_str().map(str::to_owned),
+            })
+        })
+    }
+
     /// Watches the metadata of all objects of a kind in a namespace, seen from the environment with this id.
     ///
     /// # Errors
