@@ -57,6 +57,8 @@ pub struct Ask {
     pub tip: Option<Known>,
     /// Whether a status that names another commit and says nothing else new may wait a minute.
     pub patient: bool,
+    /// Refuse an environment whose key class this process does not hold: it is another lane's.
+    pub own_classes: bool,
 }
 
 impl Ask {
@@ -70,6 +72,7 @@ impl Ask {
             hold: None,
             tip: None,
             patient: false,
+            own_classes: false,
         }
     }
 }

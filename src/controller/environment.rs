@@ -235,6 +235,7 @@ impl Task {
             take_over: true,
             tip: Some(tip.known.clone()),
             patient: true,
+            own_classes: true,
             ..Ask::by_person(&self.name)
         };
         match reconcile::reconcile(&mut self.world, &ask).await {

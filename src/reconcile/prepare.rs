@@ -106,7 +106,11 @@ pub struct Start {
 pub async fn begin(world: &mut World, ask: &Ask) -> Result<Start, Error> {
     let subject = subject::read(world, &ask.environment).await?;
     let held = ask.hold.is_some() || world.memory[&subject.name].environment.spec.hold.is_some();
-    start(world, ask, subject, held).await
+    let start = start(world, ask, subject, held).await?;
+    if ask.own_classes {
+        subject::belongs(&world.keyring, &start.subject.name, &start.config)?;
+    }
+    Ok(start)
 }
 
 /// What a pass begins with that goes to what was applied last; `None` if nothing was.
