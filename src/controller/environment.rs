@@ -258,6 +258,8 @@ impl Task {
         self.report(&settled.said, 0);
         self.announce(&settled.said, settled.record);
         self.announce_consumers(&settled);
+        let (repairs, left) = repairs(&settled);
+        self.shared.metrics.drift(self.subject(), left);
         tracing::info!(
             environment = self.name,
             reason = settled.verdict.reason.as_str(),
@@ -271,8 +273,6 @@ impl Task {
             return settled.verdict.reason;
         }
         self.pace.went_well(self.later());
-        let repairs = settled.plan.steps.iter().filter(|step| step.repair);
-        let repairs: Vec<(ObjectId, String)> = repairs.map(|step| (step.object.clone(), step.why.clone())).collect();
         if self.repaired(repairs).await {
             return Reason::Flapping;
         }
@@ -282,7 +282,7 @@ impl Task {
 
     /// Notes what was put right and why; true if that was once too often, and osier holds still for a while.
     async fn repaired(&mut self, repairs: Vec<(ObjectId, String)>) -> bool {
-        self.shared.metrics.drift(self.subject(), 0, repairs.len() as u64);
+        self.shared.metrics.repaired(self.subject(), repairs.len() as u64);
         let mut too_often = None;
         for (object, why) in repairs {
             if self.flapping.repaired(&object, Instant::now()) {
@@ -348,6 +348,7 @@ impl Task {
                     .map(|step| (step.object, "it drifts from what was applied last".to_owned()))
                     .collect();
                 let repaired = repairs.len();
+                self.shared.metrics.drift(self.subject(), 0);
                 tracing::info!(
                     environment = self.name,
                     repaired,
@@ -355,8 +356,12 @@ impl Task {
                 );
                 self.repaired(repairs).await;
             }
-            Ok(None) => {}
-            Ok(Some(_)) => self.pace.failed(),
+            Ok(None) => self.shared.metrics.drift(self.subject(), 0),
+            Ok(Some(outcome)) => {
+                let done = outcome.steps.iter().filter(|step| matches!(step.result, StepOutcome::Done { .. })).count();
+                self.shared.metrics.drift(self.subject(), outcome.steps.len() - done);
+                self.pace.failed();
+            }
             Err(second) => {
                 tracing::warn!(environment = self.name, reason = second.reason().as_str(), "{second}");
                 self.pace.failed();
@@ -459,6 +464,17 @@ impl Task {
     fn subject(&self) -> Subject<'_> {
         Subject { lane: self.shared.lane, repository: self.world.name(), environment: &self.name }
     }
+}
+
+/// What was put right and why, and how many objects that differ without a new revision were not: they are only observed, or could not be
+/// written.
+fn repairs(settled: &Settled) -> (Vec<(ObjectId, String)>, usize) {
+    let results = settled.outcome.iter().flat_map(|outcome| &outcome.steps);
+    let done = results.filter(|step| matches!(step.result, StepOutcome::Done { .. })).map(|step| &step.object);
+    let done: BTreeSet<&ObjectId> = done.collect();
+    let repairs = settled.plan.steps.iter().filter(|step| step.repair);
+    let (done, left): (Vec<_>, Vec<_>) = repairs.partition(|step| done.contains(&step.object));
+    (done.into_iter().map(|step| (step.object.clone(), step.why.clone())).collect(), left.len())
 }
 
 /// True if osier has answered what people wrote.
