@@ -158,7 +158,7 @@ async fn carry_out(world: &mut World, ask: &Ask, mut prepared: Prepared) -> Resu
     let reached = verdict.ready;
     let said = settle(world, ask, &prepared, &verdict, reached).await?;
     remember(world, &mut prepared, reached);
-    retention::retire(world, &ask.environment).await;
+    retention::retire(world, &ask.environment, prepared.environments).await;
     Ok(Settled { verdict, said, plan: prepared.plan, outcome: Some(outcome), record: Some(number) })
 }
 

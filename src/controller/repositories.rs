@@ -141,7 +141,8 @@ impl Repositories {
     }
 
     fn spawn(&self, followed: &mut Followed, name: &str, repository: Arc<Repository>, stop: &Stop) {
-        let directory = self.data.join("mirrors").join(b32(26, [repository.spec.url.as_str()]));
+        // two Repositories of one URL accept tips and keep commits each for itself
+        let directory = self.data.join("mirrors").join(b32(26, [name, repository.spec.url.as_str()]));
         let sender = watch::Sender::new(repository);
         let follower = Follower {
             shared: self.shared.clone(),

@@ -114,6 +114,22 @@ impl Follower {
     }
 }
 
+/// The mirror lets go of what it kept for Records that are gone. Before any environment is at work: none makes a Record meanwhile.
+///
+/// Best effort: what is kept too long does no harm.
+async fn forget_pins(world: &World) {
+    let reason = match world.cluster.recorded_commits(world.home()).await {
+        Ok(commits) => world.mirror.keep_pins(commits).await.err().map(|error| error.reason()),
+        Err(error) => Some(error.reason()),
+    };
+    if let Some(reason) = reason {
+        tracing::warn!(
+            reason = reason.as_str(),
+            "the mirror keeps what it kept: the records cannot be asked, or it cannot be written"
+        );
+    }
+}
+
 /// Returns once nobody tells of the Repository any more.
 async fn gone(repository: &mut watch::Receiver<Arc<Repository>>) {
     while repository.changed().await.is_ok() {}
@@ -160,6 +176,7 @@ impl<'a> Lead<'a> {
 
     async fn run(mut self, stop: &Stop) {
         let Some(world) = self.world(stop).await else { return };
+        forget_pins(&world).await;
         let mut events = self.follower.cluster.watch_environments(world.home());
         self.sight.mark_changed();
         loop {
