@@ -119,7 +119,7 @@ impl Follower {
 /// Best effort: what is kept too long does no harm.
 async fn forget_pins(world: &World) {
     let reason = match world.cluster.recorded_commits(world.home()).await {
-        Ok(commits) => world.mirror.keep_pins(commits).await.err().map(|error| error.reason()),
+        Ok(commits) => world.mirror.keep_only(commits).await.err().map(|error| error.reason()),
         Err(error) => Some(error.reason()),
     };
     if let Some(reason) = reason {

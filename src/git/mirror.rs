@@ -146,8 +146,8 @@ impl Mirror {
     ///
     /// # Errors
     /// `Reference`, `Closed`.
-    pub async fn keep_pins(&self, commits: BTreeSet<String>) -> Result<(), Error> {
-        self.run(move |store| store.keep_pins(&commits)).await
+    pub async fn keep_only(&self, commits: BTreeSet<String>) -> Result<(), Error> {
+        self.run(move |store| store.keep_only(&commits)).await
     }
 
     async fn run<T: Send + 'static>(

@@ -116,7 +116,7 @@ impl Store {
     }
 
     /// Lets go of what was kept, but for these commits.
-    pub(in crate::git) fn keep_pins(&mut self, commits: &BTreeSet<String>) -> Result<(), Error> {
+    pub(in crate::git) fn keep_only(&mut self, commits: &BTreeSet<String>) -> Result<(), Error> {
         let _only_we = self.lock()?;
         let pinned = pins(&self.repository).into_iter().filter(|(_, commit)| !commits.contains(&commit.to_string()));
         for (name, _) in pinned {

@@ -183,7 +183,7 @@ async fn pins_that_nobody_needs_go() {
     known(&mirror, Accepted::default()).await;
     mirror.pin(first).await.unwrap();
     mirror.pin(second).await.unwrap();
-    mirror.keep_pins([second.to_string()].into()).await.unwrap();
+    mirror.keep_only([second.to_string()].into()).await.unwrap();
     let repository = Repository::open_bare(world.path("mirror")).unwrap();
     let pinned =
         |commit: GitId| repository.find_reference(&crate::model::wire::mirror_pin(&commit.to_string())).is_ok();
