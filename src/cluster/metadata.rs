@@ -68,6 +68,11 @@ pub(super) struct Whole {
 }
 
 impl Whole {
+    /// The value of a label that means something to osier.
+    pub(super) fn label(&self, name: &str) -> Option<&str> {
+        self.metadata.labels.as_ref()?.get(name)
+    }
+
     /// What is kept of an object of `kind`, seen from the environment with this id.
     pub(super) fn workload(
         self,

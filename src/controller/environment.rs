@@ -217,6 +217,9 @@ impl Task {
             Ok(reason) => reason,
             Err(_) => self.quarantine().await,
         };
+        if let Some(watched) = &self.world.watched {
+            watched.watch_closely(!matches!(reason, Reason::Applied | Reason::HeldBack | Reason::Suspended));
+        }
         let Shared { lane, metrics, .. } = &*self.shared;
         metrics.reconciled(lane, reason, begun.elapsed());
         let outlines = &self.world.outlines;

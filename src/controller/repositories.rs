@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::{Id, JoinSet};
 
 use crate::cluster::Cluster;
+use crate::cluster::everywhere::Everywhere;
 use crate::cluster::leases::Leadership;
 use crate::cluster::watch::Event;
 use crate::controller::environment::Shared;
@@ -34,6 +35,8 @@ pub struct Repositories {
     pub shared: Arc<Shared>,
     /// The API server, fenced by the lane's Lease.
     pub cluster: Arc<Cluster>,
+    /// What the environments watch together, if they do.
+    pub everywhere: Option<Arc<Everywhere>>,
     /// The lane's Lease.
     pub leadership: Leadership,
     /// Who we are.
@@ -147,6 +150,7 @@ impl Repositories {
         let follower = Follower {
             shared: self.shared.clone(),
             cluster: self.cluster.clone(),
+            everywhere: self.everywhere.clone(),
             leadership: self.leadership.clone(),
             seat: self.seat.clone(),
             keys: self.keys.clone(),

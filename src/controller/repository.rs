@@ -12,6 +12,7 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
 use crate::cluster::Cluster;
+use crate::cluster::everywhere::Everywhere;
 use crate::cluster::leases::Leadership;
 use crate::cluster::watch::Event;
 use crate::cluster::watched::Watched;
@@ -44,6 +45,8 @@ pub struct Follower {
     pub shared: Arc<Shared>,
     /// The API server, fenced by the lane's Lease.
     pub cluster: Arc<Cluster>,
+    /// What the environments watch together, if they do.
+    pub everywhere: Option<Arc<Everywhere>>,
     /// The lane's Lease.
     pub leadership: Leadership,
     /// Namespace and name of that Lease, and the account that holds it.
@@ -310,7 +313,8 @@ impl<'a> Lead<'a> {
 
     fn spawn(&mut self, world: &World, name: &str, namespace: String, stop: &Stop) {
         let environment_id = wire::environment_id(world.home(), world.name(), &format!("env:{name}"));
-        let watched = Watched::new(world.cluster.clone(), &namespace, &environment_id);
+        let watched =
+            Watched::new(world.cluster.clone(), &namespace, &environment_id, self.follower.everywhere.clone());
         let environment = watch::Sender::new(self.environments.get(name).cloned());
         let inputs = Inputs {
             sight: self.sight.clone(),
