@@ -110,11 +110,7 @@ pub struct Start {
 pub async fn begin(world: &mut World, ask: &Ask) -> Result<Start, Error> {
     let subject = subject::read(world, &ask.environment).await?;
     let held = ask.hold.is_some() || world.memory[&subject.name].environment.spec.hold.is_some();
-    let start = start(world, ask, subject, held).await?;
-    if ask.own_classes {
-        subject::belongs(&world.keyring, &start.subject.name, &start.config)?;
-    }
-    Ok(start)
+    start(world, ask, subject, held).await
 }
 
 /// What a pass begins with that goes to what was applied last; `None` if nothing was.
@@ -156,6 +152,9 @@ async fn today(world: &World, tip: GitId, applied: Option<GitId>) -> Result<Conf
 /// # Errors
 /// Why there is no plan; problems all at once.
 pub async fn prepare(world: &mut World, ask: &Ask, start: Start) -> Result<Prepared, Error> {
+    if ask.own_classes {
+        subject::belongs(&world.keyring, &start.subject.name, &start.config)?;
+    }
     let choice = target::choose(world, ask, &start).await?;
     towards(world, start, choice).await
 }
