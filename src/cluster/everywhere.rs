@@ -95,7 +95,7 @@ impl Everywhere {
     ///
     /// # Errors
     /// Why the kind cannot be watched.
-    pub async fn events(&self, kind: &Kind, namespace: &str, environment_id: &str) -> Result<Events<Seen>, Error> {
+    pub async fn hear(&self, kind: &Kind, namespace: &str, environment_id: &str) -> Result<Events<Seen>, Error> {
         let shared = self.kinds().entry(kind.clone()).or_default().clone();
         self.more.send_replace(());
         let mut state = shared.state.subscribe();

@@ -277,7 +277,7 @@ impl Watched {
 
     async fn open(&self, kind: &Kind, shared: bool) -> Result<Events<Seen>, Error> {
         match self.everywhere.as_ref().filter(|_| shared) {
-            Some(everywhere) => everywhere.events(kind, &self.namespace, &self.environment_id).await,
+            Some(everywhere) => everywhere.hear(kind, &self.namespace, &self.environment_id).await,
             None => self.cluster.watch_seen(kind, &self.namespace, &self.environment_id).await,
         }
     }

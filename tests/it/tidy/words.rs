@@ -60,8 +60,6 @@ const OWN_TERMS: &[(&str, &str, &str)] = &[
     ("push", "src/git", "git's own term"),
     ("push", "src/cli/demo", "git's own term"),
     ("pin", "src/git", "git's refs that keep commits"),
-    ("push", "src/git", "git's own term"),
-    ("push", "src/cli/demo", "git's own term"),
     ("remotes", "src/git", "git's own term"),
     ("remote", "src/controller", "git's own term"),
     ("Remote", "src/controller", "git's own term"),
