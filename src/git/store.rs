@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use git2::{AutotagOption, FetchOptions, FetchPrune, Oid, Reference, Repository, RepositoryInitOptions};
+use git2::{Oid, Reference, Repository, RepositoryInitOptions};
 
 use crate::git::error::{Cause, Error};
 use crate::git::failure::Failure;
@@ -245,24 +245,16 @@ fn pins(repository: &Repository) -> Vec<(String, Oid)> {
     named.filter(|(name, commit)| *name == wire::mirror_pin(&commit.to_string())).collect()
 }
 
-/// Pins in `fresh` what the old mirror pinned: from the remote where it still has it, else from the old mirror, as far as that is whole.
+/// Pins in `fresh` what the old mirror pinned, as far as the remote still has it and the old one can say it.
 fn copy_pins(old: &Repository, fresh: &Repository) -> Result<(), Error> {
     for (name, commit) in pins(old) {
         if fresh.find_commit(commit).is_ok() {
             point(fresh, &name, git_id(commit))?;
-        } else if let Err(error) = carry_over(old, fresh, &name) {
-            tracing::warn!(%commit, code = ?error.code(), "the mirror has lost what was applied once: it cannot be gone back to");
+        } else {
+            tracing::warn!(%commit, "the mirror has lost what was applied once: it cannot be gone back to");
         }
     }
     Ok(())
-}
-
-/// Copies a pin with its history.
-fn carry_over(old: &Repository, fresh: &Repository, pin: &str) -> Result<(), git2::Error> {
-    let path = old.path().to_str().ok_or_else(|| git2::Error::from_str("the path is not UTF-8"))?;
-    let mut options = FetchOptions::new();
-    options.prune(FetchPrune::Off).download_tags(AutotagOption::None).update_fetchhead(false);
-    fresh.remote_anonymous(path)?.fetch(&[format!("+{pin}:{pin}")], Some(&mut options), None)
 }
 
 /// Removes the locks of a process that was killed while it wrote a ref: nobody else writes while we hold the mirror's own lock.

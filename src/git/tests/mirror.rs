@@ -156,25 +156,6 @@ async fn a_pin_survives_the_replacement_of_a_damaged_mirror() {
 }
 
 #[tokio::test]
-async fn a_pin_that_the_remote_has_no_more_survives_the_replacement() {
-    let mut world = World::new();
-    let first = world.push("main", &[("a", "1")]);
-    world.filled_mirror();
-    let whole: Vec<_> = packs(&world).collect();
-    let tree = super::write_tree(&world.remote, [("a", &b"2"[..], 0o100_644)]);
-    let rewritten = world.commit(tree, None);
-    world.point("main", rewritten);
-    world.filled_mirror();
-    packs(&world).filter(|pack| !whole.contains(pack)).for_each(|pack| fs::remove_file(pack).unwrap());
-    let mirror = world.mirror().await;
-    assert_eq!(known(&mirror, Accepted::default()).await, rewritten);
-    let text = mirror.read(move |objects| objects.blob_at(first, "a", 10)).await.unwrap();
-    assert!(matches!(text, crate::git::content::Content::File { bytes, .. } if bytes == b"1"));
-    let made_again = Repository::open_bare(world.path("mirror")).unwrap();
-    made_again.find_reference(&crate::model::wire::mirror_pin(&first.to_string())).unwrap();
-}
-
-#[tokio::test]
 async fn pins_that_nobody_needs_go() {
     let mut world = World::new();
     let first = world.push("main", &[("a", "1")]);
