@@ -11,6 +11,7 @@ pub mod discovery;
 pub mod environments;
 pub mod error;
 pub mod events;
+pub mod everywhere;
 pub mod fields;
 pub mod fingerprint_key;
 pub mod ignore;

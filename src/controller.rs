@@ -19,6 +19,7 @@ pub mod readiness;
 pub mod remote;
 pub mod repositories;
 pub mod repository;
+pub mod seat;
 pub mod status;
 pub mod supervise;
 
@@ -27,13 +28,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
+use crate::cluster::everywhere::Everywhere;
 use crate::controller::environment::Shared;
 use crate::controller::error::Error;
 use crate::controller::process::{LaneAccess, Process};
 use crate::controller::repositories::Repositories;
-use crate::controller::status::Seat;
+use crate::controller::seat::Seat;
 use crate::controller::supervise::{Order, Signals};
-use crate::settings::controller::ControllerSettings;
+use crate::settings::controller::{ControllerSettings, WatchScope};
 
 /// The lane that is served. Branch environments come later; their Lease is held already where it was asked for.
 const LANE: &str = "protected";
@@ -44,6 +46,7 @@ const LANE: &str = "protected";
 /// It could not begin, or one of its tasks ended.
 pub async fn run(settings: ControllerSettings, clock: fn() -> Timestamp) -> Result<(), Error> {
     let signals = Signals::listen().map_err(|source| Error::Signals { source })?;
+    let _only_we = process::take_data(&settings.data)?;
     let mut process = process::start(&settings, clock).await?;
     for &(_, lease) in settings.lane.leases().iter().filter(|(lane, _)| *lane == LANE) {
         if let Some(access) = process.lanes.iter().find(|access| access.lane == LANE).cloned() {
@@ -65,6 +68,10 @@ async fn serve(
     cluster.ensure_crds_present().await?;
     let account = cluster.who_am_i().await?;
     process.health.not_ready(repositories::PART, "not listed yet");
+    let everywhere = (settings.watch == WatchScope::Cluster).then(|| Arc::new(Everywhere::new(cluster.clone())));
+    if let Some(everywhere) = everywhere.clone() {
+        process.tasks.spawn("watches", Order::First, process.tasks.stop(Order::First).ends(everywhere.run()));
+    }
     let repositories = Repositories {
         shared: Arc::new(Shared {
             lane,
@@ -72,6 +79,7 @@ async fn serve(
             slots: Semaphore::new(settings.concurrency),
         }),
         cluster,
+        everywhere,
         leadership,
         seat: Seat { lane, lease: format!("{}/{lease}", settings.namespace), account },
         keys: process.keys.clone(),

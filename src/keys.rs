@@ -88,6 +88,14 @@ pub enum Error {
         /// Ours.
         held: Vec<String>,
     },
+    /// There is not one identity to try.
+    #[error("no identity{} is at hand: it is encrypted for {}", of_class(.class.as_deref()), list(.wanted))]
+    NoKey {
+        /// The key class that it would be of.
+        class: Option<String>,
+        /// The file's recipients and other key services.
+        wanted: Vec<String>,
+    },
     /// The wrapped data key of one of our recipients is damaged.
     #[error("the data key for `{recipient}` is damaged")]
     Damaged {
@@ -133,6 +141,11 @@ impl Error {
                 Some(format!(
                     "post-quantum recipients (`age1pq1…`) are not supported yet: add an X25519 one, `sops updatekeys {path}`"
                 ))
+            }
+            Self::NoKey { class, .. } => {
+                let file =
+                    format!("put it into `{}.txt` of the directory of `--keys`", class.as_deref().unwrap_or("CLASS"));
+                Some(format!("{file}, or your own where sops finds it, such as $SOPS_AGE_KEY_FILE"))
             }
             Self::NoIdentity { path, .. } => {
                 Some(format!("add our recipient to `.sops.yaml`; who can open the file runs `sops updatekeys {path}`"))
@@ -203,10 +216,13 @@ impl Keyring {
                 Err(error) => drop(first_error.get_or_insert(error)),
             }
         }
-        Err(first_error.unwrap_or_else(|| Error::NoIdentity {
-            path: file.path().to_owned(),
-            wanted: file.recipients().map(bare).chain(file.other_services().iter().cloned()).collect(),
-            held: self.recipients(class).into_iter().map(str::to_owned).collect(),
+        Err(first_error.unwrap_or_else(|| {
+            let wanted = file.recipients().map(bare).chain(file.other_services().iter().cloned()).collect();
+            if held.is_empty() {
+                return Error::NoKey { class: class.map(str::to_owned), wanted };
+            }
+            let held = self.recipients(class).into_iter().map(str::to_owned).collect();
+            Error::NoIdentity { path: file.path().to_owned(), wanted, held }
         }))
     }
 
@@ -383,9 +399,10 @@ fn bare(recipient: &str) -> String {
     recipient.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
 }
 
+fn of_class(class: Option<&str>) -> String {
+    class.map(|class| format!(" of key class `{class}`")).unwrap_or_default()
+}
+
 fn list(names: &[String]) -> String {
-    if names.is_empty() {
-        return "nobody".to_owned();
-    }
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }

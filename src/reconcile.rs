@@ -58,6 +58,8 @@ pub struct Ask {
     pub tip: Option<Known>,
     /// Whether a status that names another commit and says nothing else new may wait a minute.
     pub patient: bool,
+    /// Refuse an environment whose key class this process does not hold: it is another lane's.
+    pub own_classes: bool,
 }
 
 impl Ask {
@@ -71,6 +73,7 @@ impl Ask {
             hold: None,
             tip: None,
             patient: false,
+            own_classes: false,
         }
     }
 }
@@ -156,7 +159,7 @@ async fn carry_out(world: &mut World, ask: &Ask, mut prepared: Prepared) -> Resu
     let reached = verdict.ready;
     let said = settle(world, ask, &prepared, &verdict, reached).await?;
     remember(world, &mut prepared, reached);
-    retention::retire(world, &ask.environment).await;
+    retention::retire(world, &ask.environment, prepared.environments).await;
     Ok(Settled { verdict, said, plan: prepared.plan, outcome: Some(outcome), record: Some(number) })
 }
 

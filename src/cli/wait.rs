@@ -21,6 +21,7 @@ use crate::model::repository::Repository;
 use crate::model::tree::{GitId, TreeChange};
 use crate::reconcile::source::Source;
 use crate::reconcile::target::{self, CONFIG_PATH};
+use crate::report::advice;
 use crate::settings::{Output, Settings};
 
 /// Wait until a commit has landed in the environments that it changes, and their workloads are ready.
@@ -169,18 +170,24 @@ impl Room<'_> {
             }
             _ if environment.spec.suspend.is_some() => refused(ready),
             _ if self.contains(&status.attempted) && !is_ready => refused(ready),
-            _ => Standing::Waiting(self.why_not_yet(&status.commit)),
+            _ => match self.trouble() {
+                Some(trouble) if self.is_suspicious(trouble) => {
+                    Standing::Failed(Reason::RepositorySuspicious, trouble.message.clone())
+                }
+                trouble => Standing::Waiting(why_not_yet(trouble, &status.commit)),
+            },
         }
     }
 
-    fn why_not_yet(&self, commit: &str) -> String {
+    /// Why the Repository's remote cannot be gone on from, if so.
+    fn trouble(&self) -> Option<&Condition> {
         let mut conditions = self.repository.status.iter().flat_map(|status| &status.conditions);
-        let trouble = conditions.rfind(|condition| condition.kind == "Ready" && condition.status == "False");
-        match trouble {
-            Some(trouble) => format!("{}: {}", trouble.reason, trouble.message),
-            None if commit.is_empty() => "nothing has been applied yet".to_owned(),
-            None => format!("is at {}", short(commit)),
-        }
+        conditions.rfind(|condition| condition.kind == "Ready" && condition.status == "False")
+    }
+
+    /// True if this very commit is what is suspicious: what is told of another one says nothing of it.
+    fn is_suspicious(&self, trouble: &Condition) -> bool {
+        trouble.reason == Reason::RepositorySuspicious.as_str() && trouble.message.contains(&self.commit.to_string())
     }
 
     /// True if osier has seen the commit on the protected branch.
@@ -227,6 +234,14 @@ fn wanted(config: &Config, args: &Args) -> Result<BTreeMap<String, EnvironmentCo
         .filter(|(name, _)| named(name))
         .map(|(name, entry)| (name.clone(), entry.clone()))
         .collect())
+}
+
+fn why_not_yet(trouble: Option<&Condition>, commit: &str) -> String {
+    match trouble {
+        Some(trouble) => format!("{}: {}", trouble.reason, trouble.message),
+        None if commit.is_empty() => "nothing has been applied yet".to_owned(),
+        None => format!("is at {}", short(commit)),
+    }
 }
 
 /// What the conditions say, unless it may pass by itself.
@@ -284,7 +299,12 @@ fn verdict(commit: GitId, standings: &Standings, args: &Args) -> Result<Finding,
     });
     if let Some((name, reason, text)) = failed {
         let message = format!("{} has not landed in `{name}`: {text}", commit.short());
-        return Err(Failure::new(message, reason, Some(format!("osier why {name}"))));
+        // what keeps a Repository keeps all of its environments, and none of them knows of it
+        let hint = match reason {
+            Reason::RepositorySuspicious => advice::fix(reason.as_str(), name, ""),
+            _ => format!("osier why {name}"),
+        };
+        return Err(Failure::new(message, reason, Some(hint)));
     }
     let Some((name, _)) = standings.iter().find(|(_, standing)| matches!(standing, Standing::Waiting(_))) else {
         return Ok(Finding::Nothing);

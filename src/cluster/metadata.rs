@@ -68,6 +68,11 @@ pub(super) struct Whole {
 }
 
 impl Whole {
+    /// The value of a label that means something to osier.
+    pub(super) fn label(&self, name: &str) -> Option<&str> {
+        self.metadata.labels.as_ref()?.get(name)
+    }
+
     /// What is kept of an object of `kind`, seen from the environment with this id.
     pub(super) fn workload(
         self,
@@ -265,7 +270,8 @@ fn drift(ownership: Ownership, stamps: &Stamps, owners: &Owners) -> Vec<Drift> {
     let mut signs: Vec<Drift> = marks.into_iter().filter(|(there, _)| !there).map(|(_, sign)| sign).collect();
     if !stamps.fields_fit {
         signs.push(Drift::Fields);
-        let newer = owners.others.iter().filter(|(_, other)| other.time > owners.own_time);
+        // times have seconds only: who wrote in the same one may well be who changed it
+        let newer = owners.others.iter().filter(|(_, other)| other.time >= owners.own_time);
         signs.extend(newer.map(|(manager, _)| Drift::Newer(manager.clone())));
     }
     let string_data = |leaf: &String| leaf.starts_with("f:stringData");
@@ -325,6 +331,8 @@ mod tests {
             live(&config_map(&[edit])).remarks().drift,
             [Drift::Fields, Drift::Newer("kubectl-edit".to_owned())]
         );
+        let at_once = entry("tuner", "2026-11-21T06:00:00Z", &json!({"f:data": {"f:other": {}}}));
+        assert_eq!(live(&config_map(&[at_once])).remarks().drift, [Drift::Fields, Drift::Newer("tuner".to_owned())]);
         let string_data = entry("x", "2026-11-21T05:00:00Z", &json!({"f:stringData": {"f:k": {}}}));
         assert_eq!(
             live(&config_map(&[string_data])).remarks().drift,

@@ -1,9 +1,11 @@
 //! Records: created before the first write, completed once, listed when asked for.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use crate::cluster::Cluster;
-use crate::cluster::call::{Call, encoded};
+use crate::cluster::call::{Call, WHOLE, encoded};
 use crate::cluster::error::Error;
 use crate::cluster::own::{WRITE, collection, json, typed};
 use crate::model::record::{Record, RecordSpec, RecordStatus};
@@ -24,6 +26,16 @@ impl Cluster {
         found.retain(|record| record.metadata.name == Some(format!("{environment}-{}", record.spec.number)));
         found.sort_by_key(|record| record.spec.number);
         Ok(found)
+    }
+
+    /// The commits of all Records of a home namespace.
+    ///
+    /// # Errors
+    /// `Call`.
+    pub async fn recorded_commits(&self, home: &str) -> Result<BTreeSet<String>, Error> {
+        let commit = |record: Record| Ok(record.spec.commit);
+        let (commits, _) = self.pages(&collection(home, "records"), "", WHOLE, &commit).await?;
+        Ok(commits.into_iter().collect())
     }
 
     /// Creates the Record, Pending. Its name makes it the claim: only one writer gets the number.

@@ -2,7 +2,7 @@
 //!
 //! What an object becomes is the caller's: its metadata, or a typed object. A watch keeps none of them.
 
-mod kinds;
+pub mod kinds;
 mod lines;
 mod pace;
 

@@ -1,6 +1,7 @@
 //! The live objects of one environment, kept up to date by watches: nobody has to ask for them again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,12 +11,14 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::cluster::Cluster;
 use crate::cluster::error::Error;
+use crate::cluster::everywhere::Everywhere;
+use crate::cluster::watch::kinds::{Premises, Seen};
 use crate::cluster::watch::{Event, Events};
 use crate::cluster::workloads::Workloads;
 use crate::cluster::write::{Outcome, StepOutcome};
 use crate::model::object::{Kind, ObjectId};
 use crate::model::reason::Reason;
-use crate::planning::health::{self, Health, Workload};
+use crate::planning::health::{self, Health};
 use crate::planning::live::{Live, LiveSet};
 use crate::planning::live_index::LiveIndex;
 use crate::planning::plan::Plan;
@@ -35,14 +38,36 @@ pub struct Watched {
     index: Mutex<LiveIndex>,
     /// The kinds that shall be watched.
     wanted: watch::Sender<BTreeSet<Kind>>,
-    /// Kinds that cannot be watched now, and why. Each change of it or of the index is news.
+    /// Kinds that cannot be watched now, and why. Each change of it, of the index or of the namespace is news.
     broken: watch::Sender<BTreeMap<Kind, Arc<Error>>>,
     workloads: Workloads,
+    /// Set while nobody has been told that the namespace itself is not what it was.
+    namespace_moved: AtomicBool,
+    /// What several environments watch together, if they do.
+    everywhere: Option<Arc<Everywhere>>,
+    /// True while everything in the namespace counts, be it osier's or not.
+    closely: watch::Sender<bool>,
+}
+
+/// What somebody else did.
+#[derive(Debug)]
+pub enum News {
+    /// These objects are not what they were.
+    Objects(BTreeSet<ObjectId>),
+    /// The namespace is not what it was: gone, going, made again, or labelled otherwise.
+    Namespace,
 }
 
 impl Watched {
     /// Watches nothing until somebody looks.
-    pub fn new(cluster: Arc<Cluster>, namespace: &str, environment_id: &str) -> Self {
+    ///
+    /// With `everywhere`, what is no Secret is watched together with other environments while nothing is wrong.
+    pub fn new(
+        cluster: Arc<Cluster>,
+        namespace: &str,
+        environment_id: &str,
+        everywhere: Option<Arc<Everywhere>>,
+    ) -> Self {
         Self {
             cluster,
             namespace: namespace.to_owned(),
@@ -51,6 +76,9 @@ impl Watched {
             wanted: watch::Sender::default(),
             broken: watch::Sender::default(),
             workloads: Workloads::default(),
+            namespace_moved: AtomicBool::new(false),
+            everywhere,
+            closely: watch::Sender::new(false),
         }
     }
 
@@ -64,21 +92,29 @@ impl Watched {
         let mut tasks = JoinSet::new();
         let watched = self.clone();
         tasks.spawn(async move { watched.workloads.follow_pods(&watched.cluster, &watched.namespace).await });
-        let mut open: BTreeMap<Kind, AbortHandle> = BTreeMap::new();
-        let mut wanted = self.wanted.subscribe();
+        let watched = self.clone();
+        tasks.spawn(async move { watched.follow_namespace().await });
+        let mut open: BTreeMap<Kind, (AbortHandle, bool)> = BTreeMap::new();
+        let (mut wanted, mut closely) = (self.wanted.subscribe(), self.closely.subscribe());
         loop {
             let now = wanted.borrow_and_update().clone();
-            for (_, task) in open.extract_if(.., |kind, _| !now.contains(kind)) {
+            let closely_now = *closely.borrow_and_update();
+            let shares = |kind: &Kind| !closely_now && self.everywhere.is_some() && !kind.is_secret();
+            for (_, (task, _)) in
+                open.extract_if(.., |kind, (_, shared)| !now.contains(kind) || *shared != shares(kind))
+            {
                 task.abort();
             }
             self.index().keep(&now);
             self.workloads.keep(&now);
             for kind in now {
-                let (watched, of) = (self.clone(), kind.clone());
-                open.entry(kind).or_insert_with(|| tasks.spawn(async move { watched.follow(of).await }));
+                let (watched, of, shared) = (self.clone(), kind.clone(), shares(&kind));
+                open.entry(kind)
+                    .or_insert_with(|| (tasks.spawn(async move { watched.follow(of, shared).await }), shared));
             }
-            if wanted.changed().await.is_err() {
-                return;
+            tokio::select! {
+                changed = wanted.changed() => if changed.is_err() { return },
+                changed = closely.changed() => if changed.is_err() { return },
             }
         }
     }
@@ -114,6 +150,11 @@ impl Watched {
         self.wanted.send_if_modified(|wanted| std::mem::replace(wanted, kinds) != *wanted);
     }
 
+    /// Says whether something is wrong: then what others have in the namespace may be why, and each change of it may help.
+    pub fn watch_closely(&self, is_wrong: bool) {
+        self.closely.send_if_modified(|before| std::mem::replace(before, is_wrong) != is_wrong);
+    }
+
     /// Takes over what our own writes left, so that their echo is nothing new.
     ///
     /// A write that found another object than the watch had shown says that the watch is late, perhaps for minutes: its kind is
@@ -143,13 +184,16 @@ impl Watched {
         }
     }
 
-    /// Waits until somebody else has changed objects, and says which.
-    pub async fn changed(&self) -> BTreeSet<ObjectId> {
+    /// Waits until somebody else has changed objects or the namespace.
+    pub async fn changed(&self) -> News {
         let mut news = self.broken.subscribe();
         loop {
+            if self.namespace_moved.swap(false, Ordering::Relaxed) {
+                return News::Namespace;
+            }
             let changed = self.index().take_changed();
             if !changed.is_empty() {
-                return changed;
+                return News::Objects(changed);
             }
             news.changed().await.expect("the sender is a field of self");
         }
@@ -180,9 +224,40 @@ impl Watched {
         self.broken.borrow().clone()
     }
 
-    async fn follow(&self, kind: Kind) {
+    /// At first sight the namespace is what the pass has just read, unless it is gone by then.
+    async fn follow_namespace(&self) {
+        let mut events = self.cluster.watch_namespace(&self.namespace);
+        let mut known: Option<Option<Premises>> = None;
+        while let Some(event) = events.next().await {
+            let now = match event {
+                Event::Listed(mut found) => found.pop(),
+                Event::Changed(found) => Some(found),
+                Event::Gone(_) => None,
+                Event::Broken(error) => {
+                    tracing::warn!(
+                        namespace = self.namespace,
+                        reason = error.reason().as_str(),
+                        "the namespace cannot be watched, so it is looked at after failures only: {error}"
+                    );
+                    continue;
+                }
+                Event::Restored => continue,
+            };
+            let is_news = match &known {
+                Some(known) => *known != now,
+                None => now.as_ref().is_none_or(|now| now.terminating),
+            };
+            known = Some(now);
+            if is_news {
+                self.namespace_moved.store(true, Ordering::Relaxed);
+                self.broken.send_modify(|_| {});
+            }
+        }
+    }
+
+    async fn follow(&self, kind: Kind, shared: bool) {
         let mut events = loop {
-            match self.open(&kind).await {
+            match self.open(&kind, shared).await {
                 Ok(events) => break events,
                 // a kind that the server does not serve has no objects
                 Err(Error::UnknownKind { .. }) => {
@@ -200,19 +275,14 @@ impl Watched {
         }
     }
 
-    async fn open(&self, kind: &Kind) -> Result<Events<(ObjectId, Live, Option<Workload>)>, Error> {
-        let Self { cluster, namespace, environment_id, .. } = self;
-        if !health::is_judged(kind) {
-            let events = cluster.watch_live(kind, namespace, environment_id).await?;
-            let alone = |(object, live)| (object, live, None);
-            return Ok(events.map(move |event| event.map(alone)).boxed());
+    async fn open(&self, kind: &Kind, shared: bool) -> Result<Events<Seen>, Error> {
+        match self.everywhere.as_ref().filter(|_| shared) {
+            Some(everywhere) => everywhere.hear(kind, &self.namespace, &self.environment_id).await,
+            None => self.cluster.watch_seen(kind, &self.namespace, &self.environment_id).await,
         }
-        let events = cluster.watch_workloads(kind, namespace, environment_id).await?;
-        let judged = |(object, live, workload)| (object, live, Some(workload));
-        Ok(events.map(move |event| event.map(judged)).boxed())
     }
 
-    fn take(&self, kind: &Kind, event: Event<(ObjectId, Live, Option<Workload>)>) {
+    fn take(&self, kind: &Kind, event: Event<Seen>) {
         if !self.wanted.borrow().contains(kind) {
             return; // its watch is about to end
         }

@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use crate::cluster::events::Announcement;
-use crate::cluster::watched::Watched;
+use crate::cluster::watched::{News, Watched};
 use crate::cluster::write::StepOutcome;
 use crate::controller::announce::{Announcements, Announcer, announce};
 use crate::controller::flapping::{Flapping, WINDOW};
@@ -160,8 +160,8 @@ impl Task {
                 changed = self.inputs.repository.changed() => return changed.ok().map(|()| Trigger::Person),
                 changed = self.inputs.keys.changed() => return changed.ok().map(|()| Trigger::Person),
                 () = tokio::time::sleep_until(self.pace.again()) => return Some(Trigger::Timer),
-                changed = watched.changed(), if may_repair => {
-                    if self.world.concerns(&self.name, &changed) {
+                news = watched.changed(), if may_repair => {
+                    if self.is_drift(&news) {
                         return Some(Trigger::Drift);
                     }
                 }
@@ -170,6 +170,18 @@ impl Task {
                     self.readiness.heard(Instant::now());
                 }
                 () = until(self.readiness.due()) => self.look_at_workloads(&watched).await,
+            }
+        }
+    }
+
+    fn is_drift(&mut self, news: &News) -> bool {
+        match news {
+            News::Objects(objects) => self.world.concerns(&self.name, objects),
+            News::Namespace => {
+                if let Some(memory) = self.world.memory.get_mut(&self.name) {
+                    memory.namespace_checked = false;
+                }
+                true
             }
         }
     }
@@ -205,6 +217,9 @@ impl Task {
             Ok(reason) => reason,
             Err(_) => self.quarantine().await,
         };
+        if let Some(watched) = &self.world.watched {
+            watched.watch_closely(!matches!(reason, Reason::Applied | Reason::HeldBack | Reason::Suspended));
+        }
         let Shared { lane, metrics, .. } = &*self.shared;
         metrics.reconciled(lane, reason, begun.elapsed());
         let outlines = &self.world.outlines;
@@ -223,6 +238,7 @@ impl Task {
             take_over: true,
             tip: Some(tip.known.clone()),
             patient: true,
+            own_classes: true,
             ..Ask::by_person(&self.name)
         };
         match reconcile::reconcile(&mut self.world, &ask).await {
@@ -245,6 +261,8 @@ impl Task {
         self.report(&settled.said, 0);
         self.announce(&settled.said, settled.record);
         self.announce_consumers(&settled);
+        let (repairs, left) = repairs(&settled);
+        self.shared.metrics.drift(self.subject(), left);
         tracing::info!(
             environment = self.name,
             reason = settled.verdict.reason.as_str(),
@@ -258,8 +276,6 @@ impl Task {
             return settled.verdict.reason;
         }
         self.pace.went_well(self.later());
-        let repairs = settled.plan.steps.iter().filter(|step| step.repair);
-        let repairs: Vec<(ObjectId, String)> = repairs.map(|step| (step.object.clone(), step.why.clone())).collect();
         if self.repaired(repairs).await {
             return Reason::Flapping;
         }
@@ -269,7 +285,7 @@ impl Task {
 
     /// Notes what was put right and why; true if that was once too often, and osier holds still for a while.
     async fn repaired(&mut self, repairs: Vec<(ObjectId, String)>) -> bool {
-        self.shared.metrics.drift(self.subject(), 0, repairs.len() as u64);
+        self.shared.metrics.repaired(self.subject(), repairs.len() as u64);
         let mut too_often = None;
         for (object, why) in repairs {
             if self.flapping.repaired(&object, Instant::now()) {
@@ -335,6 +351,7 @@ impl Task {
                     .map(|step| (step.object, "it drifts from what was applied last".to_owned()))
                     .collect();
                 let repaired = repairs.len();
+                self.shared.metrics.drift(self.subject(), 0);
                 tracing::info!(
                     environment = self.name,
                     repaired,
@@ -342,8 +359,12 @@ impl Task {
                 );
                 self.repaired(repairs).await;
             }
-            Ok(None) => {}
-            Ok(Some(_)) => self.pace.failed(),
+            Ok(None) => self.shared.metrics.drift(self.subject(), 0),
+            Ok(Some(outcome)) => {
+                let done = outcome.steps.iter().filter(|step| matches!(step.result, StepOutcome::Done { .. })).count();
+                self.shared.metrics.drift(self.subject(), outcome.steps.len() - done);
+                self.pace.failed();
+            }
             Err(second) => {
                 tracing::warn!(environment = self.name, reason = second.reason().as_str(), "{second}");
                 self.pace.failed();
@@ -446,6 +467,17 @@ impl Task {
     fn subject(&self) -> Subject<'_> {
         Subject { lane: self.shared.lane, repository: self.world.name(), environment: &self.name }
     }
+}
+
+/// What was put right and why, and how many objects that differ without a new revision were not: they are only observed, or could not be
+/// written.
+fn repairs(settled: &Settled) -> (Vec<(ObjectId, String)>, usize) {
+    let results = settled.outcome.iter().flat_map(|outcome| &outcome.steps);
+    let done = results.filter(|step| matches!(step.result, StepOutcome::Done { .. })).map(|step| &step.object);
+    let done: BTreeSet<&ObjectId> = done.collect();
+    let repairs = settled.plan.steps.iter().filter(|step| step.repair);
+    let (done, left): (Vec<_>, Vec<_>) = repairs.partition(|step| done.contains(&step.object));
+    (done.into_iter().map(|step| (step.object.clone(), step.why.clone())).collect(), left.len())
 }
 
 /// True if osier has answered what people wrote.

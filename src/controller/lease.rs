@@ -54,23 +54,28 @@ pub fn holder(machine: &str) -> Result<String, getrandom::Error> {
     Ok(format!("{machine}_{}", HEXLOWER.encode(&random)))
 }
 
+/// What somebody else holds, as it was when it last changed, and when we saw that.
+#[derive(Default)]
+pub struct Seen(Option<(Lease, BootTime)>);
+
 /// What the keeper remembers from one turn to the next.
 #[derive(Default)]
 struct Memory {
-    /// What somebody else holds, as it was when it last changed, and when we saw that.
-    seen: Option<(Lease, BootTime)>,
+    seen: Seen,
     /// What we wrote last, so that renewing it needs no reading.
     ours: Option<Lease>,
     /// What went wrong last, which is said once.
     failure: Option<String>,
 }
 
-/// What is to be done about a Lease.
+/// What can be done about a Lease.
 #[derive(Debug, PartialEq)]
-enum Move {
+pub enum Move {
+    /// There is none.
     Create,
     /// Take it, or renew it.
     Write(Lease),
+    /// Somebody else holds it.
     Wait,
 }
 
@@ -130,9 +135,9 @@ impl Keeper {
             Some(ours) => Some(ours),
             None => self.cluster.lease(&self.namespace, self.name).await?,
         };
-        let before = memory.other();
-        let step = memory.judge(found, &self.holder, BootTime::now());
-        if let Some(holder) = memory.other().filter(|other| before.as_ref() != Some(other)) {
+        let before = memory.seen.holder();
+        let step = memory.seen.judge(found, &self.holder, BootTime::now());
+        if let Some(holder) = memory.seen.holder().filter(|other| before.as_ref() != Some(other)) {
             tracing::info!(lease = self.name, holder, "following");
         }
         let asked = BootTime::now();
@@ -171,24 +176,24 @@ impl Keeper {
     }
 }
 
-impl Memory {
+impl Seen {
     /// Whom we follow.
-    fn other(&self) -> Option<String> {
-        self.seen.as_ref()?.0.holder.clone()
+    pub fn holder(&self) -> Option<String> {
+        self.0.as_ref()?.0.holder.clone()
     }
 
-    /// Decides by what was just read; `now` is after the answer.
-    fn judge(&mut self, found: Option<Lease>, holder: &str, now: BootTime) -> Move {
+    /// Decides by what was just read; `now` is after the answer. `holder` is ourselves.
+    pub fn judge(&mut self, found: Option<Lease>, holder: &str, now: BootTime) -> Move {
         let Some(lease) = found else {
             // whoever held it writes on until it notices
             let is_held = |(seen, since): &(Lease, BootTime)| now.since(*since) < seen.duration;
-            return if self.seen.as_ref().is_some_and(is_held) { Move::Wait } else { Move::Create };
+            return if self.0.as_ref().is_some_and(is_held) { Move::Wait } else { Move::Create };
         };
         if lease.holder.as_deref().is_none_or(|other| other == holder) {
-            self.seen = None;
+            self.0 = None;
             return Move::Write(lease);
         }
-        match &self.seen {
+        match &self.0 {
             Some((seen, since)) if seen.spec == lease.spec => {
                 if now.since(*since) < lease.duration {
                     return Move::Wait;
@@ -196,7 +201,7 @@ impl Memory {
                 Move::Write(lease)
             }
             _ => {
-                self.seen = Some((lease, now));
+                self.0 = Some((lease, now));
                 Move::Wait
             }
         }
@@ -226,7 +231,7 @@ mod tests {
     /// What "we" do about the n-th version of a holder's Lease, or about none, seen at these seconds.
     fn moves(seen: &[(u64, Option<(&str, u64)>)]) -> Vec<&'static str> {
         let start = BootTime::now();
-        let mut memory = Memory::default();
+        let mut memory = Seen::default();
         let judged = seen.iter().map(|(second, found)| {
             match memory.judge(
                 found.map(|(holder, n)| lease(holder, n)),

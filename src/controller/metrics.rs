@@ -86,7 +86,7 @@ impl Default for Metrics {
                 ready: add(r, "environment_ready", "1 if the environment is ready"),
                 problems: add(r, "problems", "Problems of the newest revision"),
                 held: add(r, "environment_held", "1 while a rollback or hold is in force"),
-                drift: add(r, "drift_objects", "Objects that differ without a new revision"),
+                drift: add(r, "drift_objects", "Objects that differ without a new revision and were not put right"),
                 repaired: add(r, "drift_repaired", "Objects that were put right"),
             },
             reasons: Mutex::default(),
@@ -150,10 +150,14 @@ impl Metrics {
         self.of_environment.held.get_or_create(&subject.labels()).set(i64::from(is_held));
     }
 
-    /// Objects that differ without a new revision, and how many were put right just now.
-    pub fn drift(&self, subject: Subject<'_>, differ: usize, repaired: u64) {
+    /// Objects that differ without a new revision after a pass: observed only, or not to be written.
+    pub fn drift(&self, subject: Subject<'_>, differ: usize) {
         self.of_environment.drift.get_or_create(&subject.labels()).set(number(differ));
-        self.of_environment.repaired.get_or_create(&subject.labels()).inc_by(repaired);
+    }
+
+    /// So many objects were put right just now.
+    pub fn repaired(&self, subject: Subject<'_>, count: u64) {
+        self.of_environment.repaired.get_or_create(&subject.labels()).inc_by(count);
     }
 
     /// An environment is gone, and its series with it.
@@ -308,7 +312,8 @@ mod tests {
         metrics.condition(STAGING, true, Reason::Applied);
         metrics.problems(STAGING, 2);
         metrics.held(STAGING, true);
-        metrics.drift(STAGING, 1, 3);
+        metrics.drift(STAGING, 1);
+        metrics.repaired(STAGING, 3);
         metrics.fetched("shop", None, Duration::from_secs(1_700_000_000));
         metrics.fetched("shop", Some(Reason::RepositoryUnreachable), Duration::from_secs(1_700_000_010));
         metrics.requests("protected", &BTreeMap::from([("get", 7)]));
@@ -351,7 +356,8 @@ mod tests {
         metrics.condition(STAGING, true, Reason::Applied);
         metrics.problems(STAGING, 0);
         metrics.held(STAGING, false);
-        metrics.drift(STAGING, 0, 1);
+        metrics.drift(STAGING, 0);
+        metrics.repaired(STAGING, 1);
         metrics.fetched("shop", None, Duration::ZERO);
         metrics.fetched("shop", Some(Reason::RepositorySuspicious), Duration::ZERO);
         metrics.outlines("shop", 1, 1);

@@ -1,7 +1,9 @@
 //! What the work of the service stands on, running: Leases, keys, probes, metrics.
 
 use std::convert::Infallible;
+use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +23,8 @@ use crate::server::health::Health;
 use crate::server::{Pages, serve};
 use crate::settings::controller::ControllerSettings;
 
+/// Held while a process uses the directory of mirrors.
+const DATA_LOCK: &str = ".osier-lock";
 /// The part of the probes that the keys are.
 const KEYS: &str = "keys";
 /// Longest time for one request about a Lease: two fit into what is left when a renewal is late.
@@ -65,6 +69,21 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// Another process has its mirrors in the directory.
+    #[error("another `osier controller` uses `{directory}`")]
+    DataTaken {
+        /// Of `--data`.
+        directory: PathBuf,
+    },
+    /// The directory of mirrors cannot be locked.
+    #[error("cannot lock `{directory}`")]
+    Data {
+        /// Of `--data`.
+        directory: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// The API server's address or credentials cannot be used.
     #[error("cannot use the cluster")]
     Cluster {
@@ -86,7 +105,9 @@ impl Error {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Cluster { source } => source.reason(),
-            Self::Listen { .. } | Self::Random { .. } => Reason::ServerUnavailable,
+            Self::Listen { .. } | Self::DataTaken { .. } | Self::Data { .. } | Self::Random { .. } => {
+                Reason::ServerUnavailable
+            }
         }
     }
 
@@ -94,7 +115,7 @@ impl Error {
     pub fn retry(&self) -> Retry {
         match self {
             Self::Cluster { source } => source.retry(),
-            Self::Listen { .. } | Self::Random { .. } => Retry::Later,
+            Self::Listen { .. } | Self::DataTaken { .. } | Self::Data { .. } | Self::Random { .. } => Retry::Later,
         }
     }
 
@@ -103,8 +124,26 @@ impl Error {
         match self {
             Self::Cluster { source } => source.hint(),
             Self::Listen { .. } => Some("pass --listen ADDRESS:PORT with an address that is free".to_owned()),
+            Self::DataTaken { .. } => {
+                Some("pass --data DIR with a directory of its own: each replica keeps mirrors of its own".to_owned())
+            }
+            Self::Data { .. } => Some("pass --data DIR with a directory on a file system that has locks".to_owned()),
             Self::Random { .. } => None,
         }
+    }
+}
+
+/// Takes the directory of mirrors for this process, until the file is dropped or the process ends in whatever way.
+///
+/// # Errors
+/// `DataTaken`, `Data`.
+pub fn take_data(directory: &Path) -> Result<File, Error> {
+    let failed = |source| Error::Data { directory: directory.to_owned(), source };
+    let file = File::create(directory.join(DATA_LOCK)).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::DataTaken { directory: directory.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
     }
 }
 

@@ -12,11 +12,12 @@ use tokio::sync::watch;
 use tokio::task::{Id, JoinSet};
 
 use crate::cluster::Cluster;
+use crate::cluster::everywhere::Everywhere;
 use crate::cluster::leases::Leadership;
 use crate::cluster::watch::Event;
 use crate::controller::environment::Shared;
 use crate::controller::repository::Follower;
-use crate::controller::status::Seat;
+use crate::controller::seat::Seat;
 use crate::controller::supervise::Stop;
 use crate::keys::watch::Loaded;
 use crate::model::digest::b32;
@@ -34,6 +35,8 @@ pub struct Repositories {
     pub shared: Arc<Shared>,
     /// The API server, fenced by the lane's Lease.
     pub cluster: Arc<Cluster>,
+    /// What the environments watch together, if they do.
+    pub everywhere: Option<Arc<Everywhere>>,
     /// The lane's Lease.
     pub leadership: Leadership,
     /// Who we are.
@@ -141,11 +144,13 @@ impl Repositories {
     }
 
     fn spawn(&self, followed: &mut Followed, name: &str, repository: Arc<Repository>, stop: &Stop) {
-        let directory = self.data.join("mirrors").join(b32(26, [repository.spec.url.as_str()]));
+        // two Repositories of one URL accept tips and keep commits each for itself
+        let directory = self.data.join("mirrors").join(b32(26, [name, repository.spec.url.as_str()]));
         let sender = watch::Sender::new(repository);
         let follower = Follower {
             shared: self.shared.clone(),
             cluster: self.cluster.clone(),
+            everywhere: self.everywhere.clone(),
             leadership: self.leadership.clone(),
             seat: self.seat.clone(),
             keys: self.keys.clone(),
@@ -173,9 +178,13 @@ impl Followed {
     }
 }
 
-/// What is only our own status is known, but nothing new.
+/// What is only our own status is known, but nothing new; whose Lease counts is.
 fn tell(sender: &watch::Sender<Arc<Repository>>, repository: &Arc<Repository>) {
-    let asks = |repository: &Repository| repository.status.as_ref().and_then(|status| status.look_at.clone());
+    fn asks(repository: &Repository) -> (Option<&String>, Vec<Option<&String>>) {
+        let status = repository.status.as_ref();
+        let leases = status.iter().flat_map(|status| &status.lanes).map(|lane| lane.lease.as_ref()).collect();
+        (status.and_then(|status| status.look_at.as_ref()), leases)
+    }
     sender.send_if_modified(|known| {
         let is_new = known.spec != repository.spec || asks(known) != asks(repository);
         *known = repository.clone();

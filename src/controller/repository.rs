@@ -12,6 +12,7 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
 use crate::cluster::Cluster;
+use crate::cluster::everywhere::Everywhere;
 use crate::cluster::leases::Leadership;
 use crate::cluster::watch::Event;
 use crate::cluster::watched::Watched;
@@ -20,6 +21,7 @@ use crate::controller::metrics::Subject;
 use crate::controller::pace::{Pace, until};
 use crate::controller::plans::Plans;
 use crate::controller::remote::{Remote, Sight};
+use crate::controller::seat::Seat;
 use crate::controller::supervise::Stop;
 use crate::controller::{plans, status};
 use crate::git::mirror::Mirror;
@@ -44,10 +46,12 @@ pub struct Follower {
     pub shared: Arc<Shared>,
     /// The API server, fenced by the lane's Lease.
     pub cluster: Arc<Cluster>,
+    /// What the environments watch together, if they do.
+    pub everywhere: Option<Arc<Everywhere>>,
     /// The lane's Lease.
     pub leadership: Leadership,
     /// Namespace and name of that Lease, and the account that holds it.
-    pub seat: status::Seat,
+    pub seat: Seat,
     /// The identities.
     pub keys: watch::Receiver<Loaded>,
     /// Directory of the mirror.
@@ -83,8 +87,13 @@ impl Follower {
                 gone = gone(&mut repository) => return gone,
                 () = self.leadership.held() => {}
             }
+            let seated = async {
+                if self.seat.take(&self.cluster, self.repository.clone(), &stop).await {
+                    Lead::new(self, &mirror, &sight).run(&stop).await;
+                }
+            };
             tokio::select! {
-                () = Lead::new(self, &mirror, &sight).run(&stop) => {}
+                () = seated => {}
                 () = self.leadership.lost() => {
                     tracing::warn!(lane = self.shared.lane, "the Lease is lost: what was under way stops");
                 }
@@ -106,6 +115,22 @@ impl Follower {
                 () = tokio::time::sleep_until(pace.again()) => {}
             }
         }
+    }
+}
+
+/// The mirror lets go of what it kept for Records that are gone. Before any environment is at work: none makes a Record meanwhile.
+///
+/// Best effort: what is kept too long does no harm.
+async fn forget_pins(world: &World) {
+    let reason = match world.cluster.recorded_commits(world.home()).await {
+        Ok(commits) => world.mirror.keep_only(commits).await.err().map(|error| error.reason()),
+        Err(error) => Some(error.reason()),
+    };
+    if let Some(reason) = reason {
+        tracing::warn!(
+            reason = reason.as_str(),
+            "the mirror keeps what it kept: the records cannot be asked, or it cannot be written"
+        );
     }
 }
 
@@ -158,6 +183,7 @@ impl<'a> Lead<'a> {
 
     async fn run(mut self, stop: &Stop) {
         let Some(world) = self.world(stop).await else { return };
+        forget_pins(&world).await;
         let mut events = self.follower.cluster.watch_environments(world.home());
         self.sight.mark_changed();
         loop {
@@ -171,7 +197,7 @@ impl<'a> Lead<'a> {
                     }
                     self.unsettled = true;
                 }
-                changed = self.repository.changed() => if changed.is_err() { break },
+                changed = self.repository.changed() => if changed.is_err() || !self.is_seated() { break },
                 Some(ended) = self.tasks.join_next_with_id() => self.ended(ended),
                 () = until(self.status_at) => {
                     self.write_status().await;
@@ -186,6 +212,18 @@ impl<'a> Lead<'a> {
         // each finishes what it is at
         self.running.clear();
         while self.tasks.join_next().await.is_some() {}
+    }
+
+    /// False once the Repository names another service's Lease.
+    fn is_seated(&mut self) -> bool {
+        let is_ours = self.follower.seat.is_ours(&self.repository.borrow_and_update());
+        if !is_ours {
+            tracing::error!(
+                lease = self.follower.seat.lease,
+                "the Repository names another Lease: what is under way ends"
+            );
+        }
+        is_ours
     }
 
     /// The surroundings of all passes; `None` once told to stop.
@@ -280,7 +318,8 @@ impl<'a> Lead<'a> {
 
     fn spawn(&mut self, world: &World, name: &str, namespace: String, stop: &Stop) {
         let environment_id = wire::environment_id(world.home(), world.name(), &format!("env:{name}"));
-        let watched = Watched::new(world.cluster.clone(), &namespace, &environment_id);
+        let watched =
+            Watched::new(world.cluster.clone(), &namespace, &environment_id, self.follower.everywhere.clone());
         let environment = watch::Sender::new(self.environments.get(name).cloned());
         let inputs = Inputs {
             sight: self.sight.clone(),

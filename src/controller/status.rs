@@ -3,20 +3,10 @@
 use jiff::Timestamp;
 
 use crate::controller::remote::Sight;
+use crate::controller::seat::Seat;
 use crate::model::reason::Reason;
-use crate::model::repository::{LaneStatus, Repository, RepositoryStatus};
+use crate::model::repository::{Repository, RepositoryStatus};
 use crate::reconcile::settle::{self, Verdict};
-
-/// Who serves a lane, and how it can be seen that he still does.
-#[derive(Clone, Debug)]
-pub struct Seat {
-    /// `protected` or `branches`.
-    pub lane: &'static str,
-    /// Namespace and name of the Lease, with a slash.
-    pub lease: String,
-    /// The account that holds it.
-    pub account: String,
-}
 
 /// The status as it should be; `None` if it is.
 pub fn of(repository: &Repository, sight: &Sight, seat: &Seat, now: Timestamp) -> Option<RepositoryStatus> {
@@ -32,16 +22,7 @@ pub fn of(repository: &Repository, sight: &Sight, seat: &Seat, now: Timestamp) -
         }
         (None, None) => return None,
     };
-    let others = before.lanes.iter().filter(|lane| lane.lane != seat.lane);
-    let noted = before.lanes.iter().find(|lane| lane.lane == seat.lane).and_then(|lane| lane.tip.clone());
-    let ours = LaneStatus {
-        lane: seat.lane.to_owned(),
-        tip: tip.map(|tip| tip.to_string()).or(noted),
-        lease: Some(seat.lease.clone()),
-        account: Some(seat.account.clone()),
-    };
-    let mut lanes: Vec<LaneStatus> = others.cloned().chain([ours]).collect();
-    lanes.sort_by(|one, other| one.lane.cmp(&other.lane));
+    let lanes = seat.lanes(repository, tip.map(|tip| tip.to_string()));
     let generation = repository.metadata.generation;
     let conditions = settle::conditions(&before.conditions, &verdict, generation, now);
     let status = RepositoryStatus { look_at: before.look_at.clone(), lanes, conditions };

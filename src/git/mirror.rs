@@ -142,6 +142,14 @@ impl Mirror {
         self.run(move |store| store.pin(commit)).await
     }
 
+    /// Lets go of what was kept, but for these commits.
+    ///
+    /// # Errors
+    /// `Reference`, `Closed`.
+    pub async fn keep_only(&self, commits: BTreeSet<String>) -> Result<(), Error> {
+        self.run(move |store| store.keep_only(&commits)).await
+    }
+
     async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce(&mut Store) -> Result<T, Error> + Send + 'static,

@@ -137,10 +137,12 @@ fn fetched(number: usize) -> String {
 }
 
 /// Removes what the last fetch left, so that a branch that is missing now cannot be taken for it.
+///
+/// An earlier osier fetched into a ref of the very name below which they are now; it would be in their way.
 fn forget(repository: &Repository, numbers: usize) -> Result<(), git2::Error> {
-    for number in 0..numbers {
-        free(repository, &fetched(number));
-        match repository.find_reference(&fetched(number)) {
+    for name in [FETCHED.to_owned()].into_iter().chain((0..numbers).map(fetched)) {
+        free(repository, &name);
+        match repository.find_reference(&name) {
             Ok(mut found) => found.delete()?,
             Err(e) if e.code() == ErrorCode::NotFound => {}
             Err(e) => return Err(e),

@@ -1,12 +1,13 @@
 //! The directory of a mirror: opened, made, fetched into, made again beside and swapped.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use git2::{Reference, Repository, RepositoryInitOptions};
+use git2::{Oid, Reference, Repository, RepositoryInitOptions};
 
 use crate::git::error::{Cause, Error};
 use crate::git::failure::Failure;
@@ -114,6 +115,18 @@ impl Store {
         self.point(&wire::mirror_pin(&commit.to_string()), commit)
     }
 
+    /// Lets go of what was kept, but for these commits.
+    pub(in crate::git) fn keep_only(&mut self, commits: &BTreeSet<String>) -> Result<(), Error> {
+        let _only_we = self.lock()?;
+        let pinned = pins(&self.repository).into_iter().filter(|(_, commit)| !commits.contains(&commit.to_string()));
+        for (name, _) in pinned {
+            free(&self.repository, &name);
+            let gone = self.repository.find_reference(&name).and_then(|mut found| found.delete());
+            gone.map_err(|e| Error::Reference { name, source: Cause::from(e) })?;
+        }
+        Ok(())
+    }
+
     /// A ref that cannot be written (one of a longer name is in the way) makes the next fetch replace the mirror.
     fn point(&mut self, name: &str, commit: GitId) -> Result<(), Error> {
         let _only_we = self.lock()?;
@@ -165,6 +178,7 @@ impl Store {
     fn replace(&mut self, branches: &[String]) -> Result<Tips, Unknown> {
         let remotes = Arc::clone(&self.remotes);
         let failed = |e| local(&remotes, e);
+        tracing::warn!(mirror = %self.directory.display(), "the mirror is damaged: it is made again");
         let beside = with_suffix(&self.directory, FRESH);
         remove(&beside).map_err(failed)?;
         let fresh = create(&beside).map_err(failed)?;
@@ -224,14 +238,20 @@ fn is_sound(repository: &Repository) -> bool {
     check().is_ok()
 }
 
+/// Name and commit of everything that a mirror keeps, as far as it can say it.
+fn pins(repository: &Repository) -> Vec<(String, Oid)> {
+    let refs = repository.references().into_iter().flatten().flatten();
+    let named = refs.filter_map(|found| Some((found.name().ok()?.to_owned(), found.target()?)));
+    named.filter(|(name, commit)| *name == wire::mirror_pin(&commit.to_string())).collect()
+}
+
 /// Pins in `fresh` what the old mirror pinned, as far as the remote still has it and the old one can say it.
 fn copy_pins(old: &Repository, fresh: &Repository) -> Result<(), Error> {
-    for reference in old.references().into_iter().flatten().flatten() {
-        if let (Ok(name), Some(target)) = (reference.name(), reference.target())
-            && *name == wire::mirror_pin(&target.to_string())
-            && fresh.find_commit(target).is_ok()
-        {
-            point(fresh, name, git_id(target))?;
+    for (name, commit) in pins(old) {
+        if fresh.find_commit(commit).is_ok() {
+            point(fresh, &name, git_id(commit))?;
+        } else {
+            tracing::warn!(%commit, "the mirror has lost what was applied once: it cannot be gone back to");
         }
     }
     Ok(())

@@ -174,14 +174,16 @@ impl Planner<'_> {
 
     /// Everything that says that the object is not as it was written, for people.
     fn signs(&self, wanted: Wanted, live: &Live) -> Vec<String> {
-        let signs = live.remarks().drift.iter().map(|sign| match sign {
-            Drift::Label => "the label is not ours".to_owned(),
-            Drift::Annotation => "the annotation is not ours".to_owned(),
-            Drift::Entry => "our entry of managedFields is gone".to_owned(),
-            Drift::Fields => "fields were changed".to_owned(),
-            Drift::Newer(manager) => format!("{manager} wrote after us"),
-            Drift::StringData(manager) => format!("{manager} writes stringData"),
-            Drift::Unexplained => "somebody wrote it".to_owned(),
+        let drift = &live.remarks().drift;
+        let is_named = drift.iter().any(|sign| matches!(sign, Drift::Newer(_) | Drift::StringData(_)));
+        let signs = drift.iter().filter_map(|sign| match sign {
+            Drift::Label => Some("the label is not ours".to_owned()),
+            Drift::Annotation => Some("the annotation is not ours".to_owned()),
+            Drift::Entry => Some("our entry of managedFields is gone".to_owned()),
+            Drift::Fields => Some("fields were changed".to_owned()),
+            Drift::Newer(manager) => Some(format!("{manager} wrote after us")),
+            Drift::StringData(manager) => Some(format!("{manager} writes stringData")),
+            Drift::Unexplained => (!is_named).then(|| "somebody wrote it".to_owned()),
         });
         let mut signs: Vec<String> = signs.collect();
         if signs.is_empty() && !live.ownership.is_ours() {

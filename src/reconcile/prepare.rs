@@ -52,6 +52,8 @@ pub struct Prepared {
     pub plan: Plan,
     /// True if a rollback or release is carried out for the first time.
     pub begins_hold: bool,
+    /// How many environments `osier.yaml` has.
+    pub environments: usize,
 }
 
 impl Prepared {
@@ -97,6 +99,8 @@ pub struct Start {
     pub config: EnvironmentConfig,
     /// How issue keys look in commit messages.
     pub issues: Option<Issues>,
+    /// How many environments `osier.yaml` has.
+    pub environments: usize,
 }
 
 /// Looks at the environment and at the remote.
@@ -128,7 +132,7 @@ async fn start(world: &World, ask: &Ask, subject: Subject, held: bool) -> Result
     let applied = applied.and_then(|record| GitId::parse(&record.spec.commit));
     let today = today(world, tip, applied).await?;
     let config = target::entry(&today, &subject.name)?.clone();
-    Ok(Start { subject, tip, config, issues: today.issues })
+    Ok(Start { subject, tip, config, issues: today.issues, environments: today.environments.len() })
 }
 
 /// The tip's `osier.yaml`; while that has problems, the one `applied` last, if there is one to go on with: going back must work then.
@@ -148,6 +152,9 @@ async fn today(world: &World, tip: GitId, applied: Option<GitId>) -> Result<Conf
 /// # Errors
 /// Why there is no plan; problems all at once.
 pub async fn prepare(world: &mut World, ask: &Ask, start: Start) -> Result<Prepared, Error> {
+    if ask.own_classes {
+        subject::belongs(&world.keyring, &start.subject.name, &start.config)?;
+    }
     let choice = target::choose(world, ask, &start).await?;
     towards(world, start, choice).await
 }
@@ -159,7 +166,7 @@ pub async fn prepare(world: &mut World, ask: &Ask, start: Start) -> Result<Prepa
 pub async fn towards(world: &mut World, start: Start, choice: Choice) -> Result<Prepared, Error> {
     let Choice { target, begins } = choice;
     let Compared { composed, inputs, plan, manifests } = compared(world, &start, &target, Keys::Needed).await?;
-    let Start { subject, tip: _, config, issues } = start;
+    let Start { subject, tip: _, config, issues, environments } = start;
     let commit = target.commit;
     let info = world.mirror.read(move |objects| objects.commit(commit)).await?;
     let issues = issues.map(|issues| issues.keys(&info.message)).unwrap_or_default();
@@ -178,6 +185,7 @@ pub async fn towards(world: &mut World, start: Start, choice: Choice) -> Result<
         manifests,
         plan,
         begins_hold: begins,
+        environments,
     })
 }
 
@@ -202,7 +210,7 @@ struct Compared {
 }
 
 async fn compared(world: &mut World, start: &Start, target: &Target, keys: Keys) -> Result<Compared, Error> {
-    let Start { subject, tip: _, config, issues: _ } = start;
+    let Start { subject, config, .. } = start;
     subject::permit(&world.repository, &subject.name, config)?;
     subject::stayed(&world.memory[&subject.name].environment, config)?;
     let (composed, before) = desired(world, subject, target, config).await?;

@@ -1,13 +1,14 @@
 //! How much history is kept: the oldest Records of an environment go once there are more than the Repository allows.
 
 use crate::model::environment::Environment;
-use crate::model::repository::Repository;
 use crate::reconcile::history::Chain;
 use crate::reconcile::world::World;
 
 /// Records that an environment keeps, unless the Repository's `caps` say otherwise: months of ten pushes a day's worth of rollback targets
 /// are in git, and 100 Records are 200 KiB of etcd.
 const RECORDS: u64 = 100;
+/// Records that all environments of a Repository keep together, unless it says otherwise: 10 MiB of etcd.
+const ALL: u64 = 5_000;
 /// Fewer would not leave anything to go back to.
 const FEWEST: u64 = 2;
 /// Records that one pass deletes at most: one for the one that it added, one to get down to a cap that was lowered.
@@ -16,10 +17,15 @@ const A_PASS: usize = 2;
 /// Deletes what is over the cap, oldest first, after a pass that added a Record.
 ///
 /// Best effort: history that is kept too long does no harm, and the next pass tries again.
-pub async fn retire(world: &mut World, environment: &str) {
+///
+/// `environments`: how many there are in `osier.yaml`. They share what a Repository may keep evenly, so that none has to know of another.
+pub async fn retire(world: &mut World, environment: &str, environments: usize) {
+    let cap = cap(world.repository.spec.caps.get("records").copied(), environments);
     for _ in 0..A_PASS {
         let Some(memory) = world.memory.get(environment) else { return };
-        let Some((number, uid)) = surplus(&memory.chain, &memory.environment, cap(&world.repository)) else { return };
+        let Some((number, uid)) = surplus(&memory.chain, &memory.environment, cap) else {
+            return;
+        };
         if let Err(error) = world.cluster.delete_record(world.home(), environment, number, &uid).await {
             tracing::warn!(environment, number, reason = error.reason().as_str(), "an old record cannot be deleted");
             return;
@@ -30,8 +36,9 @@ pub async fn retire(world: &mut World, environment: &str) {
     }
 }
 
-fn cap(repository: &Repository) -> u64 {
-    repository.spec.caps.get("records").copied().unwrap_or(RECORDS).max(FEWEST)
+fn cap(granted: Option<u64>, environments: usize) -> u64 {
+    let share = ALL / (environments as u64).max(1);
+    granted.unwrap_or(RECORDS.min(share)).max(FEWEST)
 }
 
 /// Number and uid of the Record to delete, if there is one.
@@ -64,6 +71,12 @@ mod tests {
     fn environment(to: Option<&str>) -> Environment {
         let hold = to.map(|to| Hold { to: to.to_owned(), until: None, by: String::new(), reason: String::new() });
         Environment::new("staging", EnvironmentSpec { hold, ..EnvironmentSpec::default() })
+    }
+
+    #[test]
+    fn many_environments_keep_fewer_each() {
+        assert_eq!([1, 50, 100, 10_000].map(|environments| cap(None, environments)), [100, 100, 50, 2]);
+        assert_eq!(cap(Some(1_000), 100), 1_000);
     }
 
     #[test]

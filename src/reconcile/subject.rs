@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::desired::config::EnvironmentConfig;
+use crate::keys::Keyring;
 use crate::model::environment::{Environment, EnvironmentSpec, Suspend};
 use crate::model::reason::Reason;
 use crate::model::record::RecordResult;
@@ -94,6 +95,23 @@ pub fn permit(repository: &Repository, name: &str, config: &EnvironmentConfig) -
         "an administrator adds {{class: {class}, environments: [{name}]}} to spec.keys: kubectl edit repository {this}"
     );
     Err(Error::blocked(Reason::PolicyDenied, message, hint))
+}
+
+/// Refuses an environment of a key class that this process does not hold, whether or not a file needs it: another lane's process does.
+///
+/// # Errors
+/// `CannotDecrypt`, with the file that is missing.
+pub fn belongs(keyring: &Keyring, name: &str, config: &EnvironmentConfig) -> Result<(), Error> {
+    let held = keyring.classes();
+    let Some(class) = config.keys.as_deref().filter(|class| !held.contains(class)) else { return Ok(()) };
+    let held: Vec<String> = held.iter().map(|class| format!("`{class}`")).collect();
+    let held = if held.is_empty() { "none".to_owned() } else { held.join(", ") };
+    let message =
+        format!("environment `{name}` is of key class `{class}`, which this service does not hold: it has {held}");
+    let hint = format!(
+        "put the class's identity into `{class}.txt` of the directory of `--keys`, if it is this service's to hold"
+    );
+    Err(Error::blocked(Reason::CannotDecrypt, message, hint))
 }
 
 /// Refuses an environment that moved to another namespace: its objects would stay behind, and nothing is pruned by a move.

@@ -9,13 +9,16 @@ pub fn fix(reason: &str, environment: &str, namespace: &str) -> String {
         Some(Reason::Observing) => format!("osier diff {environment}; set `mode: apply` in osier.yaml to write"),
         Some(Reason::ProblemsFound | Reason::PolicyDenied) => "osier check, mend the files, commit and push".to_owned(),
         Some(Reason::CannotDecrypt) => {
-            "osier check; add the class's recipient to .sops.yaml, then sops updatekeys FILE".to_owned()
+            "give the key class its file in --keys, or add its recipient: sops updatekeys FILE".to_owned()
         }
         Some(Reason::AdoptionHeld) => format!("osier adopt {environment}"),
         Some(Reason::MassDeletionHeld | Reason::ApprovalPending) => {
             format!("osier plan {environment}, then osier approve {environment} DIGEST")
         }
         Some(Reason::HeldBack) => format!("commit a fix, or osier release {environment}"),
+        Some(Reason::Flapping) => {
+            format!("end what writes against osier, or osier suspend {environment} --reason WHY")
+        }
         Some(Reason::Suspended) => format!("osier resume {environment}"),
         Some(Reason::Orphaned) => "put the environment back into osier.yaml, or delete its Environment".to_owned(),
         Some(Reason::NamespaceMissing) => {

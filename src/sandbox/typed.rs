@@ -200,9 +200,9 @@ pub fn remove(schema: Option<Schema>, value: &Value, removed: &FieldSet) -> Opti
                 match removed.children.get(&format!("f:{name}")) {
                     Some(gone) if gone.member => {}
                     Some(partly) => {
-                        if let Some(rest) = remove(schema.and_then(|s| s.child(name)), below, partly) {
-                            kept.insert(name.clone(), rest);
-                        }
+                        // a field that was not removed itself stays, if only as null
+                        let rest = remove(schema.and_then(|s| s.child(name)), below, partly);
+                        kept.insert(name.clone(), rest.unwrap_or_default());
                     }
                     None => drop(kept.insert(name.clone(), below.clone())),
                 }

@@ -221,6 +221,22 @@ fn what_cannot_be_used_is_refused_at_start() {
 }
 
 #[test]
+fn two_never_share_a_directory_of_mirrors() {
+    let place = Place::new();
+    let first = place.controller("first", &[]);
+    first.says("/readyz", "HTTP/1.1 200 OK");
+    let mut second = place.controller("first", &[]);
+    assert_eq!(second.ended().code(), Some(1));
+    assert!(
+        second.log().contains("another `osier controller` uses") && second.log().contains("--data"),
+        "{}",
+        second.log()
+    );
+    drop(first);
+    place.controller("first", &[]).says("/readyz", "HTTP/1.1 200 OK");
+}
+
+#[test]
 fn a_lease_that_cannot_be_had_is_said() {
     let place = Place::new();
     place.kubectl(&["delete", "namespace", "osier-system"]);

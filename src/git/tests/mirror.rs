@@ -1,4 +1,5 @@
 use std::fs;
+use std::path::PathBuf;
 
 use git2::Repository;
 
@@ -155,6 +156,37 @@ async fn a_pin_survives_the_replacement_of_a_damaged_mirror() {
 }
 
 #[tokio::test]
+async fn pins_that_nobody_needs_go() {
+    let mut world = World::new();
+    let first = world.push("main", &[("a", "1")]);
+    let second = world.push("main", &[("a", "2")]);
+    let mirror = world.mirror().await;
+    known(&mirror, Accepted::default()).await;
+    mirror.pin(first).await.unwrap();
+    mirror.pin(second).await.unwrap();
+    mirror.keep_only([second.to_string()].into()).await.unwrap();
+    let repository = Repository::open_bare(world.path("mirror")).unwrap();
+    let pinned =
+        |commit: GitId| repository.find_reference(&crate::model::wire::mirror_pin(&commit.to_string())).is_ok();
+    assert_eq!((pinned(first), pinned(second)), (false, true));
+    assert_eq!(mirror.read(|objects| objects.resolve("main")).await, Ok(second));
+}
+
+#[tokio::test]
+async fn a_mirror_of_an_earlier_osier_goes_on() {
+    let mut world = World::new();
+    let first = world.push("main", &[("a", "1")]);
+    world.filled_mirror();
+    let before = Repository::open_bare(world.path("mirror")).unwrap();
+    before.find_reference("refs/osier/fetched/0").unwrap().delete().unwrap();
+    before.reference("refs/osier/fetched", crate::git::objects::oid(first), true, "as it was").unwrap();
+    let second = world.push("main", &[("a", "2")]);
+    let mirror = world.mirror().await;
+    assert_eq!(known(&mirror, after(first)).await, second);
+    before.find_reference(&crate::model::wire::mirror_pin(&first.to_string())).unwrap();
+}
+
+#[tokio::test]
 async fn a_damaged_file_is_an_error_until_the_next_fetch() {
     let mut world = World::new();
     let tip = world.push("main", &[("a", "1")]);
@@ -219,10 +251,12 @@ async fn an_exchange_that_a_crash_cut_short_is_taken_back() {
     assert_eq!(mirror.read(|objects| objects.resolve("main")).await, Ok(tip));
 }
 
+fn packs(world: &World) -> impl Iterator<Item = PathBuf> {
+    fs::read_dir(world.path("mirror/objects/pack")).unwrap().map(|entry| entry.unwrap().path())
+}
+
 fn break_packs(world: &World) {
-    for entry in fs::read_dir(world.path("mirror/objects/pack")).unwrap() {
-        fs::remove_file(entry.unwrap().path()).unwrap();
-    }
+    packs(world).for_each(|pack| fs::remove_file(pack).unwrap());
 }
 
 #[tokio::test]

@@ -257,7 +257,7 @@ async fn a_watch_outlives_its_server() {
 async fn a_label_selects_in_all_namespaces() {
     for world in World::both().await {
         let cluster = connected(&world).await;
-        let mut events = cluster.watch_live_everywhere(&Kind::new("", "ConfigMap")).await.unwrap();
+        let mut events = cluster.watch_everywhere(&Kind::new("", "ConfigMap")).await.unwrap();
         assert!(matches!(next(&mut events).await, Event::Listed(_)));
         create(&world, "a").await;
         let object = world.object("ConfigMap", "b");
@@ -265,9 +265,9 @@ async fn a_label_selects_in_all_namespaces() {
         world.post("kubectl", &object, marked).await;
         loop {
             // other tests of the real server write marked objects too
-            let Event::Changed((seen, live)) = next(&mut events).await else { continue };
+            let Event::Changed((environment_id, (seen, live, _))) = next(&mut events).await else { continue };
             if seen.namespace == world.namespace {
-                assert_eq!(seen, object);
+                assert_eq!((seen, environment_id), (object, world.namespace.clone()));
                 assert_eq!(live.ownership.marks(), 1, "it is seen from the environment that its label names");
                 break;
             }

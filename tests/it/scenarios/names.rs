@@ -9,8 +9,6 @@ static COMMIT: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b[0-9a-f]{40}\b|
 static DIGEST: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b[a-z2-7]{26}\b").unwrap());
 static NAME: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b(commit|digest)[0-9]+\b").unwrap());
 static AGE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b([0-9]{2}[smhd]\b|[0-9][smhd]\b ?)").unwrap());
-// times of managedFields are whole seconds: whether somebody wrote after us in the same one cannot be seen
-static AFTER_US: LazyLock<Regex> = LazyLock::new(|| Regex::new(r", [a-z-]+ wrote after us").unwrap());
 static SECONDS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b[0-9]+\.[0-9] s\b").unwrap());
 static BEGUN: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\bbegun [0-9]+ s ago\b").unwrap());
 static MOMENT: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z\b").unwrap());
@@ -63,7 +61,6 @@ impl Names {
         };
         let text = DIGEST.replace_all(&text, digest).into_owned();
         let text = SECONDS.replace_all(&text, "0.0 s").into_owned();
-        let text = AFTER_US.replace_all(&text, "").into_owned();
         let text = BEGUN.replace_all(&text, "begun N s ago");
         let text = MOMENT.replace_all(&text, "(time)").into_owned();
         if ages { AGE.replace_all(&text, "age").into_owned() } else { text }

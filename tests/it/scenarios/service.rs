@@ -39,6 +39,7 @@ impl Drop for Replica {
 ///
 /// Gives what a script has to show: the exit code of a replica that did not end well.
 pub async fn service(world: &mut World, line: &str) -> String {
+    let line = world.names.real(line);
     let words: Vec<&str> = line.split(' ').collect();
     let (name, arguments) = match words[1..] {
         [name, ref arguments @ ..] if !name.starts_with("--") => (name, arguments),
@@ -130,7 +131,10 @@ async fn start(world: &mut World, name: &str, arguments: &[&str]) {
 fn command(world: &World, name: &str, arguments: &[&str], log: File) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_osier"));
     let shop = world.name("shop");
-    command.args(["controller", "--lane", "protected", "--repository", &shop, "--namespace", &shop]);
+    command.args(["controller", "--lane", "protected", "--repository", &shop]);
+    if !arguments.contains(&"--namespace") {
+        command.args(["--namespace", &shop]);
+    }
     command.args(["--listen", "127.0.0.1:0"]);
     command.arg("--keys").arg(world.path("keys")).arg("--data").arg(world.path(&data(name)));
     command.args(arguments);

@@ -44,8 +44,8 @@ fn a_class_opens_only_what_is_for_it() {
     .assert_eq(&said(&[error], &world));
     let error = keyring.unwrap(Some("branch"), &staging).unwrap_err();
     expect![[r#"
-        no identity at hand opens it: it is encrypted for `STAGING`, and we are nobody
-          CannotDecrypt: add our recipient to `.sops.yaml`; who can open the file runs `sops updatekeys a.yaml`"#]]
+        no identity of key class `branch` is at hand: it is encrypted for `STAGING`
+          CannotDecrypt: put it into `branch.txt` of the directory of `--keys`, or your own where sops finds it, such as $SOPS_AGE_KEY_FILE"#]]
     .assert_eq(&said(&[error], &world));
     let prints = [None, Some("staging"), Some("production")].map(|class| keyring.fingerprint(class));
     assert!(prints[0] != prints[1] && prints[1] != prints[2], "{prints:?}");
