@@ -18,10 +18,10 @@ pub async fn begin(world: &mut World) {
 }
 
 /// The service's requests since `begin`, a line a verb and kind, without what comes by the clock: renewals of the Lease, watches
-/// that are opened anew, the look at pods that are late, Events, and the Repository's status, which waits for others.
+/// that are opened anew, the look at pods that are late, and the Repository's status, which waits for others.
 pub async fn so_far(world: &World) -> String {
     let by_the_clock = |(verb, resource): &(String, String)| {
-        verb == "watch" || ["events", "leases", "pods", "repositories/status"].contains(&resource.as_str())
+        verb == "watch" || ["leases", "pods", "repositories/status"].contains(&resource.as_str())
     };
     let mut counts: BTreeMap<(String, String), u32> = BTreeMap::new();
     for request in settled(world).await.into_iter().skip(world.requests_seen).filter(|request| !by_the_clock(request)) {
