@@ -103,7 +103,9 @@ mod tests {
         assert!(!told(None, &applied) && !told(Some(verdict(Reason::Applied, "equals 8d21f00")), &applied));
         let waiting = Verdict { ready: false, ..applied.clone() };
         assert!(!told(None, &waiting) && !told(Some(applied.clone()), &waiting));
-        assert!(told(None, &problem) && told(Some(applied.clone()), &problem) && !told(Some(problem.clone()), &problem));
+        assert!(
+            told(None, &problem) && told(Some(applied.clone()), &problem) && !told(Some(problem.clone()), &problem)
+        );
         assert!(told(Some(verdict(Reason::ProblemsFound, "2 problems")), &problem) && told(Some(problem), &applied));
         let held = verdict(Reason::HeldBack, "held at 4f2a91c");
         assert!(told(Some(applied), &held) && !told(Some(verdict(Reason::HeldBack, "held at 8d21f00")), &held));

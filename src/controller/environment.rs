@@ -13,7 +13,7 @@ use crate::cluster::write::StepOutcome;
 use crate::controller::announce::{Announcements, Announcer, announce};
 use crate::controller::flapping::{Flapping, WINDOW};
 use crate::controller::metrics::{Metrics, Subject};
-use crate::controller::pace::{Pace, until};
+use crate::controller::pace::{Pace, Storm, until};
 use crate::controller::readiness::Readiness;
 use crate::controller::remote::{Sight, Tip};
 use crate::controller::supervise::{Stop, contained};
@@ -65,6 +65,9 @@ pub struct Task {
     name: String,
     inputs: Inputs,
     pace: Pace,
+    storm: Storm,
+    /// When the pass begins for what was pushed since the last one.
+    push_due: Option<Instant>,
     flapping: Flapping,
     readiness: Readiness,
     announcer: Announcer,
@@ -106,6 +109,8 @@ impl Task {
             name: name.to_owned(),
             inputs,
             pace,
+            storm: Storm::default(),
+            push_due: None,
             flapping,
             readiness,
             announcer,
@@ -147,17 +152,24 @@ impl Task {
                 changed = self.inputs.sight.changed() => {
                     changed.ok()?;
                     let tip = self.inputs.sight.borrow_and_update().tip.as_ref().map(|tip| tip.known.tip());
-                    if tip != self.attended {
-                        return Some(Trigger::Push);
+                    if tip != self.attended && self.push_due.is_none() {
+                        self.push_due = Some(self.storm.due(Instant::now()));
                     }
                 }
+                () = until(self.push_due) => return Some(Trigger::Push),
                 changed = self.inputs.environment.changed() => {
                     changed.ok()?;
                     if self.somebody_spoke() {
                         return Some(Trigger::Person);
                     }
                 }
-                changed = self.inputs.repository.changed() => return changed.ok().map(|()| Trigger::Person),
+                changed = self.inputs.repository.changed() => {
+                    changed.ok()?;
+                    // that somebody wants the remote looked at is not for us
+                    if self.inputs.repository.borrow_and_update().spec != self.world.repository.spec {
+                        return Some(Trigger::Person);
+                    }
+                }
                 changed = self.inputs.keys.changed() => return changed.ok().map(|()| Trigger::Person),
                 () = tokio::time::sleep_until(self.pace.again()) => return Some(Trigger::Timer),
                 news = watched.changed(), if may_repair => {
@@ -203,6 +215,7 @@ impl Task {
 
     /// One pass, once there is a slot for it.
     async fn attend(&mut self, trigger: Trigger) {
+        self.push_due = None;
         let shared = self.shared.clone();
         let waiting = shared.metrics.waiting(QUEUE);
         let Ok(_slot) = shared.slots.acquire().await else { return };
@@ -224,8 +237,11 @@ impl Task {
         metrics.reconciled(lane, reason, begun.elapsed());
         let outlines = &self.world.outlines;
         metrics.outlines(self.world.name(), outlines.files_remembered(), outlines.files_read());
-        if trigger == Trigger::Push && reason == Reason::Applied {
-            metrics.applied(lane, tip.seen.elapsed());
+        if trigger == Trigger::Push {
+            self.storm.passed(Instant::now());
+            if reason == Reason::Applied {
+                metrics.applied(lane, tip.seen.elapsed());
+            }
         }
     }
 

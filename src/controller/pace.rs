@@ -11,6 +11,11 @@ const LONGEST: Duration = Duration::from_mins(5);
 /// Nothing is due: triggers say so. A pass a day costs nothing and finds what a lost trigger would have told.
 const IDLE: Duration = Duration::from_hours(24);
 
+/// The pause after a pass that a push caused, once there was rest; it doubles while pushes come in it. People push hardly as often twice.
+const AFTER_PUSH: Duration = Duration::from_millis(200);
+/// Longest pause in a storm of pushes: the last one waits so long at most.
+const IN_STORM: Duration = Duration::from_secs(2);
+
 /// When the next look is due.
 #[derive(Debug)]
 pub struct Pace {
@@ -39,6 +44,35 @@ impl Pace {
     pub fn failed(&mut self) {
         self.again = Instant::now() + pause(self.failures, jitter());
         self.failures = self.failures.saturating_add(1);
+    }
+}
+
+/// The pause between passes that pushes cause: none after rest, and ever longer in a storm, of which only the newest state counts.
+#[derive(Debug)]
+pub struct Storm {
+    pause: Duration,
+    over: Instant,
+}
+
+impl Default for Storm {
+    fn default() -> Self {
+        Self { pause: Duration::ZERO, over: Instant::now() }
+    }
+}
+
+impl Storm {
+    /// When the pass may begin for a push that came now, the first since the last pass.
+    pub fn due(&mut self, now: Instant) -> Instant {
+        if now >= self.over {
+            self.pause = Duration::ZERO;
+        }
+        self.over.max(now)
+    }
+
+    /// A pass that a push caused has ended.
+    pub fn passed(&mut self, now: Instant) {
+        self.pause = (self.pause * 2).clamp(AFTER_PUSH, IN_STORM);
+        self.over = now + self.pause;
     }
 }
 
@@ -78,5 +112,42 @@ mod tests {
         let millis = |failures, jitter| pause(failures, jitter).as_millis();
         assert_eq!([0, 1, 2, 3].map(|failures| millis(failures, 255)), [1_000, 2_000, 4_000, 8_000]);
         assert_eq!((millis(0, 0), millis(60, 0), millis(u32::MAX, 255)), (500, 150_000, 300_000));
+    }
+
+    /// The passes that pushes at these times cause, each from when to when, if one takes as long as this.
+    fn passes(pushes: impl Iterator<Item = Duration>, takes: Duration) -> Vec<(Duration, Duration)> {
+        let mut storm = Storm::default();
+        let start = storm.over;
+        let mut passes: Vec<(Duration, Duration)> = Vec::new();
+        for push in pushes {
+            let ended = passes.last().map_or(Duration::ZERO, |(_, to)| *to);
+            if passes.last().is_some_and(|(from, _)| push <= *from) {
+                // the pass that is waited for has it in it
+                continue;
+            }
+            let from = storm.due(start + push.max(ended)) - start;
+            storm.passed(start + from + takes);
+            passes.push((from, from + takes));
+        }
+        passes
+    }
+
+    #[test]
+    fn a_storm_of_pushes_is_a_few_passes_and_the_last_push_is_in_the_last_one() {
+        let tenths = |count: u32| (0..count).map(|tenth| Duration::from_millis(100) * tenth);
+        for takes in [5, 50, 500].map(Duration::from_millis) {
+            let passes = passes(tenths(100), takes);
+            assert!(passes.len() <= 10, "{passes:?}");
+            let (last, _) = passes[passes.len() - 1];
+            assert!(last >= Duration::from_millis(9_900) && last <= Duration::from_secs(12), "{passes:?}");
+        }
+    }
+
+    #[test]
+    fn a_push_after_rest_waits_for_nothing() {
+        let seconds = (0..10).map(Duration::from_secs);
+        let begun: Vec<Duration> =
+            passes(seconds.clone(), Duration::from_millis(50)).iter().map(|(from, _)| *from).collect();
+        assert_eq!(begun, seconds.collect::<Vec<_>>());
     }
 }

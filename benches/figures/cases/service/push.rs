@@ -29,6 +29,8 @@ use crate::workload::Changed;
 
 /// Pushes that are timed, of each kind of remote.
 const ROUNDS: usize = 50;
+/// Between pushes to one remote: sooner would be a storm, in which osier takes its time.
+const REST: Duration = Duration::from_millis(300);
 /// The Secret with the authority of the server of git.
 const CREDENTIALS: &str = "figures-git";
 
@@ -108,6 +110,7 @@ impl Site {
 
     async fn push(&mut self) -> Push {
         let (commit, changed) = self.staged.pop().expect("as many were staged as are pushed");
+        tokio::time::sleep(REST).await;
         // what osier asked before is of no interest
         self.web.as_ref().map(Web::asked);
         let begin = Instant::now();
