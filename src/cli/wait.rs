@@ -158,18 +158,20 @@ impl Room<'_> {
         let is_ready = ready.is_some_and(|ready| ready.status == "True");
         let held = ready.is_some_and(|ready| ready.reason == Reason::HeldBack.as_str());
         let record = status.head.as_ref().map(|head| format!(", record #{}", head.number)).unwrap_or_default();
-        let is_there = self.contains(&status.commit);
+        // until osier says so, which may take a minute, of a commit that changes nothing there
+        let equals = self.contains(&status.commit);
+        let stays = !equals && !held && self.is_covered(&status.commit, entry);
+        let is_there = equals || stays;
         match ready {
-            _ if is_there && (is_ready || self.applied && status.is_applied()) => {
-                Standing::Landed(format!("equals {}{record}", short(&status.commit)))
-            }
+            _ if is_there && (is_ready || self.applied && status.is_applied()) => Standing::Landed(if stays {
+                format!("stays at {}: none of its files changed", short(&status.commit))
+            } else {
+                format!("equals {}{record}", short(&status.commit))
+            }),
             Some(ready) if is_there && status.waits() => Standing::Waiting(ready.message.clone()),
             _ if self.known() && held => refused(ready),
-            _ if !is_there && self.known() && status.is_applied() && self.unaffected(&status.commit, entry) => {
-                Standing::Landed(format!("stays at {}: none of its files changed", short(&status.commit)))
-            }
             _ if environment.spec.suspend.is_some() => refused(ready),
-            _ if self.contains(&status.attempted) && !is_ready => refused(ready),
+            _ if !is_ready && self.is_covered(&status.attempted, entry) => refused(ready),
             _ => match self.trouble() {
                 Some(trouble) if self.is_suspicious(trouble) => {
                     Standing::Failed(Reason::RepositorySuspicious, trouble.message.clone())
@@ -201,6 +203,11 @@ impl Room<'_> {
         let Some(tip) = GitId::parse(tip) else { return false };
         let later = self.clone.objects(|objects| objects.is_ancestor(self.commit, tip));
         tip == self.commit || later.unwrap_or(false)
+    }
+
+    /// True if what is said of `tip` is true of the commit, too: it is in it, or changes nothing there.
+    fn is_covered(&self, tip: &str, entry: &EnvironmentConfig) -> bool {
+        self.contains(tip) || self.known() && self.unaffected(tip, entry)
     }
 
     /// True if the commit changes nothing that makes the environment, compared with the one that it equals.

@@ -176,6 +176,7 @@ async fn a_newer_commit_ends_a_wait_that_is_stuck() {
     let waited = world.run("osier wait --environment staging").await;
     assert_eq!(waited.status.code(), Some(1), "{waited:?}");
     assert!(String::from_utf8_lossy(&waited.stdout).contains("✗ staging CheckFailed: equals "), "{waited:?}");
+    a_commit_elsewhere_waits_for_what_is_there(world).await;
 
     let head = push(world, "debug").await;
     until(world, &format!("False False True CheckFailed: equals {head}; Deployment/api: {stuck}")).await;
@@ -186,6 +187,19 @@ async fn a_newer_commit_ends_a_wait_that_is_stuck() {
     let waited = world.run("osier wait --environment staging HEAD~1").await;
     assert_eq!(waited.status.code(), Some(0), "the older one is in it: {waited:?}");
     world.scan().await;
+}
+
+/// The status may name it a minute later; the answer is the same before.
+async fn a_commit_elsewhere_waits_for_what_is_there(world: &mut World) {
+    write(world, "README.md", "nothing of staging\n");
+    world.push("a note").await;
+    for (command, code, says) in
+        [("osier wait", 1, "✗ staging CheckFailed: equals "), ("osier wait --applied", 0, "✓ staging stays at ")]
+    {
+        let waited = world.run(command).await;
+        assert_eq!(waited.status.code(), Some(code), "{waited:?}");
+        assert!(String::from_utf8_lossy(&waited.stdout).contains(says), "{waited:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
