@@ -32,7 +32,7 @@ pub mod workloads;
 pub mod write;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -51,6 +51,8 @@ pub struct Cluster {
     fence: Option<Leadership>,
     requests: Mutex<BTreeMap<&'static str, u64>>,
     throttled: AtomicU64,
+    /// Plans that are being executed.
+    executions: AtomicUsize,
 }
 
 impl Cluster {

@@ -20,13 +20,13 @@ pub mod remote;
 pub mod repositories;
 pub mod repository;
 pub mod seat;
+pub mod slots;
 pub mod status;
 pub mod supervise;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
 
 use crate::cluster::everywhere::Everywhere;
 use crate::controller::environment::Shared;
@@ -34,6 +34,7 @@ use crate::controller::error::Error;
 use crate::controller::process::{LaneAccess, Process};
 use crate::controller::repositories::Repositories;
 use crate::controller::seat::Seat;
+use crate::controller::slots::Slots;
 use crate::controller::supervise::{Order, Signals};
 use crate::settings::controller::{ControllerSettings, WatchScope};
 
@@ -73,11 +74,7 @@ async fn serve(
         process.tasks.spawn("watches", Order::First, process.tasks.stop(Order::First).ends(everywhere.run()));
     }
     let repositories = Repositories {
-        shared: Arc::new(Shared {
-            lane,
-            metrics: process.metrics.clone(),
-            slots: Semaphore::new(settings.concurrency),
-        }),
+        shared: Arc::new(Shared { lane, metrics: process.metrics.clone(), slots: Slots::new(settings.concurrency) }),
         cluster,
         everywhere,
         leadership,

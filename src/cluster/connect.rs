@@ -1,7 +1,7 @@
 //! Connections to one API server: HTTP/2 where it offers that, requests apart from watches.
 
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -78,6 +78,7 @@ impl Cluster {
             fence: None,
             requests: Mutex::default(),
             throttled: AtomicU64::default(),
+            executions: AtomicUsize::default(),
         }
     }
 

@@ -9,6 +9,7 @@ pub mod settle;
 pub mod task;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -21,7 +22,7 @@ use crate::model::reason::{Reason, Retry};
 use crate::planning::live::Live;
 use crate::planning::plan::{Phase, Plan, Step, Verb};
 
-/// Writes under way at once: where a kube-apiserver on two cores stops getting faster.
+/// Writes under way at once, of all plans together: where a kube-apiserver on two cores stops getting faster.
 const CONCURRENCY: usize = 32;
 
 /// What the steps of one plan have in common.
@@ -120,7 +121,13 @@ impl Cluster {
     /// Begins to execute a plan; nothing is written yet.
     pub fn execution<'a>(&'a self, plan: &'a Plan, context: &'a WriteContext) -> Execution<'a> {
         let pace = Pace { limit: CONCURRENCY, throttled: self.throttled() };
+        self.executions.fetch_add(1, Ordering::Relaxed);
         Execution { cluster: self, plan, context, results: Vec::with_capacity(plan.steps.len()), pace }
+    }
+
+    /// How many writes one of the plans that are being executed may have under way.
+    fn share(&self) -> usize {
+        (CONCURRENCY / self.executions.load(Ordering::Relaxed).max(1)).max(1)
     }
 
     async fn step(&self, step: &Step, manifest: Option<Manifest>, context: &WriteContext) -> StepOutcome {
@@ -165,8 +172,8 @@ impl<'a> Execution<'a> {
     }
 
     /// What came of each step; of those that were not done yet, that they were not tried.
-    pub fn outcome(self) -> Outcome {
-        let results = self.results.into_iter().chain(std::iter::repeat(StepOutcome::NotTried));
+    pub fn outcome(mut self) -> Outcome {
+        let results = std::mem::take(&mut self.results).into_iter().chain(std::iter::repeat(StepOutcome::NotTried));
         let of =
             |(step, result): (&Step, StepOutcome)| StepResult { object: step.object.clone(), verb: step.verb, result };
         Outcome { steps: self.plan.steps.iter().zip(results).map(of).collect() }
@@ -182,7 +189,8 @@ impl<'a> Execution<'a> {
         let mut running = FuturesUnordered::new();
         let mut done = Vec::new();
         loop {
-            for (index, step) in waiting.by_ref().take(self.pace.limit.saturating_sub(running.len())) {
+            let limit = self.pace.limit.min(cluster.share());
+            for (index, step) in waiting.by_ref().take(limit.saturating_sub(running.len())) {
                 let manifest = manifests.remove(&step.object);
                 running.push(async move { (index, cluster.step(step, manifest, context).await) });
             }
@@ -190,6 +198,12 @@ impl<'a> Execution<'a> {
             done.push(finished);
             self.pace.adapt(cluster.throttled());
         }
+    }
+}
+
+impl Drop for Execution<'_> {
+    fn drop(&mut self) {
+        self.cluster.executions.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

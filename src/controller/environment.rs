@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::cluster::events::Announcement;
@@ -16,6 +16,7 @@ use crate::controller::metrics::{Metrics, Subject};
 use crate::controller::pace::{Pace, Storm, until};
 use crate::controller::readiness::Readiness;
 use crate::controller::remote::{Sight, Tip};
+use crate::controller::slots::Slots;
 use crate::controller::supervise::{Stop, contained};
 use crate::keys::watch::Loaded;
 use crate::model::environment::Environment;
@@ -33,6 +34,9 @@ use crate::reconcile::{self, Ask, Settled, readiness, subject};
 /// A revision whose passes panicked this often is not tried again.
 const PANICS: u32 = 2;
 
+/// A pass of so few files is over in a few requests.
+const FEW_FILES: usize = 8;
+
 /// Name of the queue of environments that wait for a slot.
 const QUEUE: &str = "environments";
 
@@ -43,7 +47,7 @@ pub struct Shared {
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Passes that may run at once.
-    pub slots: Semaphore,
+    pub slots: Slots,
 }
 
 /// What an environment's task hears of.
@@ -218,7 +222,7 @@ impl Task {
         self.push_due = None;
         let shared = self.shared.clone();
         let waiting = shared.metrics.waiting(QUEUE);
-        let Ok(_slot) = shared.slots.acquire().await else { return };
+        let Ok(_slot) = shared.slots.take(self.has_little_to_do(trigger)).await else { return };
         drop(waiting);
         let Some(tip) = self.inputs.sight.borrow_and_update().tip.clone() else { return };
         self.attended = Some(tip.known.tip());
@@ -242,6 +246,19 @@ impl Task {
             if reason == Reason::Applied {
                 metrics.applied(lane, tip.seen.elapsed());
             }
+        }
+    }
+
+    /// True if somebody waits for it, or hardly any file of its layers is another than in what was applied.
+    async fn has_little_to_do(&self, trigger: Trigger) -> bool {
+        let tip = self.inputs.sight.borrow().tip.as_ref().map(|tip| tip.known.tip());
+        match (trigger, tip) {
+            (Trigger::Drift | Trigger::Person, _) => true,
+            (_, Some(tip)) => {
+                let changed = self.world.files_changed(&self.name, tip).await;
+                changed.is_some_and(|changed| changed <= FEW_FILES)
+            }
+            _ => false,
         }
     }
 

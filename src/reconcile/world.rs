@@ -8,10 +8,12 @@ use jiff::Timestamp;
 use crate::cluster::Cluster;
 use crate::cluster::watched::Watched;
 use crate::git::mirror::Mirror;
+use crate::git::tree::LayerTree;
 use crate::keys::Keyring;
 use crate::model::environment::{Environment, Head};
 use crate::model::object::ObjectId;
 use crate::model::repository::Repository;
+use crate::model::tree::{GitId, TreeChange};
 use crate::model::wire::FingerprintKey;
 use crate::reconcile::desire::{Composed, Outlines};
 use crate::reconcile::history::Chain;
@@ -146,6 +148,18 @@ impl World {
             memory.environment = environment;
         }
         others
+    }
+
+    /// How many files of an environment's layers are others at this commit than in what was applied last, if both are known.
+    pub async fn files_changed(&self, name: &str, commit: GitId) -> Option<usize> {
+        let composed = self.memory.get(name)?.composed.as_ref()?;
+        let (applied, layers) = (composed.commit, composed.composition.scope().layers.clone());
+        let changes = self.mirror.read(move |objects| objects.changes(applied, commit, &layers)).await.ok()?;
+        let count = |layer: &LayerTree<TreeChange>| match layer {
+            LayerTree::Missing => 0,
+            LayerTree::Found { entries, .. } => entries.len(),
+        };
+        Some(changes.iter().map(|(_, layer)| count(layer)).sum())
     }
 
     /// True if one of the live objects is or was meant to be the environment's.
