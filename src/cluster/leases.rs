@@ -148,6 +148,11 @@ impl Lease {
 }
 
 impl Lease {
+    /// A number that grows with every write anywhere, for as long as the API server keeps its data (KEP-5504); `None` where it is no number.
+    pub fn resource_version(&self) -> Option<u64> {
+        self.resource_version.parse().ok()
+    }
+
     /// True if somebody renewed it lately, by the clocks of both: for people, who are told; nothing is fenced by it.
     pub fn is_live(&self, now: Timestamp) -> bool {
         let renewed = self.spec["renewTime"].as_str().and_then(|time| time.parse::<Timestamp>().ok());

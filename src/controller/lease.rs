@@ -2,7 +2,6 @@
 //!
 //! Others' clocks are never read: a Lease has run out when *we* have seen no change of it for as long as it keeps others away.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +26,15 @@ const AGAIN: Duration = Duration::from_millis(200);
 const TURN: Duration = Duration::from_secs(5);
 /// Longest time for giving it up; who waits for it would otherwise wait for its end.
 const GIVE_UP: Duration = Duration::from_secs(3);
+
+/// The API server has an older Lease than it had: what this process knows is of a time that never was.
+///
+/// A watch would wait in silence until the server has come as far again, as nothing in the protocol says so.
+#[derive(Debug, thiserror::Error)]
+#[error("Lease `{lease}` is older than it was: the API server was restored from a backup, and all is read anew")]
+pub struct WentBack {
+    lease: &'static str,
+}
 
 /// Who keeps which Lease.
 pub struct Keeper {
@@ -66,6 +74,10 @@ struct Memory {
     ours: Option<Lease>,
     /// What went wrong last, which is said once.
     failure: Option<String>,
+    /// Version of the newest Lease that was read or written.
+    newest: u64,
+    /// An older one was.
+    went_back: bool,
 }
 
 /// What can be done about a Lease.
@@ -84,11 +96,18 @@ impl Keeper {
     ///
     /// # Guarantees
     /// Failures are logged and tried again; the tenure runs out meanwhile.
-    pub async fn keep(self, tenure: Tenure, stop: Stop) -> Result<(), Infallible> {
+    ///
+    /// # Errors
+    /// The API server went back in time; nothing is held then.
+    pub async fn keep(self, tenure: Tenure, stop: Stop) -> Result<(), WentBack> {
         let mut memory = Memory::default();
         self.health.not_ready(self.name, "not yet");
         loop {
             let pause = self.turn(&mut memory, &tenure).await;
+            if memory.went_back {
+                tenure.end();
+                return Err(WentBack { lease: self.name });
+            }
             tokio::select! {
                 () = stop.requested() => break,
                 () = sleep(jittered(pause)) => {}
@@ -135,6 +154,12 @@ impl Keeper {
             Some(ours) => Some(ours),
             None => self.cluster.lease(&self.namespace, self.name).await?,
         };
+        if let Some(found) = &found {
+            memory.note(found);
+        }
+        if memory.went_back {
+            return Ok(AGAIN);
+        }
         let before = memory.seen.holder();
         let step = memory.seen.judge(found, &self.holder, BootTime::now());
         if let Some(holder) = memory.seen.holder().filter(|other| before.as_ref() != Some(other)) {
@@ -152,6 +177,7 @@ impl Keeper {
                 return Ok(LOOK);
             }
         };
+        memory.note(&written);
         memory.ours = Some(written);
         if tenure.hold(asked) {
             tracing::info!(lease = self.name, holder = self.holder, "leading");
@@ -173,6 +199,15 @@ impl Keeper {
             Ok(Err(error)) => tracing::warn!(lease = self.name, "not given up: {error}"),
             Err(_) => tracing::warn!(lease = self.name, "not given up in time"),
         }
+    }
+}
+
+impl Memory {
+    /// Versions grow; one that does not is of another past.
+    fn note(&mut self, lease: &Lease) {
+        let Some(version) = lease.resource_version() else { return };
+        self.went_back |= version < self.newest;
+        self.newest = self.newest.max(version);
     }
 }
 
@@ -270,6 +305,15 @@ mod tests {
     #[test]
     fn a_lease_that_was_deleted_keeps_us_away_as_long_as_it_would_have() {
         assert_eq!(moves(&[(0, Some(("they", 1))), (14, None), (15, None)]), ["wait", "wait", "create"]);
+    }
+
+    #[test]
+    fn an_older_lease_is_of_another_past() {
+        let mut memory = Memory::default();
+        for (version, went_back) in [(7, false), (7, false), (9, false), (8, true)] {
+            memory.note(&lease("they", version));
+            assert_eq!(memory.went_back, went_back, "{version}");
+        }
     }
 
     #[test]

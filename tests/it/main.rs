@@ -12,6 +12,7 @@ mod controller;
 mod demo;
 mod harness;
 mod kubectl;
+mod outage;
 mod readiness;
 mod remotes;
 mod rights;

@@ -1,6 +1,5 @@
 //! Leadership: two that want the same Lease, and what a fenced client sends.
 
-use std::convert::Infallible;
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -12,7 +11,7 @@ use osier::cluster::Cluster;
 use osier::cluster::call::Cause;
 use osier::cluster::error::Error;
 use osier::cluster::leases::{BootTime, DURATION, Leadership, leadership};
-use osier::controller::lease::Keeper;
+use osier::controller::lease::{Keeper, WentBack};
 use osier::controller::supervise::{Order, Tasks};
 use osier::model::reason::{Reason, Retry};
 use osier::model::wire::LEASE_PROTECTED as NAME;
@@ -30,7 +29,7 @@ use crate::support::server::{PATIENCE, Server};
 struct Candidate {
     leadership: Leadership,
     stops: Tasks,
-    running: JoinSet<Result<(), Infallible>>,
+    running: JoinSet<Result<(), WentBack>>,
 }
 
 impl Candidate {

@@ -47,7 +47,10 @@ pub async fn service(world: &mut World, line: &str) -> String {
     };
     match words[0] {
         "start" => start(world, name, arguments).await,
-        "stop" => return stop(world, name).await,
+        "stop" => {
+            world.services.signal(name, "-TERM");
+            return ends(world, name).await;
+        }
         "kill" => drop(world.services.0.remove(name).expect("it was started")),
         "pause" => world.services.signal(name, "-STOP"),
         "resume" => world.services.signal(name, "-CONT"),
@@ -144,8 +147,8 @@ fn command(world: &World, name: &str, arguments: &[&str], log: File) -> Command 
     command
 }
 
-async fn stop(world: &mut World, name: &str) -> String {
-    world.services.signal(name, "-TERM");
+/// Waits until a replica ends. What a script has to show: its exit code, if it did not end well.
+pub async fn ends(world: &mut World, name: &str) -> String {
     let mut replica = world.services.0.remove(name).expect("it was started");
     let begun = Instant::now();
     while begun.elapsed() < PATIENCE {

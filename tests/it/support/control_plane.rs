@@ -1,11 +1,11 @@
-//! A real control plane: etcd, kube-apiserver and kube-controller-manager, one per test process.
+//! A real control plane: etcd, kube-apiserver and kube-controller-manager, one per test process, and one for each test that stops it.
 
 use std::io::Write;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
@@ -69,8 +69,8 @@ pub struct ControlPlane {
     folder: PathBuf,
     port: u16,
     authority: Authority,
-    /// The servers live as long as its standard input is open.
-    _servers: Child,
+    /// What holds the servers takes orders here. They live as long as it is open.
+    orders: Mutex<ChildStdin>,
 }
 
 enum Failure {
@@ -84,16 +84,55 @@ impl ControlPlane {
     /// Panics if a program is missing or the servers do not come up.
     pub fn shared() -> &'static ControlPlane {
         static SHARED: OnceLock<ControlPlane> = OnceLock::new();
-        SHARED.get_or_init(|| {
-            for _ in 0..ATTEMPTS {
-                match ControlPlane::start() {
-                    Ok(control_plane) => return control_plane,
-                    Err(Failure::PortTaken) => {}
-                    Err(Failure::Other(why)) => panic!("the control plane does not start: {why}"),
-                }
+        SHARED.get_or_init(ControlPlane::new)
+    }
+
+    /// One of the caller's own, which lives as long as the process. Panics as `shared` does.
+    pub fn own() -> &'static ControlPlane {
+        Box::leak(Box::new(ControlPlane::new()))
+    }
+
+    fn new() -> ControlPlane {
+        for _ in 0..ATTEMPTS {
+            match ControlPlane::launch() {
+                Ok(control_plane) => return control_plane,
+                Err(Failure::PortTaken) => {}
+                Err(Failure::Other(why)) => panic!("the control plane does not start: {why}"),
             }
-            panic!("the control plane does not start: no free port in {ATTEMPTS} attempts");
-        })
+        }
+        panic!("the control plane does not start: no free port in {ATTEMPTS} attempts");
+    }
+
+    /// Kills the API server and etcd.
+    pub fn stop(&self) {
+        self.order("stop");
+        let deadline = Instant::now() + START;
+        while TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+            assert!(Instant::now() < deadline, "the API server does not stop");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Starts them again, and returns once the API server answers.
+    pub fn start(&self) {
+        self.order("start");
+        if let Err(Failure::Other(why)) = wait_until_ready(&self.folder, self.port, &self.authority) {
+            panic!("the control plane does not start again: {why}");
+        }
+    }
+
+    /// While they are stopped: keeps what etcd has.
+    pub fn keep(&self) {
+        self.order("keep");
+    }
+
+    /// While they are stopped: gives etcd what it had when it was kept.
+    pub fn restore(&self) {
+        self.order("restore");
+    }
+
+    fn order(&self, order: &str) {
+        writeln!(self.orders.lock().unwrap(), "{order}").expect("the script that holds the servers runs");
     }
 
     /// A kubeconfig for the user, made at the first call.
@@ -120,8 +159,7 @@ impl ControlPlane {
         url(self.port)
     }
 
-    #[expect(clippy::zombie_processes, reason = "the script ends after the process that would wait for it")]
-    fn start() -> Result<ControlPlane, Failure> {
+    fn launch() -> Result<ControlPlane, Failure> {
         let programs = program("kube-apiserver").parent().expect("a program lies in a folder").to_owned();
         program("etcd");
         program("kube-controller-manager");
@@ -129,13 +167,11 @@ impl ControlPlane {
         let port = free_port();
         let authority = Authority::new();
         write_keys(&folder, port, &authority);
-        let mut servers = spawn(&programs, &folder, port);
+        let orders = spawn(&programs, &folder, port).stdin.take().expect("it is piped");
         wait_until_ready(&folder, port, &authority)?;
-        let told = servers.stdin.as_mut().map(|pipe| writeln!(pipe, "ready"));
-        match told {
-            Some(Ok(())) => Ok(ControlPlane { folder, port, authority, _servers: servers }),
-            other => Err(Failure::Other(format!("the script that holds the servers is gone: {other:?}"))),
-        }
+        let control_plane = ControlPlane { folder, port, authority, orders: Mutex::new(orders) };
+        control_plane.order("controllers");
+        Ok(control_plane)
     }
 }
 
