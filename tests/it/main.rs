@@ -13,6 +13,7 @@ mod demo;
 mod harness;
 mod kubectl;
 mod readiness;
+mod receiver;
 mod remotes;
 mod rights;
 mod scenarios;
