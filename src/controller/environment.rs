@@ -13,11 +13,9 @@ use crate::cluster::write::StepOutcome;
 use crate::controller::announce::{Announcements, Announcer, announce};
 use crate::controller::flapping::{Flapping, WINDOW};
 use crate::controller::metrics::{Metrics, Subject};
-use crate::controller::pace::{Pace, Storm, until};
 use crate::controller::readiness::Readiness;
 use crate::controller::remote::{Sight, Tip};
 use crate::controller::slots::Slots;
-use crate::controller::supervise::{Stop, contained};
 use crate::keys::watch::Loaded;
 use crate::model::environment::Environment;
 use crate::model::object::ObjectId;
@@ -30,6 +28,8 @@ use crate::reconcile::error::Error;
 use crate::reconcile::settle::Verdict;
 use crate::reconcile::world::{MOVED_ON_SECONDS, World};
 use crate::reconcile::{self, Ask, Settled, readiness, subject};
+use crate::supervise::pace::{Pace, Storm, until};
+use crate::supervise::{Stop, contained};
 
 /// A revision whose passes panicked this often is not tried again.
 const PANICS: u32 = 2;

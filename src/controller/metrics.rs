@@ -7,15 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::{Metric, Registry};
+use prometheus_client::registry::Registry;
 
 use crate::model::reason::Reason;
+use crate::telemetry::series::{self, Labels, add, with};
 
 /// Upper ends in seconds: a push of one object lands in the first, a first apply of 10,000 objects in the last.
 const SECONDS: [f64; 14] = [0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0, 120.0, 300.0, 600.0];
@@ -23,7 +22,6 @@ const SECONDS: [f64; 14] = [0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.
 /// Where outlines come from.
 const FROM: [&str; 2] = ["memory", "file"];
 
-type Labels = Vec<(&'static str, String)>;
 type Counters = Family<Labels, Counter>;
 type Gauges = Family<Labels, Gauge>;
 type Durations = Family<Labels, Histogram>;
@@ -71,9 +69,7 @@ struct OfEnvironment {
 
 impl Default for Metrics {
     fn default() -> Self {
-        let mut registry = Registry::with_prefix("osier");
-        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
-        registry.register("build", "The program", build);
+        let mut registry = series::registry();
         let r = &mut registry;
         Self {
             leading: add(r, "leading", "1 while this process holds the Lease of the lane"),
@@ -106,9 +102,7 @@ impl Default for Metrics {
 impl Metrics {
     /// Everything as OpenMetrics text.
     pub fn text(&self) -> String {
-        let mut text = String::new();
-        encode(&mut text, &self.registry).expect("a String takes everything");
-        text
+        series::page(&self.registry)
     }
 
     /// Whether this process holds the Lease of a lane.
@@ -256,12 +250,6 @@ impl Subject<'_> {
     }
 }
 
-fn add<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
-    let metric = M::default();
-    registry.register(name, help, metric.clone());
-    metric
-}
-
 fn durations(registry: &mut Registry, name: &str, help: &str) -> Durations {
     let family = Durations::new_with_constructor(|| Histogram::new(SECONDS));
     registry.register(name, help, family.clone());
@@ -270,11 +258,6 @@ fn durations(registry: &mut Registry, name: &str, help: &str) -> Durations {
 
 fn of_lane(lane: &'static str) -> Labels {
     vec![("lane", lane.to_owned())]
-}
-
-fn with(mut labels: Labels, name: &'static str, value: &str) -> Labels {
-    labels.push((name, value.to_owned()));
-    labels
 }
 
 fn number(count: usize) -> i64 {

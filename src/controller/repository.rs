@@ -18,11 +18,9 @@ use crate::cluster::watch::Event;
 use crate::cluster::watched::Watched;
 use crate::controller::environment::{Inputs, Shared, Task};
 use crate::controller::metrics::Subject;
-use crate::controller::pace::{Pace, until};
 use crate::controller::plans::Plans;
 use crate::controller::remote::{Remote, Sight};
 use crate::controller::seat::Seat;
-use crate::controller::supervise::Stop;
 use crate::controller::{plans, status};
 use crate::git::mirror::Mirror;
 use crate::git::remotes::Remotes;
@@ -33,6 +31,8 @@ use crate::model::wire;
 use crate::reconcile::source::Source;
 use crate::reconcile::target;
 use crate::reconcile::world::World;
+use crate::supervise::Stop;
+use crate::supervise::pace::{Pace, until};
 
 /// The status is written this often at most.
 const STATUS: Duration = Duration::from_secs(10);

@@ -14,6 +14,7 @@ mod harness;
 mod kubectl;
 mod outage;
 mod readiness;
+mod receiver;
 mod remotes;
 mod rights;
 mod scenarios;

@@ -18,17 +18,16 @@ const CONFIG: &str = "apiVersion: osier.dev/v1alpha1\nkind: Config\nenvironments
 const API: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: api}\nspec:\n  selector: {matchLabels: {app: api}}\n  template:\n    metadata: {labels: {app: api}}\n    spec: {containers: [{name: web, image: \"registry.example/web:1\", envFrom: [{configMapRef: {name: app}}]}]}\n";
 const SECRET: &str = "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData: {PASSWORD: canary-9d-password}\n";
 
-/// The rules of the README's service under a heading.
-fn rules(place: &str) -> String {
+/// The rules of the README for an account in a place.
+pub fn rules(account: &str, place: &str) -> String {
     let readme = fs::read_to_string(README).unwrap();
-    let rules = readme.split(&format!("\n# service, {place}\n")).nth(1).expect("the README has the heading");
+    let rules = readme.split(&format!("\n# {account}, {place}\n")).nth(1).expect("the README has the heading");
     let is_rule = |line: &&str| line.starts_with("- ") || line.starts_with("  ");
     rules.lines().take_while(is_rule).collect::<Vec<&str>>().join("\n")
 }
 
-/// Binds rules to the service's account, in one namespace or everywhere.
-async fn grant(world: &mut World, name: &str, namespace: Option<&str>, rules: &str) {
-    let account = world.account.name.clone();
+/// Binds rules to an account, in one namespace or everywhere.
+pub async fn grant(world: &mut World, account: &str, name: &str, namespace: Option<&str>, rules: &str) {
     let (prefix, metadata) = match namespace {
         Some(namespace) => ("", format!("{{name: {name}, namespace: {namespace}}}")),
         None => ("Cluster", format!("{{name: {name}-{account}}}")),
@@ -44,28 +43,33 @@ async fn grant(world: &mut World, name: &str, namespace: Option<&str>, rules: &s
     create(world, &text).await;
 }
 
-async fn create(world: &mut World, text: &str) {
+pub async fn create(world: &mut World, text: &str) {
     fs::write(world.path("outside").join("objects.yaml"), text).unwrap();
     run(world, "kubectl create -f ../outside/objects.yaml").await;
 }
 
-async fn run(world: &mut World, line: &str) -> String {
+pub async fn run(world: &mut World, line: &str) -> String {
     let line = world.names.real(line);
     let output = world.run(&line).await;
     assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// The admission policies for this world's home namespace alone: other tests run beside this one.
-async fn guard(world: &mut World) {
+/// The admission policies for this world's home namespace and Repository alone: other tests run beside this one.
+pub async fn guard(world: &mut World) {
     let home = world.name("shop");
     for mut object in admission() {
         let is_binding = object["kind"] == "ValidatingAdmissionPolicyBinding";
         if is_binding {
             let name = format!("{}-{home}", object["metadata"]["name"].as_str().unwrap());
             object["metadata"]["name"] = json!(name);
-            object["spec"]["matchResources"] =
-                json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": home}}});
+            let is_of_repositories = object["spec"]["policyName"] == "osier-repositories";
+            object["spec"]["matchResources"] = if is_of_repositories {
+                json!({"resourceRules": [{"apiGroups": ["osier.dev"], "apiVersions": ["*"], "operations": ["*"],
+                    "resources": ["repositories/status"], "resourceNames": [home]}]})
+            } else {
+                json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": home}}})
+            };
         }
         fs::write(world.path("outside").join("policy.json"), object.to_string()).unwrap();
         run(world, "kubectl apply --server-side --force-conflicts -f ../outside/policy.json").await;
@@ -73,33 +77,43 @@ async fn guard(world: &mut World) {
 }
 
 /// A world whose service has the README's rights.
-async fn world() -> World {
+pub async fn world() -> World {
     let mut world = World::new(Server::real()).await;
     world.account = User::person(&world.account.name.replace("service", "rights"));
     fs::copy(world.server.kubeconfig(&world.account), world.path("kubeconfig-service")).unwrap();
     let [home, target] = ["shop", "shop-staging"].map(|name| world.name(name));
     guard(&mut world).await;
-    grant(&mut world, "osier", None, &rules("in the whole cluster")).await;
-    grant(&mut world, "osier-lease", Some(&home), &rules("in its own namespace")).await;
-    grant(&mut world, "osier-home", Some(&home), &rules("in the home namespace")).await;
-    grant(&mut world, "osier-target", Some(&target), &rules("in each namespace of an environment")).await;
+    for (name, namespace, place) in [
+        ("osier", None, "in the whole cluster"),
+        ("osier-lease", Some(&*home), "in its own namespace"),
+        ("osier-home", Some(&home), "in the home namespace"),
+        ("osier-target", Some(&target), "in each namespace of an environment"),
+    ] {
+        let account = world.account.name.clone();
+        grant(&mut world, &account, name, namespace, &rules("service", place)).await;
+    }
+    shop(&mut world);
+    world
+}
+
+/// The files of one environment.
+pub fn shop(world: &mut World) {
     for (path, classes, content) in
         [("osier.yaml", &[][..], CONFIG), ("base/api.yaml", &[], API), ("base/db.sops.yaml", &["staging"], SECRET)]
     {
         let encrypted_for = classes.iter().map(|class: &&str| (*class).to_owned()).collect();
         world.write(&File { path: path.to_owned(), encrypted_for, content: content.to_owned() });
     }
-    world
 }
 
-fn config(world: &mut World, name: &str, level: &str) {
+pub fn config(world: &mut World, name: &str, level: &str) {
     let content =
         format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{LOG_LEVEL: {level}}}\n");
     world.write(&File { path: format!("base/{name}.yaml"), encrypted_for: Vec::new(), content });
 }
 
 /// Waits until a command says this; names are those of scripts.
-async fn sees(world: &mut World, command: &str, wanted: &str) {
+pub async fn sees(world: &mut World, command: &str, wanted: &str) {
     let said = until(world, command, wanted).await;
     assert!(said.is_empty(), "{command}: {said}, not {wanted}");
 }
@@ -118,7 +132,7 @@ async fn told_of_pods(world: &World) {
     }
 }
 
-const LEVEL: &str = "kubectl get configmap app -n shop-staging -o jsonpath={.data.LOG_LEVEL}";
+pub const LEVEL: &str = "kubectl get configmap app -n shop-staging -o jsonpath={.data.LOG_LEVEL}";
 const REASON: &str = "kubectl get environment staging -n shop -o jsonpath={.status.conditions[0].reason}";
 
 #[tokio::test(flavor = "multi_thread")]
