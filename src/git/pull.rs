@@ -34,7 +34,7 @@ pub(in crate::git) fn tips(
 ) -> Result<BTreeMap<String, GitId>, Unknown> {
     try_each(remotes, counters, remotes.limits.look, |visit| {
         if let Place::Local(path) = &visit.address().place {
-            return local::tips(&path, branches);
+            return local::tips(path, branches);
         }
         let Some(mut connection) = Connection::open(visit)? else { return Ok(BTreeMap::new()) };
         connection.ask_refs()?;
@@ -96,7 +96,7 @@ fn try_each<T>(
 /// True if the remote has no ref at all.
 fn fetch(visit: &Visit, repository: &Repository, branches: &[String]) -> Result<bool, Failure> {
     if let Place::Local(path) = &visit.address().place {
-        return local::fetch(visit, &path, repository, branches, fetched);
+        return local::fetch(visit, path, repository, branches, fetched);
     }
     let mut callbacks = RemoteCallbacks::new();
     callbacks.transfer_progress(|_| !visit.is_over());
