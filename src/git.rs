@@ -19,6 +19,7 @@ pub mod worktree;
 mod advertisement;
 mod connection;
 mod known_hosts;
+mod local;
 mod pull;
 mod store;
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::git::connection::{Connection, Visit};
 use crate::git::error::Cause;
 use crate::git::failure::Failure;
 use crate::git::fetch::Unknown;
+use crate::git::local;
 use crate::git::objects::git_id;
 use crate::git::remotes::Remotes;
 use crate::git::remotes::place::Place;
@@ -31,14 +32,15 @@ pub(in crate::git) fn tips(
     counters: &Arc<Counters>,
     branches: &[String],
 ) -> Result<BTreeMap<String, GitId>, Unknown> {
-    try_each(remotes, counters, remotes.limits.look, |visit| match Connection::open(visit)? {
-        None => local_tips(visit, branches),
-        Some(mut connection) => {
-            connection.ask_refs()?;
-            let mut tips = advertisement::tips(&mut connection, branches)?;
-            let tip = |branch: &String| Some((branch.clone(), tips.remove(format!("refs/heads/{branch}").as_bytes())?));
-            Ok(branches.iter().filter_map(tip).collect())
+    try_each(remotes, counters, remotes.limits.look, |visit| {
+        if let Place::Local(path) = &visit.address().place {
+            return local::tips(path, branches);
         }
+        let Some(mut connection) = Connection::open(visit)? else { return Ok(BTreeMap::new()) };
+        connection.ask_refs()?;
+        let mut tips = advertisement::tips(&mut connection, branches)?;
+        let tip = |branch: &String| Some((branch.clone(), tips.remove(format!("refs/heads/{branch}").as_bytes())?));
+        Ok(branches.iter().filter_map(tip).collect())
     })
 }
 
@@ -94,7 +96,7 @@ fn try_each<T>(
 /// True if the remote has no ref at all.
 fn fetch(visit: &Visit, repository: &Repository, branches: &[String]) -> Result<bool, Failure> {
     if let Place::Local(path) = &visit.address().place {
-        Repository::open(path).map_err(|e| git(&e))?;
+        return local::fetch(visit, path, repository, branches, fetched);
     }
     let mut callbacks = RemoteCallbacks::new();
     callbacks.transfer_progress(|_| !visit.is_over());
@@ -115,17 +117,6 @@ fn fetch(visit: &Visit, repository: &Repository, branches: &[String]) -> Result<
         }
         None => git(&e),
     })
-}
-
-fn local_tips(visit: &Visit, branches: &[String]) -> Result<BTreeMap<String, GitId>, Failure> {
-    let Place::Local(path) = &visit.address().place else { return Ok(BTreeMap::new()) };
-    let repository = Repository::open(path).map_err(|e| git(&e))?;
-    let tip = |branch: &String| match repository.refname_to_id(&format!("refs/heads/{branch}")) {
-        Ok(tip) => Ok(Some((branch.clone(), git_id(tip)))),
-        Err(e) if e.code() == ErrorCode::NotFound => Ok(None),
-        Err(e) => Err(git(&e)),
-    };
-    branches.iter().filter_map(|branch| tip(branch).transpose()).collect()
 }
 
 fn git(error: &git2::Error) -> Failure {

@@ -28,20 +28,16 @@ struct Shared {
     failure: Arc<Mutex<Option<Failure>>>,
 }
 
-/// Fetches by `refspecs` from the place that is visited, and says what the server's side of a failure was.
+/// Fetches by `refspecs` from the server that is visited, and says what the server's side of a failure was.
 pub(in crate::git) fn fetch(
     visit: &Visit,
     repository: &Repository,
     refspecs: &[String],
     options: &mut FetchOptions<'_>,
 ) -> Result<bool, (Option<Failure>, git2::Error)> {
-    let url = match &visit.address().place {
-        Place::Local(path) => path.to_string_lossy().into_owned(),
-        Place::Http(_) | Place::Ssh(_) => format!("{SCHEME}://fetch"),
-    };
     let shared = Shared { visit: visit.clone(), connection: Arc::default(), failure: Arc::default() };
     CURRENT.set(Some(shared.clone()));
-    let fetched = repository.remote_anonymous(&url).and_then(|mut remote| {
+    let fetched = repository.remote_anonymous(&format!("{SCHEME}://fetch")).and_then(|mut remote| {
         remote.fetch(refspecs, Some(options), None)?;
         // The names in the list are not read: git2 panics on one that is not UTF-8.
         Ok(remote.list()?.is_empty())

@@ -66,7 +66,7 @@ pub async fn api_server(size: Size) -> Arc<Server> {
         let plural = kind.strip_suffix('y').map_or(format!("{kind}s"), |stem| format!("{stem}ies"));
         post(&client, &format!("/apis/admissionregistration.k8s.io/v1/{plural}"), policy).await;
     }
-    for plural in ["repositories", "environments", "records"] {
+    for plural in ["repositories", "environments", "records", "plans"] {
         served(&client, plural).await;
     }
     Arc::new(server)

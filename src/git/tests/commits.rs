@@ -14,6 +14,7 @@ async fn history(world: &mut World) -> (Mirror, [GitId; 5]) {
     let merged = world.push("main", &[("a", "3"), ("b", "1")]);
     let mirror = world.mirror().await;
     known(&mirror, Accepted::default()).await;
+    mirror.fetch("side", Accepted::default()).await.unwrap();
     (mirror, [first, second, third, side, merged])
 }
 
