@@ -19,6 +19,8 @@ use crate::workload::{Changed, File};
 const CHANGED: usize = 20;
 /// Commits to the layer, each beside the same writes of the bare client.
 const ROUNDS: usize = 3;
+/// Between the small commit alone and the large one: sooner would be a storm of pushes, in which osier takes its time.
+const REST: Duration = Duration::from_millis(300);
 /// The small commit comes so long after the large one.
 const AFTER: Duration = Duration::from_millis(100);
 
@@ -99,6 +101,7 @@ impl Site {
         let commits = self.place.repository.stage(files.into_iter().map(Vec::into_iter));
         tokio::time::sleep(Duration::from_secs(1)).await;
         times.alone.push(self.small(&commits[0], &alone).await);
+        tokio::time::sleep(REST).await;
         let begin = Instant::now();
         self.place.repository.push(&commits[1]);
         tokio::time::sleep(AFTER).await;
