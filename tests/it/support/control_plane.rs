@@ -1,4 +1,4 @@
-//! A real control plane: etcd, kube-apiserver and kube-controller-manager, one per test process.
+//! A real control plane: etcd, kube-apiserver and kube-controller-manager, one per test process that tests share.
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -84,16 +84,25 @@ impl ControlPlane {
     /// Panics if a program is missing or the servers do not come up.
     pub fn shared() -> &'static ControlPlane {
         static SHARED: OnceLock<ControlPlane> = OnceLock::new();
-        SHARED.get_or_init(|| {
-            for _ in 0..ATTEMPTS {
-                match ControlPlane::start() {
-                    Ok(control_plane) => return control_plane,
-                    Err(Failure::PortTaken) => {}
-                    Err(Failure::Other(why)) => panic!("the control plane does not start: {why}"),
-                }
+        SHARED.get_or_init(ControlPlane::started)
+    }
+
+    /// Another one, for a test that changes what belongs to the whole cluster.
+    ///
+    /// Panics as `shared` does.
+    pub fn another() -> &'static ControlPlane {
+        Box::leak(Box::new(ControlPlane::started()))
+    }
+
+    fn started() -> ControlPlane {
+        for _ in 0..ATTEMPTS {
+            match ControlPlane::start() {
+                Ok(control_plane) => return control_plane,
+                Err(Failure::PortTaken) => {}
+                Err(Failure::Other(why)) => panic!("the control plane does not start: {why}"),
             }
-            panic!("the control plane does not start: no free port in {ATTEMPTS} attempts");
-        })
+        }
+        panic!("the control plane does not start: no free port in {ATTEMPTS} attempts");
     }
 
     /// A kubeconfig for the user, made at the first call.
