@@ -1,6 +1,9 @@
 //! The chart: what the real helm makes of it, and that it says what the code says.
 
-pub mod installed;
+mod installed;
+mod lanes;
+mod people;
+mod rights;
 
 use std::fs;
 use std::path::Path;

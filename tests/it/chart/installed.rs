@@ -7,6 +7,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::chart::CHART;
+use crate::rights::run;
 use crate::scenarios::world::World;
 use crate::support::control_plane::{ControlPlane, User};
 use crate::support::server::{self, Answer, Server};
@@ -50,18 +51,11 @@ pub fn write_values(world: &World, values: &Value) {
     fs::write(world.path("outside/values.json"), values.to_string()).unwrap();
 }
 
-/// Runs a line that has to succeed; names are those of scripts.
-pub async fn run(world: &mut World, line: &str) -> String {
-    let line = world.names.real(line);
-    let output = world.run(&line).await;
-    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
 /// One request in somebody's name.
 pub async fn ask_as(world: &World, account: &str, method: Method, path: &str, body: &Value) -> Answer {
     let client = world.server.client(&User::admin()).await;
-    let headers = [("content-type", "application/json"), ("impersonate-user", account)];
+    let content = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
+    let headers = [("content-type", content), ("impersonate-user", account)];
     let body = if body.is_null() { String::new() } else { body.to_string() };
     server::request(&client, method, path, &headers, body).await
 }

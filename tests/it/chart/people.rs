@@ -5,8 +5,8 @@ use std::fmt::Write;
 use expect_test::expect;
 use serde_json::{Value, json};
 
-use crate::chart::installed::{may, run};
-use crate::rights::{LEVEL, sees};
+use crate::chart::installed::may;
+use crate::rights::{LEVEL, run, sees};
 use crate::scenarios::world::World;
 use crate::support::control_plane::User;
 

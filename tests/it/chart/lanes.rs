@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::chart::installed::{ask_as, may, run, upgrade, write_values};
+use crate::chart::installed::{ask_as, may, upgrade, write_values};
+use crate::rights::run;
 use crate::scenarios::world::World;
 use crate::support::server::PATIENCE;
 
@@ -50,6 +51,7 @@ async fn tried(world: &World, ours: &Value) {
     let group = |name: &str| json!({"kind": "Group", "name": name, "apiGroup": "rbac.authorization.k8s.io"});
     let delete = |name: &str| format!("{NAMESPACES}/{name}?dryRun=All");
     let staging = world.name("shop-staging");
+    let existing = bindings(&staging);
     let cases = [
         (201, Method::POST, bindings("trial-one"), binding("osier-environment", &own)),
         (201, Method::POST, bindings("trial-one"), binding("osier-environment-user", &group("shop-developers"))),
@@ -67,6 +69,8 @@ async fn tried(world: &World, ours: &Value) {
         (403, Method::POST, bindings("trial-one"), binding("osier-environment-user", &group("system:authenticated"))),
         (403, Method::POST, bindings("kube-system"), binding("osier-environment", &own)),
         (403, Method::POST, bindings(&staging), binding("osier-environment", &own)),
+        (403, Method::DELETE, existing.replace('?', "/osier-environment?"), Value::Null),
+        (403, Method::PATCH, existing.replace('?', "/osier-environment?"), json!({"subjects": [eve]})),
         (403, Method::GET, "/api/v1/secrets".to_owned(), Value::Null),
         (403, Method::GET, format!("{NAMESPACES}/{staging}/secrets"), Value::Null),
         (403, Method::GET, format!("{NAMESPACES}/osier-system/secrets/k"), Value::Null),
