@@ -27,7 +27,11 @@ type Right = (String, String, String);
 
 /// The rights of the README's service in a place.
 fn documented(place: &str) -> BTreeSet<Right> {
-    rights(&documents(&rules("service", place))[0])
+    documented_of("service", place)
+}
+
+fn documented_of(account: &str, place: &str) -> BTreeSet<Right> {
+    rights(&documents(&rules(account, place))[0])
 }
 
 /// Whatever names a rule is limited to: the README's are not.
@@ -61,10 +65,22 @@ fn the_chart_gives_the_rights_in_the_readme_and_no_others() {
     assert_eq!(given("ClusterRole", "osier-branches"), all);
 }
 
+/// The receiver reads the one Secret that the Repository names.
+#[test]
+fn the_receiver_has_the_rights_in_the_readme_and_no_others() {
+    let objects = rendered("receiver");
+    for (place, kind) in [("in the whole cluster", "ClusterRole"), ("in the home namespace", "Role")] {
+        let named = |object: &&Value| object["kind"] == kind && object["metadata"]["name"] == "osier-receiver";
+        let rules = &objects.iter().find(named).expect("the chart has the role")["rules"];
+        assert_eq!(rights(rules), documented_of("receiver", place), "{place}");
+        assert!(kind == "ClusterRole" || rules[0]["resourceNames"] == json!(["shop-webhook"]), "{rules}");
+    }
+}
+
 /// Roles that are bound in the whole cluster have no right on Secrets there.
 #[test]
 fn nobody_has_a_right_on_secrets_in_all_namespaces() {
-    for objects in ["small", "full", "branches"].map(rendered) {
+    for objects in ["small", "full", "branches", "receiver"].map(rendered) {
         let bindings: Vec<&Value> = objects.iter().filter(|object| object["kind"] == "ClusterRoleBinding").collect();
         assert!(!bindings.is_empty());
         for binding in bindings {
