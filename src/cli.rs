@@ -22,6 +22,7 @@ pub mod init;
 pub mod output;
 pub mod place;
 pub mod plan;
+pub mod receiver;
 pub mod release;
 pub mod resume;
 pub mod rollback;
@@ -53,13 +54,14 @@ pub struct Cli {
 impl Cli {
     /// How often `-v` was given; the service says once more what it does.
     pub fn verbose(&self) -> u8 {
-        self.common.verbose + u8::from(matches!(self.command, Command::Controller(_)))
+        self.common.verbose + u8::from(matches!(self.command, Command::Controller(_) | Command::Receiver(_)))
     }
 
     /// How logs are written.
     pub fn log_format(&self) -> LogFormat {
         match &self.command {
             Command::Controller(args) => args.service.log_format(),
+            Command::Receiver(args) => args.service.log_format(),
             _ => LogFormat::Text,
         }
     }
@@ -105,6 +107,8 @@ enum Command {
     Sandbox(sandbox::Args),
     /// Check and print the settings of the service.
     Controller(controller::Args),
+    /// Hear the webhooks of forges, and have the service look at once.
+    Receiver(receiver::Args),
     /// Print custom resources, completions, man pages or schemas.
     Generate(generate::Args),
 }
@@ -135,6 +139,7 @@ pub async fn run(cli: Cli, process: ProcessEnvironment) -> Result<Finding, Failu
         Command::Sandbox(args) => sandbox::run(&settings, &args).await,
         Command::Demo(args) => demo::run(&settings, &args).await,
         Command::Controller(args) => controller::run(&settings, &args).await,
+        Command::Receiver(args) => receiver::run(&settings, &args).await,
         Command::Generate(args) => generate::run(&settings, &args),
     }
 }

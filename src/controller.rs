@@ -12,7 +12,6 @@ pub mod error;
 pub mod flapping;
 pub mod lease;
 pub mod metrics;
-pub mod pace;
 pub mod plans;
 pub mod process;
 pub mod readiness;
@@ -21,7 +20,7 @@ pub mod repositories;
 pub mod repository;
 pub mod seat;
 pub mod status;
-pub mod supervise;
+pub mod statuses;
 
 use std::sync::Arc;
 
@@ -34,8 +33,8 @@ use crate::controller::error::Error;
 use crate::controller::process::{LaneAccess, Process};
 use crate::controller::repositories::Repositories;
 use crate::controller::seat::Seat;
-use crate::controller::supervise::{Order, Signals};
 use crate::settings::controller::{ControllerSettings, WatchScope};
+use crate::supervise::{Order, Signals};
 
 /// The lane that is served. Branch environments come later; their Lease is held already where it was asked for.
 const LANE: &str = "protected";

@@ -1,6 +1,8 @@
 //! Arguments as typed become settings as resolved. The only place that reads environment variables.
 
 pub mod controller;
+pub mod receiver;
+pub mod typed;
 
 use std::path::PathBuf;
 

@@ -1,6 +1,8 @@
-//! Logs on stderr.
+//! L3: logs on stderr, and what metrics have in common.
 //!
 //! Fields have one name everywhere: `repository`, `environment`, `revision`, `record`, `reason`, `lease`, `duration_ms`.
+
+pub mod series;
 
 use std::io::IsTerminal;
 use std::panic;

@@ -7,8 +7,8 @@ use crate::cli::output;
 use crate::cluster::Cluster;
 use crate::controller;
 use crate::model::problem::Problem;
+use crate::settings::Settings;
 use crate::settings::controller::{Arguments, ControllerSettings};
-use crate::settings::{Output, Settings};
 
 /// Run the service: keep all environments of all Repositories equal to git.
 ///
@@ -37,10 +37,7 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
         controller::run(resolved, Timestamp::now).await?;
         return Ok(Finding::Nothing);
     }
-    let format = if settings.common.output == Output::Text { Output::Yaml } else { settings.common.output };
-    let mut printed = resolved.json();
-    printed["kind"] = "ControllerSettings".into();
-    output::data(format, &printed);
+    output::settings(settings.common.output, "ControllerSettings", resolved.json());
     Ok(Finding::Nothing)
 }
 

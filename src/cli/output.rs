@@ -18,3 +18,9 @@ pub fn data(format: Output, value: &Value) {
         _ => anstream::println!("{whole:#}"),
     }
 }
+
+/// Prints the resolved settings of a long-running process; what is for people is YAML.
+pub fn settings(format: Output, kind: &str, mut resolved: Value) {
+    resolved["kind"] = kind.into();
+    data(if format == Output::Text { Output::Yaml } else { format }, &resolved);
+}

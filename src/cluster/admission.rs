@@ -10,9 +10,12 @@ use crate::model::wire::{GROUP, LANE};
 /// What the authorizer is asked about.
 const ENVIRONMENTS: &str = "authorizer.group('osier.dev').resource('environments').namespace(request.namespace)";
 
+/// Fields of a Repository's status that accounts of osier alone write: all but `lookAt`.
+const ACCOUNTS_ONLY: [&str; 2] = ["lanes", "conditions"];
+
 /// The policies and their bindings.
 pub fn admission() -> Vec<Value> {
-    [environments(), records(), people(), plans()].into_iter().flatten().collect()
+    [environments(), records(), people(), plans(), repositories()].into_iter().flatten().collect()
 }
 
 /// Only accounts of the lane create Environments (empty ones: what people say comes from people) and write their status.
@@ -91,6 +94,18 @@ fn plans() -> [Value; 2] {
     policy("osier-plans", &[("CREATE", "plans"), ("UPDATE", "plans/status")], json!([]), rules)
 }
 
+/// Whoever is no account of osier, such as the receiver, writes `lookAt` in the status of a Repository, and nothing else.
+fn repositories() -> [Value; 2] {
+    let home = "authorizer.group('osier.dev').resource('environments').namespace(object.spec.home)";
+    let account = format!("['record-protected', 'record-branches'].exists(it, {home}.check(it).allowed())");
+    let same = |field: &&str| format!("object.?status.?{field} == oldObject.?status.?{field}");
+    let same = ACCOUNTS_ONLY.iter().map(same).collect::<Vec<_>>().join(" && ");
+    let message = "only osier writes the status of Repositories (verb record-protected or record-branches on environments.osier.dev in \
+                   the home namespace); others with the right to patch it write lookAt alone";
+    let rules = json!([rule(&format!("({same}) || {account}"), message)]);
+    policy("osier-repositories", &[("UPDATE", "repositories/status")], json!([]), rules)
+}
+
 fn rule(expression: &str, message: &str) -> Value {
     json!({"expression": expression, "message": message, "reason": "Forbidden"})
 }
@@ -114,4 +129,21 @@ fn policy(name: &str, matched: &[(&str, &str)], variables: Value, validations: V
         json!({"apiVersion": api_version, "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": name},
             "spec": {"policyName": name, "validationActions": ["Deny"]}}),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::crds::crds;
+
+    #[test]
+    fn the_receiver_writes_nothing_but_look_at() {
+        let repository = crds().into_iter().find(|crd| crd["spec"]["names"]["plural"] == "repositories").unwrap();
+        let schema = &repository["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        let mut fields: Vec<&str> =
+            schema["properties"]["status"]["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+        fields.retain(|field| *field != "lookAt");
+        fields.sort_unstable_by_key(|field| ACCOUNTS_ONLY.iter().position(|known| known == field));
+        assert_eq!(fields, ACCOUNTS_ONLY);
+    }
 }

@@ -1,5 +1,6 @@
-//! Repositories: the administrator's grants, read only.
+//! Repositories: the administrator's grants. Only their status is written.
 
+use jiff::Timestamp;
 use serde_json::json;
 
 use crate::cluster::Cluster;
@@ -41,6 +42,19 @@ impl Cluster {
             Err(failure) if failure.is_conflict() => Err(Error::Changed { what }),
             Err(failure) => Err(Error::call(format!("write the status of {what}"))(failure)),
         }
+    }
+
+    /// Asks the service to look at the remote now: writes `status.lookAt` and nothing else, whatever else the status says.
+    ///
+    /// # Errors
+    /// `Call`, also if the Repository is gone or was made again.
+    pub async fn ask_for_look(&self, repository: &Repository, now: Timestamp) -> Result<(), Error> {
+        let metadata = &repository.metadata;
+        let name = metadata.name.as_deref().unwrap_or_default();
+        let body = json!({"metadata": {"uid": metadata.uid}, "status": {"lookAt": now.to_string()}});
+        let path = format!("/apis/{API_VERSION}/repositories/{}/status{WRITE}", encoded(name));
+        let answer = self.call(&Call::merge_patch(path, &body)).await;
+        answer.map(drop).map_err(Error::call(format!("write the status of Repository `{name}`")))
     }
 
     /// All Repositories, by name.

@@ -1,8 +1,9 @@
 //! Why the service could not begin, or ended by itself.
 
 use crate::cluster;
-use crate::controller::{process, supervise};
+use crate::controller::process;
 use crate::model::reason::Reason;
+use crate::supervise;
 
 /// Why the service ended.
 #[derive(Debug, thiserror::Error)]

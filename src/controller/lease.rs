@@ -13,9 +13,9 @@ use tokio::time::{sleep, timeout};
 use crate::cluster::Cluster;
 use crate::cluster::error::Error;
 use crate::cluster::leases::{BootTime, Lease, Tenure};
-use crate::controller::supervise::Stop;
 use crate::model::reason::Reason;
 use crate::server::health::Health;
+use crate::supervise::Stop;
 
 /// Pause between two renewals: three fit into what a Lease lasts.
 const RENEW: Duration = Duration::from_secs(5);

@@ -7,15 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::{Metric, Registry};
+use prometheus_client::registry::Registry;
 
 use crate::model::reason::Reason;
+use crate::telemetry::series::{self, Labels, add, with};
 
 /// Upper ends in seconds: a push of one object lands in the first, a first apply of 10,000 objects in the last.
 const SECONDS: [f64; 14] = [0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0, 120.0, 300.0, 600.0];
@@ -23,7 +22,9 @@ const SECONDS: [f64; 14] = [0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.
 /// Where outlines come from.
 const FROM: [&str; 2] = ["memory", "file"];
 
-type Labels = Vec<(&'static str, String)>;
+/// What becomes of a commit status.
+const SHOWN: [&str; 2] = ["Shown", "Failed"];
+
 type Counters = Family<Labels, Counter>;
 type Gauges = Family<Labels, Gauge>;
 type Durations = Family<Labels, Histogram>;
@@ -52,6 +53,7 @@ pub struct Metrics {
     reasons: Mutex<BTreeMap<Labels, Labels>>,
     fetches: Counters,
     fetched_at: Family<Labels, Gauge<f64, AtomicU64>>,
+    commit_statuses: Counters,
     requests: Counters,
     decrypts: Counter,
     outlines: Counters,
@@ -71,9 +73,7 @@ struct OfEnvironment {
 
 impl Default for Metrics {
     fn default() -> Self {
-        let mut registry = Registry::with_prefix("osier");
-        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
-        registry.register("build", "The program", build);
+        let mut registry = series::registry();
         let r = &mut registry;
         Self {
             leading: add(r, "leading", "1 while this process holds the Lease of the lane"),
@@ -92,6 +92,7 @@ impl Default for Metrics {
             reasons: Mutex::default(),
             fetches: add(r, "git_fetch", "Looks at a remote by how they ended"),
             fetched_at: add(r, "git_last_success_timestamp_seconds", "When a remote last answered"),
+            commit_statuses: add(r, "commit_statuses", "What commits were to show on the forge"),
             requests: add(r, "api_requests", "Requests to the API server"),
             decrypts: add(r, "decrypts", "Wrapped data keys that were tried, from 0 again when keys change"),
             outlines: add(r, "outlines", "Files whose outline was needed, by where it came from"),
@@ -106,9 +107,7 @@ impl Default for Metrics {
 impl Metrics {
     /// Everything as OpenMetrics text.
     pub fn text(&self) -> String {
-        let mut text = String::new();
-        encode(&mut text, &self.registry).expect("a String takes everything");
-        text
+        series::page(&self.registry)
     }
 
     /// Whether this process holds the Lease of a lane.
@@ -181,9 +180,19 @@ impl Metrics {
         }
     }
 
+    /// The forge was asked to show something at a commit.
+    pub fn commit_status(&self, repository: &str, is_shown: bool) {
+        let result = if is_shown { SHOWN[0] } else { SHOWN[1] };
+        let labels = with(vec![("repository", repository.to_owned())], "result", result);
+        self.commit_statuses.get_or_create(&labels).inc();
+    }
+
     /// A Repository is gone, and its series with it.
     pub fn forget_repository(&self, repository: &str) {
         let labels = vec![("repository", repository.to_owned())];
+        for result in SHOWN {
+            self.commit_statuses.remove(&with(labels.clone(), "result", result));
+        }
         self.fetched_at.remove(&labels);
         for result in Reason::ALL.iter().map(|reason| reason.as_str()).chain(["Known"]) {
             self.fetches.remove(&with(labels.clone(), "result", result));
@@ -256,12 +265,6 @@ impl Subject<'_> {
     }
 }
 
-fn add<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
-    let metric = M::default();
-    registry.register(name, help, metric.clone());
-    metric
-}
-
 fn durations(registry: &mut Registry, name: &str, help: &str) -> Durations {
     let family = Durations::new_with_constructor(|| Histogram::new(SECONDS));
     registry.register(name, help, family.clone());
@@ -270,11 +273,6 @@ fn durations(registry: &mut Registry, name: &str, help: &str) -> Durations {
 
 fn of_lane(lane: &'static str) -> Labels {
     vec![("lane", lane.to_owned())]
-}
-
-fn with(mut labels: Labels, name: &'static str, value: &str) -> Labels {
-    labels.push((name, value.to_owned()));
-    labels
 }
 
 fn number(count: usize) -> i64 {
@@ -316,6 +314,7 @@ mod tests {
         metrics.repaired(STAGING, 3);
         metrics.fetched("shop", None, Duration::from_secs(1_700_000_000));
         metrics.fetched("shop", Some(Reason::RepositoryUnreachable), Duration::from_secs(1_700_000_010));
+        metrics.commit_status("shop", true);
         metrics.requests("protected", &BTreeMap::from([("get", 7)]));
         metrics.decrypts(4);
         metrics.outlines("shop", 10, 2);
@@ -324,6 +323,7 @@ mod tests {
         expect![[r#"
             osier_api_requests_total{lane="protected",verb="get"} 7
             osier_build_info{version="0.1.0"} 1
+            osier_commit_statuses_total{repository="shop",result="Shown"} 1
             osier_decrypts_total 4
             osier_drift_objects{lane="protected",repository="shop",environment="staging"} 1
             osier_drift_repaired_total{lane="protected",repository="shop",environment="staging"} 3

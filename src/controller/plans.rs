@@ -13,13 +13,13 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::cluster::error::Error;
 use crate::cluster::watch::Event;
 use crate::controller::remote::Sight;
-use crate::controller::supervise::{Stop, contained};
 use crate::keys::watch::Loaded;
 use crate::model::asked::{Answer, AskedPlan};
 use crate::model::reason::Reason;
 use crate::model::repository::Repository;
 use crate::reconcile::answer::{answer, refused};
 use crate::reconcile::world::World;
+use crate::supervise::{Stop, contained};
 
 /// Answers to one person within `WINDOW`: who looks at plans reads them.
 const EACH: usize = 10;

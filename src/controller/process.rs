@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::cluster;
@@ -16,12 +15,13 @@ use crate::cluster::Cluster;
 use crate::cluster::leases::{Leadership, leadership};
 use crate::controller::lease::{Keeper, holder};
 use crate::controller::metrics::Metrics;
-use crate::controller::supervise::{Order, Stop, Tasks};
 use crate::keys::watch::{Loaded, follow};
 use crate::model::reason::{Reason, Retry};
+use crate::server;
 use crate::server::health::Health;
-use crate::server::{Pages, serve};
+use crate::server::pages::Pages;
 use crate::settings::controller::ControllerSettings;
+use crate::supervise::{Order, Stop, Tasks};
 
 /// Held while a process uses the directory of mirrors.
 const DATA_LOCK: &str = ".osier-lock";
@@ -60,15 +60,9 @@ pub struct LaneAccess {
 /// Why the process cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The address is in use or not ours.
-    #[error("cannot listen at {address}")]
-    Listen {
-        /// Which.
-        address: SocketAddr,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
+    /// The address of the probes cannot be used.
+    #[error(transparent)]
+    Listen(#[from] server::Error),
     /// Another process has its mirrors in the directory.
     #[error("another `osier controller` uses `{directory}`")]
     DataTaken {
@@ -105,9 +99,8 @@ impl Error {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Cluster { source } => source.reason(),
-            Self::Listen { .. } | Self::DataTaken { .. } | Self::Data { .. } | Self::Random { .. } => {
-                Reason::ServerUnavailable
-            }
+            Self::Listen(error) => error.reason(),
+            Self::DataTaken { .. } | Self::Data { .. } | Self::Random { .. } => Reason::ServerUnavailable,
         }
     }
 
@@ -115,7 +108,8 @@ impl Error {
     pub fn retry(&self) -> Retry {
         match self {
             Self::Cluster { source } => source.retry(),
-            Self::Listen { .. } | Self::DataTaken { .. } | Self::Data { .. } | Self::Random { .. } => Retry::Later,
+            Self::Listen(error) => error.retry(),
+            Self::DataTaken { .. } | Self::Data { .. } | Self::Random { .. } => Retry::Later,
         }
     }
 
@@ -123,7 +117,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Cluster { source } => source.hint(),
-            Self::Listen { .. } => Some("pass --listen ADDRESS:PORT with an address that is free".to_owned()),
+            Self::Listen(error) => Some(error.hint()),
             Self::DataTaken { .. } => {
                 Some("pass --data DIR with a directory of its own: each replica keeps mirrors of its own".to_owned())
             }
@@ -152,9 +146,7 @@ pub fn take_data(directory: &Path) -> Result<File, Error> {
 /// # Errors
 /// What cannot be used; nothing runs then.
 pub async fn start(settings: &ControllerSettings, clock: fn() -> Timestamp) -> Result<Process, Error> {
-    let address = settings.listen;
-    let listener = TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
-    let address = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
+    let (listener, address) = server::listen("--listen", settings.listen).await?;
     let (health, metrics) = (Arc::new(Health::new([KEYS])), Arc::new(Metrics::default()));
     let mut tasks = Tasks::default();
     let mut lanes = Vec::new();
@@ -165,7 +157,7 @@ pub async fn start(settings: &ControllerSettings, clock: fn() -> Timestamp) -> R
     let keys = keys(&mut tasks, settings, &health, &metrics);
     let pages = Pages { health: Arc::clone(&health), metrics: page(&metrics, &lanes, &keys) };
     let stop = tasks.stop(Order::Last);
-    tasks.spawn("probes", Order::Last, stop.ends(serve(listener, pages)));
+    tasks.spawn("probes", Order::Last, stop.ends(pages.serve(listener)));
     Ok(Process { tasks, lanes, keys, health, metrics, address })
 }
 

@@ -12,8 +12,6 @@ use tokio::time::Instant;
 use crate::cluster::Cluster;
 use crate::cluster::watch::{Event, Events};
 use crate::controller::metrics::Metrics;
-use crate::controller::pace::jittered;
-use crate::controller::supervise::Stop;
 use crate::git::credentials::Credentials;
 use crate::git::fetch::{Accepted, Fetch, Known};
 use crate::git::mirror::Mirror;
@@ -22,6 +20,8 @@ use crate::model::reason::Reason;
 use crate::model::repository::Repository;
 use crate::model::tree::GitId;
 use crate::reconcile::error::sentence;
+use crate::supervise::Stop;
+use crate::supervise::pace::jittered;
 
 /// How often a remote is looked at that nobody says anything of.
 const INTERVAL: Duration = Duration::from_secs(10);

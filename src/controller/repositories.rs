@@ -18,11 +18,11 @@ use crate::cluster::watch::Event;
 use crate::controller::environment::Shared;
 use crate::controller::repository::Follower;
 use crate::controller::seat::Seat;
-use crate::controller::supervise::Stop;
 use crate::keys::watch::Loaded;
 use crate::model::digest::b32;
 use crate::model::repository::Repository;
 use crate::server::health::Health;
+use crate::supervise::Stop;
 
 /// How often the loop says that it is alive.
 const BEAT: Duration = Duration::from_secs(10);

@@ -11,8 +11,8 @@ use crate::cluster::Cluster;
 use crate::cluster::error::Error;
 use crate::cluster::leases::BootTime;
 use crate::controller::lease::{Move, Seen};
-use crate::controller::supervise::Stop;
 use crate::model::repository::{LaneStatus, Repository};
+use crate::supervise::Stop;
 
 /// Between two looks at a Lease of another service.
 const LOOK: Duration = Duration::from_secs(3);

@@ -60,6 +60,11 @@ pub const RUN: &str = "osier.dev/run";
 /// Name of the Secret in the home namespace that holds the fingerprint key, and its entry.
 pub const FINGERPRINT_SECRET: (&str, &str) = ("osier-fingerprint", "key");
 
+/// Path of the webhooks at the receiver; the name of the Repository follows.
+pub const WEBHOOK_PATH: &str = "/hooks/";
+/// Entries of the Secret that a Repository names as its webhook secret: the secret, and the one before it while forges change over.
+pub const WEBHOOK_SECRET: (&str, &str) = ("secret", "previous");
+
 /// Name of the Lease of the protected environments, in osier's own namespace.
 pub const LEASE_PROTECTED: &str = "osier-protected";
 /// Name of the Lease of the branch environments.

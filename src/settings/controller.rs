@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::model::problem::Problem;
 use crate::model::wire;
+use crate::settings::typed::{address, choice, kept, typed};
 use crate::settings::{Common, LogFormat, ProcessEnvironment};
 
 /// Where the chart mounts the key classes.
@@ -149,7 +150,7 @@ impl ControllerSettings {
         let resolved = (
             kept(&mut problems, lane_served(lane)),
             kept(&mut problems, namespace.and_then(own_namespace)),
-            kept(&mut problems, address(listen)),
+            kept(&mut problems, address("--listen", listen)),
             kept(&mut problems, number(concurrency)),
             kept(&mut problems, choice::<WatchScope>("--watch", watch)),
             kept(&mut problems, choice::<LogFormat>("--log-format", log_format)),
@@ -199,13 +200,9 @@ impl ControllerSettings {
             "kubeconfig": kubeconfig, "context": context, "requestTimeout": request_timeout.as_secs(),
             "lane": lane.as_str(), "leases": leases, "repository": self.repository, "cluster": cluster, "namespace": namespace,
             "keys": keys, "data": data, "listen": listen, "concurrency": concurrency,
-            "watch": typed(*watch), "logFormat": typed(*log_format), "log": log, "machine": machine,
+            "watch": typed(watch), "logFormat": typed(log_format), "log": log, "machine": machine,
         })
     }
-}
-
-fn kept<T>(problems: &mut Vec<Problem>, resolved: Result<T, Problem>) -> Option<T> {
-    resolved.map_err(|problem| problems.push(problem)).ok()
 }
 
 fn lane_served(text: &str) -> Result<Lane, Problem> {
@@ -234,32 +231,12 @@ fn named_cluster(name: Option<&str>) -> Result<(), Problem> {
     }
 }
 
-fn address(text: &str) -> Result<SocketAddr, Problem> {
-    let hint = "such as 127.0.0.1:8080, or 0.0.0.0:8080 in a pod";
-    text.parse().map_err(|_| Problem::new("--listen", format!("`{text}` is no address and port")).hint(hint))
-}
-
 fn number(text: &str) -> Result<usize, Problem> {
     let parsed = text.parse().ok().filter(|number| (1..=MAX_CONCURRENCY).contains(number));
     parsed.ok_or_else(|| {
         Problem::new("--concurrency", format!("`{text}` is no number that can be used"))
             .hint(format!("from 1 to {MAX_CONCURRENCY}"))
     })
-}
-
-fn choice<T: ValueEnum>(argument: &str, text: &str) -> Result<T, Problem> {
-    T::from_str(text, false).map_err(|_| {
-        let names: Vec<String> = T::value_variants().iter().map(|value| typed_name(value)).collect();
-        Problem::new(argument, format!("`{text}` is not known")).hint(format!("one of: {}", names.join(", ")))
-    })
-}
-
-fn typed(value: impl ValueEnum) -> String {
-    typed_name(&value)
-}
-
-fn typed_name(value: &impl ValueEnum) -> String {
-    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 fn keys_directory(directory: &Path) -> Result<(), Problem> {

@@ -21,6 +21,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("settings", &["model"]),
     ("telemetry", &["model", "settings"]),
     ("server", &["model"]),
+    ("supervise", &[]),
+    ("receiver", &["model", "cluster", "settings", "telemetry", "server", "supervise"]),
     ("reconcile", &["model", "desired", "planning", "sealing", "git", "cluster", "keys", "report"]),
     (
         "controller",
@@ -37,6 +39,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "settings",
             "telemetry",
             "server",
+            "supervise",
         ],
     ),
     (
@@ -52,6 +55,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "report",
             "reconcile",
             "controller",
+            "receiver",
             "settings",
             "telemetry",
             "sandbox",

@@ -14,6 +14,7 @@ const EXPOSE: &[(&str, usize, &str)] = &[
         5,
         "credentials are read by their form, and go into the header or the handshake that shows them",
     ),
+    ("src/receiver/signature.rs", 2, "a webhook secret becomes the key of an HMAC, and is not kept"),
     ("src/desired/render/check.rs", 2, "sizes and forms that the API server would refuse; the bytes go nowhere"),
     ("src/desired/render/values.rs", 1, "a decrypted string becomes a value of the manifest, again as Cleartext"),
     ("src/desired/sops.rs", 1, "the length of a data key"),

@@ -64,6 +64,9 @@ fn constants_never_change() {
         RUN = osier.dev/run
         FINGERPRINT_SECRET = osier-fingerprint
         FINGERPRINT_SECRET = key
+        WEBHOOK_PATH = /hooks/
+        WEBHOOK_SECRET = secret
+        WEBHOOK_SECRET = previous
         LEASE_PROTECTED = osier-protected
         LEASE_BRANCHES = osier-branches
     "#]]

@@ -1,4 +1,6 @@
-//! The one place where tasks are spawned: named, watched, and ended in order.
+//! L3: the one place where tasks are spawned: named, watched, and ended in order.
+
+pub mod pace;
 
 use std::collections::HashMap;
 use std::io;

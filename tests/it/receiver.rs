@@ -1,0 +1,8 @@
+//! `osier receiver` as a process: who is heard, who is not, and that nobody changes more than the time of the next look.
+
+mod calls;
+mod flood;
+mod hostile;
+mod secrets;
+mod story;
+mod world;
