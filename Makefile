@@ -1,6 +1,6 @@
 # What a newcomer types. Whatever is missing is named before anything is built, all of it, with the line that installs it.
 
-.PHONY: demo test figures lint fmt
+.PHONY: demo test figures image lint fmt
 .SILENT: demo test figures
 
 demo:
@@ -22,6 +22,12 @@ figures:
 	tests/control-plane/check.sh test
 	tests/control-plane/build.sh >/dev/null
 	cargo bench --locked --bench figures -- $(ONLY) $(SIZE)
+
+# The image that the chart runs; docker or anything that takes its arguments.
+DOCKER ?= docker
+IMAGE ?= osier:$(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+image:
+	$(DOCKER) build --tag $(IMAGE) .
 
 lint:
 	cargo fmt --check

@@ -21,6 +21,7 @@ pub mod repository;
 pub mod seat;
 pub mod slots;
 pub mod status;
+pub mod statuses;
 
 use std::sync::Arc;
 

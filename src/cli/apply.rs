@@ -7,8 +7,10 @@ use serde_json::json;
 
 use crate::cli::failure::{Failure, Finding};
 use crate::cli::{context, output};
+use crate::cluster::Cluster;
 use crate::cluster::write::{Outcome, StepOutcome, StepResult};
 use crate::model::reason::Reason;
+use crate::model::repository::Repository;
 use crate::reconcile::settle::Verdict;
 use crate::reconcile::world::World;
 use crate::reconcile::{Ask, Settled, reconcile, subject};
@@ -64,6 +66,23 @@ pub async fn shown(settings: &Settings, world: World, environment: &str) -> Resu
     after(settings, world, environment, Show::Result).await
 }
 
+/// True while the Lease of the service's lane is held; also if it cannot be read, as long as the Repository names one.
+pub async fn is_served(cluster: &Cluster, repository: &Repository) -> bool {
+    let lanes = repository.status.iter().flat_map(|status| &status.lanes);
+    let lease = lanes.filter(|lane| lane.lane == "protected").find_map(|lane| lane.lease.as_deref()?.split_once('/'));
+    let Some((namespace, name)) = lease else { return false };
+    match cluster.lease(namespace, name).await {
+        Ok(lease) => lease.is_some_and(|lease| lease.is_live(Timestamp::now())),
+        Err(_) => true,
+    }
+}
+
+/// Says that a service does what a person asked for.
+pub fn left_to_the_service(environment: &str) -> Finding {
+    anstream::eprintln!("osier's service carries it out: osier get {environment}");
+    Finding::Nothing
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Show {
     Plan,
@@ -71,9 +90,8 @@ enum Show {
 }
 
 async fn after(settings: &Settings, world: World, environment: &str, show: Show) -> Result<Finding, Failure> {
-    if serving(&world).await {
-        anstream::eprintln!("osier's service carries it out: osier get {environment}");
-        return Ok(Finding::Nothing);
+    if is_served(&world.cluster, &world.repository).await {
+        return Ok(left_to_the_service(environment));
     }
     carry_out(settings, world, &Ask::by_person(environment), show).await
 }
@@ -122,7 +140,7 @@ fn unfinished(environment: &str, verdict: &Verdict, outcome: &Outcome) -> Failur
 
 /// A person's apply and the service would fight: while the service's lease is live, only a suspended environment is a person's.
 async fn refuse_beside_a_service(world: &mut World, ask: &Ask) -> Result<(), Failure> {
-    if !serving(world).await {
+    if !is_served(&world.cluster, &world.repository).await {
         return Ok(());
     }
     let subject = subject::read(world, &ask.environment).await?;
@@ -131,17 +149,6 @@ async fn refuse_beside_a_service(world: &mut World, ask: &Ask) -> Result<(), Fai
     }
     let hint = format!("push and let it work, or suspend it first: osier suspend {} --reason …", ask.environment);
     Err(Failure::new("osier's service is at work on this environment", Reason::Conflict, Some(hint)).refused())
-}
-
-/// True while the Lease of the service's lane is held; also if it cannot be read, as long as the Repository names one.
-async fn serving(world: &World) -> bool {
-    let lanes = world.repository.status.iter().flat_map(|status| &status.lanes);
-    let lease = lanes.filter(|lane| lane.lane == "protected").find_map(|lane| lane.lease.as_deref()?.split_once('/'));
-    let Some((namespace, name)) = lease else { return false };
-    match world.cluster.lease(namespace, name).await {
-        Ok(lease) => lease.is_some_and(|lease| lease.is_live(Timestamp::now())),
-        Err(_) => true,
-    }
 }
 
 fn requests(world: &World) -> u64 {

@@ -3,8 +3,8 @@
 # The cache lies outside the tree and is named by version; KUBEBUILDER_ASSETS brings one's own Kubernetes programs instead.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-kubernetes=1.35.4 sops=3.13.3 age=1.3.2
-bin=${OSIER_TEST_PROGRAMS:-${XDG_CACHE_HOME:-$HOME/.cache}/osier/programs/k8s-$kubernetes-sops-$sops-age-$age}
+kubernetes=1.35.4 sops=3.13.3 age=1.3.2 helm=3.20.2
+bin=${OSIER_TEST_PROGRAMS:-${XDG_CACHE_HOME:-$HOME/.cache}/osier/programs/k8s-$kubernetes-sops-$sops-age-$age-helm-$helm}
 mkdir -p "$bin"
 
 # build NAME PACKAGE FOLDER [LDFLAGS]: a half-written program never takes the final name
@@ -24,4 +24,9 @@ fi
 build sops github.com/getsops/sops/v3/cmd/sops sops
 build age filippo.io/age/cmd/age age
 build age-keygen filippo.io/age/cmd/age-keygen age
+kinds="" # helm's own release says so, too: which Kubernetes it renders for
+for place in chartutil lint/rules; do
+  kinds="$kinds -X helm.sh/helm/v3/pkg/$place.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/$place.k8sVersionMinor=35"
+done
+build helm helm.sh/helm/v3/cmd/helm helm "-X helm.sh/helm/v3/internal/version.version=v$helm$kinds"
 echo "$bin"

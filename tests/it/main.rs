@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "the tests are their own home: they choose environment and clock")]
 #![expect(dead_code, reason = "the harness comes before the tests that use all of it")]
 
+mod chart;
 mod cluster;
 mod commands;
 mod contract;
@@ -19,5 +20,6 @@ mod remotes;
 mod rights;
 mod scenarios;
 mod sops;
+mod statuses;
 mod support;
 mod tidy;

@@ -50,7 +50,7 @@ async fn drift(world: &mut World) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_service_outlives_the_api_server_and_begins_anew_after_a_restore() {
-    let plane = ControlPlane::own();
+    let plane = ControlPlane::another();
     let mut world = World::new(Server::Real(plane)).await;
     let world = &mut world;
     push(world, "info").await;

@@ -118,13 +118,13 @@ pub async fn sees(world: &mut World, command: &str, wanted: &str) {
     assert!(said.is_empty(), "{command}: {said}, not {wanted}");
 }
 
-async fn asked(world: &World) -> Vec<AuditLine> {
+pub async fn asked(world: &World) -> Vec<AuditLine> {
     let Server::Real(control_plane) = &world.server else { panic!("the sandbox checks no rights") };
     control_plane.audit(&world.account).await
 }
 
 /// Waits until the service has looked at pods, to say what keeps them.
-async fn told_of_pods(world: &World) {
+pub async fn told_of_pods(world: &World) {
     let begun = Instant::now();
     while !asked(world).await.iter().any(|line| line.resource == "pods" && line.code == 200) {
         assert!(begun.elapsed() < PATIENCE, "nobody asks for pods");
@@ -139,41 +139,48 @@ const REASON: &str = "kubectl get environment staging -n shop -o jsonpath={.stat
 async fn the_rights_in_the_readme_are_enough_for_the_service() {
     let mut world = world().await;
     let world = &mut world;
+    first_state(world, "start").await;
+    a_push_and_what_others_do(world).await;
+    back_and_forth(world).await;
+    told_of_pods(world).await;
+    assert_eq!(service(world, "stop").await, "");
+    let asked = asked(world).await;
+    let refused: Vec<_> = asked.iter().filter(|line| line.code == 403).collect();
+    assert!(refused.is_empty(), "{refused:?}");
+    world.scan().await;
+}
+
+/// What the service finds when it starts, applied.
+pub async fn first_state(world: &mut World, start: &str) {
     config(world, "app", "info");
     config(world, "old", "info");
     world.push("the first state").await;
-    service(world, "start").await;
+    service(world, start).await;
     assert_eq!(settle(world, "staging").await, "");
     sees(world, LEVEL, "info").await;
+}
 
+/// A push, an edit and a deletion by hand.
+pub async fn a_push_and_what_others_do(world: &mut World) {
     config(world, "app", "debug");
     fs::remove_file(world.path("clone/base/old.yaml")).unwrap();
     world.push("a push").await;
     sees(world, LEVEL, "debug").await;
     sees(world, "kubectl get configmap old -n shop-staging --ignore-not-found", "").await;
-
     run(world, "kubectl patch configmap app -n shop-staging --type merge -p '{\"data\":{\"LOG_LEVEL\":\"mine\"}}'")
         .await;
     sees(world, LEVEL, "debug").await;
     run(world, "kubectl delete deployment api -n shop-staging").await;
     sees(world, "kubectl get deployment api -n shop-staging --ignore-not-found -o name", "deployment.apps/api").await;
+}
 
+/// A rollback and its release.
+pub async fn back_and_forth(world: &mut World) {
     run(world, "osier rollback staging --to '#1' --reason 'it is loud' --yes").await;
     sees(world, LEVEL, "info").await;
     sees(world, REASON, "HeldBack").await;
     run(world, "osier release staging").await;
     sees(world, LEVEL, "debug").await;
-    sees(
-        world,
-        "kubectl get events -n shop -o jsonpath={.items[*].reason} | tr ' ' '\\n' | sort -u | xargs",
-        "Applied HeldBack",
-    )
-    .await;
-    told_of_pods(world).await;
-    assert_eq!(service(world, "stop").await, "");
-
-    let asked = asked(world).await;
-    let refused: Vec<_> = asked.iter().filter(|line| line.code == 403).collect();
-    assert!(refused.is_empty(), "{refused:?}");
-    world.scan().await;
+    let events = "kubectl get events -n shop -o jsonpath={.items[*].reason} | tr ' ' '\\n' | sort -u | xargs";
+    sees(world, events, "Applied HeldBack").await;
 }

@@ -14,6 +14,8 @@ const CATCH_UP: Duration = Duration::from_secs(20);
 pub struct AuditLine {
     /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`; of paths without a kind the method.
     pub verb: String,
+    /// Empty for the core group.
+    pub group: String,
     pub resource: String,
     pub subresource: String,
     pub namespace: String,
@@ -79,6 +81,7 @@ fn parse(log: &str, user: &str) -> Vec<AuditLine> {
 fn line(event: &Value) -> AuditLine {
     AuditLine {
         verb: text(event, "/verb"),
+        group: text(event, "/objectRef/apiGroup"),
         resource: text(event, "/objectRef/resource"),
         subresource: text(event, "/objectRef/subresource"),
         namespace: text(event, "/objectRef/namespace"),

@@ -1,4 +1,5 @@
-//! A real control plane: etcd, kube-apiserver and kube-controller-manager, one per test process, and one for each test that stops it.
+//! A real control plane: etcd, kube-apiserver and kube-controller-manager, one per test process, and others for tests that stop it
+//! or change what belongs to the whole cluster.
 
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
@@ -87,8 +88,8 @@ impl ControlPlane {
         SHARED.get_or_init(ControlPlane::new)
     }
 
-    /// One of the caller's own, which lives as long as the process. Panics as `shared` does.
-    pub fn own() -> &'static ControlPlane {
+    /// Another one, for the caller alone. Panics as `shared` does.
+    pub fn another() -> &'static ControlPlane {
         Box::leak(Box::new(ControlPlane::new()))
     }
 

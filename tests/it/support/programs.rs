@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 /// Name of the cache folder; the versions of `build.sh`, which a test compares.
-const FOLDER: &str = "k8s-1.35.4-sops-3.13.3-age-1.3.2";
+const FOLDER: &str = "k8s-1.35.4-sops-3.13.3-age-1.3.2-helm-3.20.2";
 
 /// Folder with the programs: `OSIER_TEST_PROGRAMS`, else the cache of the person who runs the tests.
 pub static FOLDER_OF_PROGRAMS: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -36,6 +36,10 @@ pub fn program(name: &str) -> PathBuf {
 fn the_folder_is_named_after_the_versions_that_are_built() {
     let script = include_str!("../../control-plane/build.sh");
     let versions = script.lines().find(|line| line.starts_with("kubernetes=")).expect("build.sh names its versions");
-    let folder = versions.replace("kubernetes=", "k8s-").replace(" sops=", "-sops-").replace(" age=", "-age-");
+    let folder = versions
+        .replace("kubernetes=", "k8s-")
+        .replace(" sops=", "-sops-")
+        .replace(" age=", "-age-")
+        .replace(" helm=", "-helm-");
     assert_eq!(folder, FOLDER);
 }

@@ -1,0 +1,151 @@
+//! The service with the rights of the chart, which are those of the README and no others, on a server that helm installed it on.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::chart::installed::{self, OWN};
+use crate::chart::people::subjects;
+use crate::chart::{documents, lanes, people, rendered};
+use crate::rights::{
+    a_push_and_what_others_do, asked, back_and_forth, first_state, rules, run, sees, shop, told_of_pods,
+};
+use crate::scenarios::service::service;
+use crate::scenarios::world::World;
+use crate::support::audit::AuditLine;
+
+/// The README's headings, and what the chart calls that role.
+const PLACES: [(&str, &str, &str); 4] = [
+    ("in the whole cluster", "ClusterRole", "osier-protected"),
+    ("in its own namespace", "Role", "osier-protected"),
+    ("in the home namespace", "Role", "osier-home-protected"),
+    ("in each namespace of an environment", "ClusterRole", "osier-environment"),
+];
+
+/// Group, resource with its subresource, verb.
+type Right = (String, String, String);
+
+/// The rights of the README's service in a place.
+fn documented(place: &str) -> BTreeSet<Right> {
+    documented_of("service", place)
+}
+
+fn documented_of(account: &str, place: &str) -> BTreeSet<Right> {
+    rights(&documents(&rules(account, place))[0])
+}
+
+/// Whatever names a rule is limited to: the README's are not.
+fn rights(rules: &Value) -> BTreeSet<Right> {
+    let words = |rule: &Value, field: &str| -> Vec<String> {
+        rule[field].as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned()).collect()
+    };
+    let mut rights = BTreeSet::new();
+    for rule in rules.as_array().unwrap() {
+        for group in words(rule, "apiGroups") {
+            for resource in words(rule, "resources") {
+                rights.extend(words(rule, "verbs").into_iter().map(|verb| (group.clone(), resource.clone(), verb)));
+            }
+        }
+    }
+    rights
+}
+
+#[test]
+fn the_chart_gives_the_rights_in_the_readme_and_no_others() {
+    let objects = rendered("branches");
+    let given = |kind: &str, name: &str| {
+        let named = |object: &&Value| object["kind"] == kind && object["metadata"]["name"] == name;
+        rights(&objects.iter().find(named).expect("the chart has the role")["rules"])
+    };
+    for (place, kind, name) in PLACES {
+        assert_eq!(given(kind, name), documented(place), "{place}");
+    }
+    let besides = documented("in the whole cluster for branch environments (a lane that is not served yet), besides");
+    let all: BTreeSet<Right> = documented(PLACES[0].0).union(&besides).cloned().collect();
+    assert_eq!(given("ClusterRole", "osier-branches"), all);
+}
+
+/// The receiver reads the one Secret that the Repository names.
+#[test]
+fn the_receiver_has_the_rights_in_the_readme_and_no_others() {
+    let objects = rendered("receiver");
+    for (place, kind) in [("in the whole cluster", "ClusterRole"), ("in the home namespace", "Role")] {
+        let named = |object: &&Value| object["kind"] == kind && object["metadata"]["name"] == "osier-receiver";
+        let rules = &objects.iter().find(named).expect("the chart has the role")["rules"];
+        assert_eq!(rights(rules), documented_of("receiver", place), "{place}");
+        assert!(kind == "ClusterRole" || rules[0]["resourceNames"] == json!(["shop-webhook"]), "{rules}");
+    }
+}
+
+/// Roles that are bound in the whole cluster have no right on Secrets there.
+#[test]
+fn nobody_has_a_right_on_secrets_in_all_namespaces() {
+    for objects in ["small", "full", "branches", "receiver"].map(rendered) {
+        let bindings: Vec<&Value> = objects.iter().filter(|object| object["kind"] == "ClusterRoleBinding").collect();
+        assert!(!bindings.is_empty());
+        for binding in bindings {
+            let named = |object: &&Value| {
+                object["kind"] == "ClusterRole" && object["metadata"]["name"] == binding["roleRef"]["name"]
+            };
+            let role = objects.iter().find(named).expect("the chart has the role");
+            let secrets: Vec<Right> = rights(&role["rules"]).into_iter().filter(|right| right.1 == "secrets").collect();
+            assert!(secrets.is_empty(), "{secrets:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_service_runs_as_helm_installs_it() {
+    let mut world = installed::world(&subjects()).await;
+    let world = &mut world;
+    shop(world);
+    pods_are_admitted(world).await;
+    first_state(world, "start --namespace osier-system").await;
+    a_push_and_what_others_do(world).await;
+    back_and_forth(world).await;
+    people::do_what_their_roles_say(world).await;
+    told_of_pods(world).await;
+    assert_eq!(service(world, "stop").await, "");
+    nothing_was_asked_that_is_not_documented(world).await;
+    lanes::a_lane_of_branches_keeps_to_its_namespaces(world).await;
+    what_was_applied_outlives_the_chart(world).await;
+    world.scan().await;
+}
+
+/// The namespace enforces the restricted profile.
+async fn pods_are_admitted(world: &mut World) {
+    sees(world, "kubectl get pods -n osier-system -o name | xargs", "pod/osier-protected-0 pod/osier-protected-1")
+        .await;
+}
+
+/// Everybody may ask what a server serves, which names no resource, and who he is; the rest is in the table, namespace by namespace.
+async fn nothing_was_asked_that_is_not_documented(world: &World) {
+    let [cluster, own, home, target] = PLACES.map(|(place, _, _)| documented(place));
+    let [home_name, target_name] = ["shop", "shop-staging"].map(|name| world.name(name));
+    for line in asked(world).await {
+        assert_ne!(line.code, 403, "{line:?}");
+        let AuditLine { group, resource, subresource, verb, namespace, .. } = &line;
+        let resource = if subresource.is_empty() { resource.clone() } else { format!("{resource}/{subresource}") };
+        let right = (group.clone(), resource, verb.clone());
+        let there = match namespace.as_str() {
+            OWN => &own,
+            name if name == home_name => &home,
+            name if name == target_name => &target,
+            _ => &cluster,
+        };
+        let is_everybodys = right.1.is_empty() || right.1 == "selfsubjectreviews";
+        let is_documented = there.contains(&right) || cluster.contains(&right);
+        assert!(is_everybodys || is_documented, "the README has no such right: {line:?}");
+    }
+}
+
+/// Definitions stay, and with them the books; nothing in the namespaces of environments was the chart's.
+async fn what_was_applied_outlives_the_chart(world: &mut World) {
+    let count = "kubectl get configmaps,secrets,deployments,environments,records -A -o name | grep -v helm | sort";
+    let before = run(world, count).await;
+    assert!(["configmap/app", "environment.osier.dev/staging"].iter().all(|name| before.contains(name)), "{before}");
+    run(world, "helm uninstall osier -n osier-system").await;
+    assert_eq!(run(world, count).await, before);
+    installed::write_values(world, &json!({}));
+    installed::upgrade(world, "new").await;
+}
