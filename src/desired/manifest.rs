@@ -48,7 +48,7 @@ pub struct Origin {
     /// Line, from 1.
     pub line: u32,
     /// Digest of the ciphertext, for encrypted leaves.
-    pub ciphertext: Option<String>,
+    pub ciphertext: Option<[u8; 16]>,
     /// What it overrides, nearest first: path and line.
     pub overrides: Vec<(String, u32)>,
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::desired::leaves::{self, DIRECTIVE, Place};
 use crate::desired::lists;
 use crate::desired::manifest::Origin;
-use crate::desired::outline::Leaf;
+use crate::desired::outline::Leaves;
 use crate::desired::value::Value;
 use crate::model::object::Kind;
 
@@ -26,7 +26,7 @@ pub struct File<'a> {
     /// Line of the document.
     pub line: u32,
     /// Leaves of the document, by path.
-    pub leaves: &'a BTreeMap<String, Leaf>,
+    pub leaves: &'a Leaves,
 }
 
 impl File<'_> {
@@ -39,7 +39,7 @@ impl File<'_> {
         Origin {
             path: self.path.to_owned(),
             line: leaf.map_or(self.line, |leaf| leaf.line),
-            ciphertext: leaf.and_then(|leaf| leaf.ciphertext.clone()),
+            ciphertext: leaf.and_then(|leaf| leaf.ciphertext),
             overrides,
         }
     }

@@ -1,8 +1,6 @@
 //! One file opened: all its documents, with values.
 
-use std::collections::BTreeMap;
-
-use crate::desired::outline::Leaf;
+use crate::desired::outline::Leaves;
 use crate::desired::sops::{DataKey, SopsFile};
 use crate::desired::unit::{self, Contents};
 use crate::desired::value::Value;
@@ -20,7 +18,7 @@ pub struct Document {
     /// The whole object; what was encrypted is `Value::Secret`.
     pub value: Value,
     /// Where its leaves are, by the paths of outlines.
-    pub leaves: BTreeMap<String, Leaf>,
+    pub leaves: Leaves,
 }
 
 /// Opens a file with the data key that `keys` unwrapped; `None` for cleartext.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::object::Kind;
 use crate::model::problem::Problem;
+use crate::model::short::Short;
 
 /// What a file contributes: its entries in order, or its problems.
 ///
@@ -39,7 +40,7 @@ pub struct Entry {
     /// Recipients of the file, empty if it is not encrypted.
     pub recipients: Vec<String>,
     /// Leaves by dotted path, such as `data.LOG_LEVEL`; list items of keyed lists as `containers[name=app]`.
-    pub leaves: BTreeMap<String, Leaf>,
+    pub leaves: Leaves,
     /// Names of the variables that it uses, such as `osier.branch`.
     pub variables: BTreeSet<String>,
     /// For a ConfigMap or Secret: what it takes away from the layers below, such as `data.OLD`, or `data` for everything there.
@@ -74,13 +75,16 @@ impl Entry {
     }
 }
 
+/// Leaves by dotted path: most of what an outline takes in memory.
+pub type Leaves = BTreeMap<Short<22>, Leaf>;
+
 /// A leaf, without its value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Leaf {
     /// Line, from 1.
     pub line: u32,
     /// For an encrypted leaf a digest of its ciphertext: equal digests mean equal ciphertext.
-    pub ciphertext: Option<String>,
+    pub ciphertext: Option<[u8; 16]>,
 }
 
 /// A reference from a workload to another object of its namespace.

@@ -3,9 +3,7 @@
 mod entry;
 mod rules;
 
-use std::collections::BTreeMap;
-
-use crate::desired::outline::{Leaf, Outline};
+use crate::desired::outline::{Leaves, Outline};
 use crate::desired::sops::{self, SopsFile};
 use crate::desired::value::Value;
 use crate::desired::yaml::{self, Node, YamlError};
@@ -61,6 +59,7 @@ pub fn outline(path: &str, blob_id: &str, bytes: &[u8]) -> Outline {
                 outline.entries.extend(entry);
                 outline.problems.extend(problems.into_iter().map(|error| error.problem("")));
             }
+            outline.entries.shrink_to_fit();
         }
         Err(problems) => outline.problems = problems,
     }
@@ -74,7 +73,7 @@ pub fn outline(path: &str, blob_id: &str, bytes: &[u8]) -> Outline {
 }
 
 /// The leaves of a document, by path; `value` is what it says without a key.
-pub fn leaves_of(node: &Node, value: &Value) -> BTreeMap<String, Leaf> {
+pub fn leaves_of(node: &Node, value: &Value) -> Leaves {
     let text = |field: &str| value.get(&[field]).and_then(Value::text).unwrap_or_default();
     let group = text("apiVersion").split_once('/').map_or("", |(group, _)| group);
     entry::leaves_of(&Kind::new(group, text("kind")), value, node).0

@@ -5,6 +5,15 @@ use sha2::{Digest, Sha256};
 
 /// The first `length` characters of lower-case base32 of SHA-256 over the parts joined by NUL.
 pub fn b32<P: AsRef<[u8]>>(length: usize, parts: impl IntoIterator<Item = P>) -> String {
+    base32(length, &sha256(parts))
+}
+
+/// The first 16 bytes of SHA-256 over the parts joined by NUL: for many that are kept.
+pub fn short<P: AsRef<[u8]>>(parts: impl IntoIterator<Item = P>) -> [u8; 16] {
+    *sha256(parts).first_chunk().expect("SHA-256 has 32 bytes")
+}
+
+fn sha256<P: AsRef<[u8]>>(parts: impl IntoIterator<Item = P>) -> [u8; 32] {
     let mut hash = Sha256::new();
     for (index, part) in parts.into_iter().enumerate() {
         if index > 0 {
@@ -12,7 +21,7 @@ pub fn b32<P: AsRef<[u8]>>(length: usize, parts: impl IntoIterator<Item = P>) ->
         }
         hash.update(part.as_ref());
     }
-    base32(length, &hash.finalize())
+    hash.finalize().into()
 }
 
 /// The first `length` characters of lower-case base32 of `bytes`.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::desired::leaves::{self, Place};
 use crate::desired::manifest::{ConfigValue, Manifest, Origin};
-use crate::desired::outline::Leaf;
+use crate::desired::outline::Leaves;
 use crate::desired::value::Value;
 use crate::model::wire;
 use crate::planning::changes::{LeafChange, Word};
@@ -53,9 +53,9 @@ pub fn applied(old: Option<&Manifest>, new: &Manifest) -> Vec<LeafChange> {
 /// What can be said without a key: which leaves came and went, and which have other ciphertext.
 ///
 /// Leaves that are cleartext on both sides are left out, because outlines do not hold their values.
-pub fn shape(old: &BTreeMap<String, Leaf>, new: &BTreeMap<String, Leaf>) -> Vec<LeafChange> {
-    let paths: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    let change = |path: &String| {
+pub fn shape(old: &Leaves, new: &Leaves) -> Vec<LeafChange> {
+    let paths: BTreeSet<&str> = old.keys().chain(new.keys()).map(|path| &**path).collect();
+    let change = |path: &str| {
         let ciphertexts = (old.get(path).map(|leaf| &leaf.ciphertext), new.get(path).map(|leaf| &leaf.ciphertext));
         let word = match ciphertexts {
             (None, _) => Word::Added,
@@ -65,7 +65,7 @@ pub fn shape(old: &BTreeMap<String, Leaf>, new: &BTreeMap<String, Leaf>) -> Vec<
             (Some(_), Some(_)) => Word::Unknown,
         };
         Some(LeafChange {
-            path: path.clone(),
+            path: path.to_owned(),
             word,
             old: None,
             new: None,
@@ -130,6 +130,6 @@ fn leaf(path: &str, found: (Option<&Found>, Option<&Found>), origins: (Option<Or
 }
 
 fn reencrypted((old, new): &(Option<Origin>, Option<Origin>)) -> bool {
-    let ciphertext = |origin: &Option<Origin>| origin.as_ref().and_then(|origin| origin.ciphertext.clone());
+    let ciphertext = |origin: &Option<Origin>| origin.as_ref().and_then(|origin| origin.ciphertext);
     matches!((ciphertext(old), ciphertext(new)), (Some(old), Some(new)) if old != new)
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::desired::compose::{self, Caps, Composition, Scope};
 use crate::desired::config::EnvironmentConfig;
-use crate::desired::outline::{Entry, Leaf, Outline, Reference};
+use crate::desired::outline::{Entry, Leaves, Outline, Reference};
 use crate::desired::references;
 use crate::desired::set::{Desired, DesiredSet, Parameters, Source as Origin};
 use crate::desired::unit;
@@ -70,7 +70,7 @@ impl Outlines {
     }
 
     /// The leaves of one object as its files show them without a key; later layers win.
-    pub fn shape(&self, desired: &Desired) -> BTreeMap<String, Leaf> {
+    pub fn shape(&self, desired: &Desired) -> Leaves {
         let known = self.known();
         let entries = desired.sources.iter().filter_map(|source| known.entry(source));
         entries.flat_map(|entry| entry.leaves.clone()).collect()
@@ -91,7 +91,7 @@ impl Outlines {
         let place = |source: &Origin| {
             let entry = known.entry(source)?;
             let leaf = references::place(kind, entry.referring.as_deref()?, reference)?;
-            Some((source.path.clone(), entry.leaves.get(&leaf)?.line))
+            Some((source.path.clone(), entry.leaves.get(leaf.as_str())?.line))
         };
         let top = workload.sources.last().map(|source| (source.path.clone(), source.line)).unwrap_or_default();
         workload.sources.iter().rev().find_map(place).unwrap_or(top)

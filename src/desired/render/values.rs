@@ -140,7 +140,7 @@ impl<'a> Values<'a> {
 
     fn problem(&mut self, field: &str, key: &str, file: File<'_>, message: String, hint: impl Into<String>) {
         let field = if self.is_secret { "data" } else { field };
-        let line = file.leaves.get(&format!("{field}.{key}")).map_or(file.line, |leaf| leaf.line);
+        let line = file.leaves.get(format!("{field}.{key}").as_str()).map_or(file.line, |leaf| leaf.line);
         self.problems.push(Problem::new(file.path, message).at(line, 0).hint(hint));
     }
 }

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::desired::leaves::{self, Found, Place};
 use crate::desired::lists::ENCRYPTED;
 use crate::desired::merge::directive;
-use crate::desired::outline::{Entry, Leaf};
+use crate::desired::outline::{Entry, Leaf, Leaves};
 use crate::desired::references;
 use crate::desired::unit::Shape;
 use crate::desired::unit::rules::{self, Rules};
 use crate::desired::value::Value;
 use crate::desired::variables::{self, Variable};
 use crate::desired::yaml::{self, Node, YamlError};
-use crate::model::digest::b32;
+use crate::model::digest;
 use crate::model::object::Kind;
 use crate::model::wire::GROUP;
 
@@ -53,13 +53,13 @@ pub fn read(shape: &Shape<'_>) -> (Option<Entry>, Vec<YamlError>) {
         deletes: directive(map) == Some("delete"),
         kind,
     };
-    entry.leaves.retain(|path, _| !IDENTITY.contains(&path.as_str()));
+    entry.leaves.retain(|path, _| !IDENTITY.contains(&&**path));
     (Some(entry), problems)
 }
 
 /// The leaves of an object by path, and mistakes in lists that Kubernetes keys. Values under `stringData` count as `data`.
-pub fn leaves_of(kind: &Kind, value: &Value, node: &Node) -> (BTreeMap<String, Leaf>, Vec<YamlError>) {
-    let mut leaves = BTreeMap::new();
+pub fn leaves_of(kind: &Kind, value: &Value, node: &Node) -> (Leaves, Vec<YamlError>) {
+    let mut leaves: BTreeMap<String, Leaf> = BTreeMap::new();
     let mut mistakes: BTreeMap<String, YamlError> = BTreeMap::new();
     leaves::each(kind, &Place::default(), value, Some(node), &mut |found| {
         let at = found.node.unwrap_or(node);
@@ -70,6 +70,8 @@ pub fn leaves_of(kind: &Kind, value: &Value, node: &Node) -> (BTreeMap<String, L
         // `stringData` comes after `data` and wins.
         leaves.insert(path, Leaf { line: at.line, ciphertext: ciphertext(&found, at) });
     });
+    // made of all at once the nodes of the map are full, which one by one they are not
+    let leaves = leaves.into_iter().map(|(path, leaf)| (path.into(), leaf)).collect();
     (leaves, mistakes.into_values().collect())
 }
 
@@ -96,13 +98,13 @@ fn list_mistake(path: &str, twice: bool) -> Option<(String, String, &'static str
     Some((format!("{list}[{index}]"), message, "add it in cleartext, such as `name`"))
 }
 
-fn ciphertext(found: &Found<'_>, at: &Node) -> Option<String> {
+fn ciphertext(found: &Found<'_>, at: &Node) -> Option<[u8; 16]> {
     let mut texts = Vec::new();
     match found.value {
         Value::List(_) => encrypted_texts(at, &mut texts),
         _ => texts.extend(at.text().filter(|text| text.starts_with(ENCRYPTED))),
     }
-    (!texts.is_empty()).then(|| b32(26, texts))
+    (!texts.is_empty()).then(|| digest::short(texts))
 }
 
 fn encrypted_texts<'a>(node: &'a Node, texts: &mut Vec<&'a str>) {

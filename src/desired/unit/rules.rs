@@ -1,12 +1,10 @@
 //! What a document must not say, as far as it can be told without a key.
 
-use std::collections::BTreeMap;
-
 use crate::desired::closest::closest;
 use crate::desired::leaves::{self, DIRECTIVE};
 use crate::desired::lists::{self, ENCRYPTED};
 use crate::desired::names;
-use crate::desired::outline::Leaf;
+use crate::desired::outline::Leaves;
 use crate::desired::unit::Shape;
 use crate::desired::value::Value;
 use crate::desired::yaml::{Content, Node, YamlError, has_hidden_characters};
@@ -45,7 +43,7 @@ pub struct Rules<'a> {
     /// The document as Kubernetes reads it.
     pub value: &'a Value,
     /// Its leaves.
-    pub leaves: &'a BTreeMap<String, Leaf>,
+    pub leaves: &'a Leaves,
 }
 
 /// A field that osier reads without a key.
@@ -214,7 +212,7 @@ impl Rules<'_> {
 
     fn is_encrypted(&self, key: &str, value: &Value) -> bool {
         let text = value.text().is_some_and(|text| text.starts_with(ENCRYPTED));
-        text && self.leaves.get(&format!("data.{key}")).is_none_or(|leaf| leaf.ciphertext.is_some())
+        text && self.leaves.get(format!("data.{key}").as_str()).is_none_or(|leaf| leaf.ciphertext.is_some())
     }
 }
 

@@ -10,7 +10,7 @@ use crate::desired::manifest::{ConfigValue, Manifest, Origin};
 use crate::desired::outline::Leaf;
 use crate::desired::value::{Secret, SecretKind, Value};
 use crate::model::cleartext::Cleartext;
-use crate::model::digest::b32;
+use crate::model::digest;
 use crate::model::wire::FingerprintKey;
 use crate::planning::changes::LeafChange;
 use crate::planning::diff::{changes, shape};
@@ -29,7 +29,7 @@ fn manifest(short: &str, round: &str, body: &Json) -> Manifest {
         for (key, value) in data {
             let text = value.as_str().unwrap();
             let encrypted = text.strip_prefix("ENC:");
-            origins.insert(format!("{map}.{key}"), origin(encrypted.map(|text| b32(26, [round, text]))));
+            origins.insert(format!("{map}.{key}"), origin(encrypted.map(|text| digest::short([round, text]))));
             let bytes = Cleartext::new(encrypted.unwrap_or(text).as_bytes().to_vec());
             let redacted = encrypted.is_some() || object.kind.is_secret();
             values.insert(key, ConfigValue { bytes, redacted, binary });
@@ -38,7 +38,7 @@ fn manifest(short: &str, round: &str, body: &Json) -> Manifest {
     Manifest { object, api_version: "v1".to_owned(), body: value(&body), values, origins }
 }
 
-fn origin(ciphertext: Option<String>) -> Origin {
+fn origin(ciphertext: Option<[u8; 16]>) -> Origin {
     Origin { path: "base/a.yaml".to_owned(), line: 3, ciphertext, overrides: Vec::new() }
 }
 
@@ -191,8 +191,9 @@ fn added_and_removed_objects() {
 
 #[test]
 fn what_shows_without_a_key() {
-    let leaf = |ciphertext: &str| Leaf { line: 1, ciphertext: (!ciphertext.is_empty()).then(|| ciphertext.to_owned()) };
-    let leaves = |leaves: &[(&str, &str)]| leaves.iter().map(|(path, text)| ((*path).to_owned(), leaf(text))).collect();
+    let leaf =
+        |ciphertext: &str| Leaf { line: 1, ciphertext: (!ciphertext.is_empty()).then(|| digest::short([ciphertext])) };
+    let leaves = |leaves: &[(&str, &str)]| leaves.iter().map(|(path, text)| ((*path).into(), leaf(text))).collect();
     let old = leaves(&[("data.a", "c1"), ("data.b", "c1"), ("data.c", "c1"), ("kind", ""), ("data.e", "")]);
     let new = leaves(&[("data.a", "c1"), ("data.b", "c2"), ("data.d", "c1"), ("kind", ""), ("data.e", "c1")]);
     expect![[r#"
