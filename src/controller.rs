@@ -20,6 +20,7 @@ pub mod repositories;
 pub mod repository;
 pub mod seat;
 pub mod status;
+pub mod statuses;
 
 use std::sync::Arc;
 

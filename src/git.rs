@@ -9,6 +9,7 @@ pub mod credentials;
 pub mod error;
 pub mod failure;
 pub mod fetch;
+pub mod forge;
 pub mod mirror;
 pub mod objects;
 pub mod remotes;

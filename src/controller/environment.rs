@@ -15,6 +15,7 @@ use crate::controller::flapping::{Flapping, WINDOW};
 use crate::controller::metrics::{Metrics, Subject};
 use crate::controller::readiness::Readiness;
 use crate::controller::remote::{Sight, Tip};
+use crate::controller::statuses::Statuses;
 use crate::keys::watch::Loaded;
 use crate::model::environment::Environment;
 use crate::model::object::ObjectId;
@@ -56,6 +57,8 @@ pub struct Inputs {
     pub repository: watch::Receiver<Arc<Repository>>,
     /// The identities.
     pub keys: watch::Receiver<Loaded>,
+    /// What commits are to show on the forge.
+    pub statuses: Statuses,
 }
 
 /// The task of one environment.
@@ -212,6 +215,9 @@ impl Task {
         self.world.repository = self.inputs.repository.borrow_and_update().clone();
         self.world.keyring = self.inputs.keys.borrow_and_update().keyring.clone();
         self.readiness.begins();
+        if trigger == Trigger::Push && self.is_new(tip.known.tip()) {
+            self.inputs.statuses.begins(&self.name, tip.known.tip());
+        }
         let begun = Instant::now();
         let reason = match contained(self.pass(trigger, &tip)).await {
             Ok(reason) => reason,
@@ -411,6 +417,9 @@ impl Task {
 
     /// Tells people what became otherwise.
     fn announce(&mut self, verdict: &Verdict, record: Option<u64>) {
+        if let Some(commit) = self.attended {
+            self.inputs.statuses.said(&self.name, commit, verdict);
+        }
         let Some(memory) = self.world.memory.get_mut(&self.name) else { return };
         if let Some(number) = memory.interrupted.take() {
             let message = format!("record #{number} was begun and not completed: the next one goes on from there");
@@ -455,6 +464,17 @@ impl Task {
         let environment = &self.world.memory.get(&self.name)?.environment;
         let said = environment.status.as_ref().map(|status| status.commit.clone());
         (said != tip && environment.spec.hold.is_none()).then(|| Duration::from_secs(MOVED_ON_SECONDS.unsigned_abs()))
+    }
+
+    /// True if the environment is one of this cluster that has never looked at this commit.
+    fn is_new(&self, commit: GitId) -> bool {
+        let environment = self.inputs.environment.borrow();
+        let Some(status) = environment.as_ref().and_then(|environment| environment.status.as_ref()) else {
+            return false;
+        };
+        let others = [Reason::Elsewhere, Reason::Orphaned].map(Reason::as_str);
+        let is_ours = status.ready().is_some_and(|ready| !others.contains(&ready.reason.as_str()));
+        is_ours && status.attempted != commit.to_string()
     }
 
     fn report(&self, verdict: &Verdict, problems: usize) {

@@ -22,6 +22,9 @@ const SECONDS: [f64; 14] = [0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.
 /// Where outlines come from.
 const FROM: [&str; 2] = ["memory", "file"];
 
+/// What becomes of a commit status.
+const SHOWN: [&str; 2] = ["Shown", "Failed"];
+
 type Counters = Family<Labels, Counter>;
 type Gauges = Family<Labels, Gauge>;
 type Durations = Family<Labels, Histogram>;
@@ -50,6 +53,7 @@ pub struct Metrics {
     reasons: Mutex<BTreeMap<Labels, Labels>>,
     fetches: Counters,
     fetched_at: Family<Labels, Gauge<f64, AtomicU64>>,
+    commit_statuses: Counters,
     requests: Counters,
     decrypts: Counter,
     outlines: Counters,
@@ -88,6 +92,7 @@ impl Default for Metrics {
             reasons: Mutex::default(),
             fetches: add(r, "git_fetch", "Looks at a remote by how they ended"),
             fetched_at: add(r, "git_last_success_timestamp_seconds", "When a remote last answered"),
+            commit_statuses: add(r, "commit_statuses", "What commits were to show on the forge"),
             requests: add(r, "api_requests", "Requests to the API server"),
             decrypts: add(r, "decrypts", "Wrapped data keys that were tried, from 0 again when keys change"),
             outlines: add(r, "outlines", "Files whose outline was needed, by where it came from"),
@@ -175,9 +180,19 @@ impl Metrics {
         }
     }
 
+    /// The forge was asked to show something at a commit.
+    pub fn commit_status(&self, repository: &str, is_shown: bool) {
+        let result = if is_shown { SHOWN[0] } else { SHOWN[1] };
+        let labels = with(vec![("repository", repository.to_owned())], "result", result);
+        self.commit_statuses.get_or_create(&labels).inc();
+    }
+
     /// A Repository is gone, and its series with it.
     pub fn forget_repository(&self, repository: &str) {
         let labels = vec![("repository", repository.to_owned())];
+        for result in SHOWN {
+            self.commit_statuses.remove(&with(labels.clone(), "result", result));
+        }
         self.fetched_at.remove(&labels);
         for result in Reason::ALL.iter().map(|reason| reason.as_str()).chain(["Known"]) {
             self.fetches.remove(&with(labels.clone(), "result", result));
@@ -299,6 +314,7 @@ mod tests {
         metrics.repaired(STAGING, 3);
         metrics.fetched("shop", None, Duration::from_secs(1_700_000_000));
         metrics.fetched("shop", Some(Reason::RepositoryUnreachable), Duration::from_secs(1_700_000_010));
+        metrics.commit_status("shop", true);
         metrics.requests("protected", &BTreeMap::from([("get", 7)]));
         metrics.decrypts(4);
         metrics.outlines("shop", 10, 2);
@@ -307,6 +323,7 @@ mod tests {
         expect![[r#"
             osier_api_requests_total{lane="protected",verb="get"} 7
             osier_build_info{version="0.1.0"} 1
+            osier_commit_statuses_total{repository="shop",result="Shown"} 1
             osier_decrypts_total 4
             osier_drift_objects{lane="protected",repository="shop",environment="staging"} 1
             osier_drift_repaired_total{lane="protected",repository="shop",environment="staging"} 3

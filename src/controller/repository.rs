@@ -21,6 +21,7 @@ use crate::controller::metrics::Subject;
 use crate::controller::plans::Plans;
 use crate::controller::remote::{Remote, Sight};
 use crate::controller::seat::Seat;
+use crate::controller::statuses::{Statuses, Teller};
 use crate::controller::{plans, status};
 use crate::git::mirror::Mirror;
 use crate::git::remotes::Remotes;
@@ -89,7 +90,13 @@ impl Follower {
             }
             let seated = async {
                 if self.seat.take(&self.cluster, self.repository.clone(), &stop).await {
-                    Lead::new(self, &mirror, &sight).run(&stop).await;
+                    let (statuses, waiting) = Statuses::new();
+                    let metrics = self.shared.metrics.clone();
+                    let teller = Teller::new(self.cluster.clone(), self.repository.clone(), metrics);
+                    tokio::select! {
+                        () = Lead::new(self, &mirror, &sight, statuses).run(&stop) => {}
+                        () = teller.tell(waiting) => {}
+                    }
                 }
             };
             tokio::select! {
@@ -144,6 +151,7 @@ struct Lead<'a> {
     follower: &'a Follower,
     mirror: &'a Mirror,
     sight: watch::Receiver<Sight>,
+    statuses: Statuses,
     repository: watch::Receiver<Arc<Repository>>,
     tasks: JoinSet<()>,
     names: HashMap<Id, String>,
@@ -164,11 +172,12 @@ struct Running {
 }
 
 impl<'a> Lead<'a> {
-    fn new(follower: &'a Follower, mirror: &'a Mirror, sight: &watch::Receiver<Sight>) -> Self {
+    fn new(follower: &'a Follower, mirror: &'a Mirror, sight: &watch::Receiver<Sight>, statuses: Statuses) -> Self {
         Self {
             follower,
             mirror,
             sight: sight.clone(),
+            statuses,
             repository: follower.repository.clone(),
             tasks: JoinSet::new(),
             names: HashMap::new(),
@@ -326,6 +335,7 @@ impl<'a> Lead<'a> {
             environment: environment.subscribe(),
             repository: self.repository.clone(),
             keys: self.follower.keys.clone(),
+            statuses: self.statuses.clone(),
         };
         let task = Task::new(self.follower.shared.clone(), world.for_environment(watched), name, inputs);
         let task = self.tasks.spawn(task.run(stop.clone()));

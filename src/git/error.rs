@@ -129,6 +129,20 @@ pub enum Error {
         /// What was wrong.
         source: Cause,
     },
+    /// There is no such sort of forge.
+    #[error("`{name:.200}` is no forge that commits can show anything at; it is one of: {names}")]
+    Forge {
+        /// As the Repository has it.
+        name: String,
+        /// Those that there are.
+        names: String,
+    },
+    /// The system gives no thread.
+    #[error("could not begin a thread")]
+    Thread {
+        /// What it said.
+        source: Cause,
+    },
     /// The thread of the mirror is gone.
     #[error("the mirror is closed")]
     Closed,
@@ -150,8 +164,10 @@ impl Error {
             | Self::Credentials { .. }
             | Self::Ambiguous { .. }
             | Self::Commit { .. }
+            | Self::Forge { .. }
             | Self::Closed => Retry::Never,
             Self::Open { .. }
+            | Self::Thread { .. }
             | Self::NotFound { .. }
             | Self::Object { .. }
             | Self::Reference { .. }
@@ -176,7 +192,8 @@ impl Error {
                  `password` (the passphrase)"
                     .into(),
             ),
-            Self::Setup { .. } | Self::Reference { .. } | Self::File { .. } | Self::Closed => None,
+            Self::Forge { .. } => Some("correct `statuses.forge` of the Repository".into()),
+            Self::Setup { .. } | Self::Reference { .. } | Self::File { .. } | Self::Thread { .. } | Self::Closed => None,
         }
     }
 }

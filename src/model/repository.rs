@@ -42,6 +42,9 @@ pub struct RepositorySpec {
     /// Name of the Secret with the webhook secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook_secret: Option<String>,
+    /// Where commits show how the environments stand; nowhere without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statuses: Option<CommitStatuses>,
     /// Commit signatures.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signatures: Option<Signatures>,
@@ -84,6 +87,18 @@ impl Repository {
         };
         self.spec.home == other.spec.home && age(self) < age(other)
     }
+}
+
+/// The forge whose commits show how the environments stand.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CommitStatuses {
+    /// `github`, `gitlab`, `gitea` (Forgejo, too), `bitbucket` (Cloud) or `bitbucket-server`.
+    pub forge: String,
+    /// Name of the Secret in the home namespace with the credentials for the forge's API.
+    pub credentials: String,
+    /// URL of the forge's API, if it is not at the usual place of the host of `url`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<String>,
 }
 
 /// Commit signatures: off, warn or require.

@@ -18,5 +18,6 @@ mod remotes;
 mod rights;
 mod scenarios;
 mod sops;
+mod statuses;
 mod support;
 mod tidy;

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod certificates;
 pub mod control_plane;
+pub mod forge;
 pub mod process;
 pub mod programs;
 pub mod server;

@@ -3,11 +3,12 @@
 use std::io;
 
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, LOCATION, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
@@ -21,6 +22,7 @@ use crate::git::remotes::place::{Site, bare};
 
 const REFS: &str = "application/x-git-upload-pack-advertisement";
 const REQUEST: &str = "application/x-git-upload-pack-request";
+const JSON: &str = "application/json";
 const PACK: &str = "application/x-git-upload-pack-result";
 /// Some servers answer with pages unless the name begins like this.
 const AGENT: &str = concat!("git/osier-", env!("CARGO_PKG_VERSION"));
@@ -57,6 +59,15 @@ impl Http {
         self.ask(request, PACK)
     }
 
+    /// Sends a document to an API of the server's. What it answers is not read but for its status.
+    pub(in crate::git) fn post(&mut self, path: &str, document: &Value) -> Result<(), Failure> {
+        let mut request = self.request(Method::POST, path, JSON);
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+        *request.body_mut() = Full::from(document.to_string());
+        let (_, answer) = self.send(request)?;
+        if answer.status().is_success() { Ok(()) } else { self.judge(answer.status(), answer.headers(), JSON) }
+    }
+
     /// The next bytes of the answer; none at its end.
     pub(in crate::git) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Failure> {
         while self.chunk.is_empty() {
@@ -72,14 +83,22 @@ impl Http {
 
     /// Sends a request and looks at the head of its answer.
     fn ask(&mut self, request: Request<Full<Bytes>>, content_type: &'static str) -> Result<(), Failure> {
-        let mut sender = self.sender()?;
-        let limit = self.visit.silence()?;
-        let answer = self.runtime.block_on(async { timeout(limit, sender.send_request(request)).await });
-        let answer = answer.map_err(|_| self.in_vain())?.map_err(|e| broken_off(&e))?;
+        let (sender, answer) = self.send(request)?;
         self.judge(answer.status(), answer.headers(), content_type)?;
         (self.sender, self.body) = (Some(sender), Some(answer.into_body()));
         self.visit.address().is_welcome();
         Ok(())
+    }
+
+    fn send(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<(SendRequest<Full<Bytes>>, Response<Incoming>), Failure> {
+        let mut sender = self.sender()?;
+        let limit = self.visit.silence()?;
+        let answer = self.runtime.block_on(async { timeout(limit, sender.send_request(request)).await });
+        let answer = answer.map_err(|_| self.in_vain())?.map_err(|e| broken_off(&e))?;
+        Ok((sender, answer))
     }
 
     fn next(&mut self) -> Result<Option<Bytes>, Failure> {

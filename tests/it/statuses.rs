@@ -1,0 +1,132 @@
+//! What commits show on the forge of how environments stand.
+
+use std::fs;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::Method;
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use crate::rights::{LEVEL, config, sees, shop};
+use crate::scenarios::service::{service, settle};
+use crate::scenarios::world::World;
+use crate::support::forge::{Forge, Told};
+use crate::support::server::{PATIENCE, Server};
+
+const TOKEN: &str = "canary-4f-token-of-the-forge";
+
+/// A shop at work whose commits show how it stands.
+async fn world(forge: &Forge, sort: &str) -> World {
+    let mut world = World::new(Server::sandbox().await).await;
+    shop(&mut world);
+    world.canary.watch_for(TOKEN);
+    let home = world.name("shop");
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "forge"}, "data": {"bearerToken": STANDARD.encode(TOKEN)}});
+    let (status, said) = world.ask(Method::POST, &format!("/api/v1/namespaces/{home}/secrets"), Some(&secret)).await;
+    assert_eq!(status, 201, "{said}");
+    let path = format!("/apis/osier.dev/v1alpha1/repositories/{home}");
+    let (_, mut repository) = world.ask(Method::GET, &path, None).await;
+    repository["spec"]["statuses"] =
+        json!({"forge": sort, "credentials": "forge", "api": format!("http://{}/api", forge.address)});
+    let (status, said) = world.ask(Method::PUT, &path, Some(&repository)).await;
+    assert_eq!(status, 200, "{said}");
+    config(&mut world, "app", "info");
+    world.push("the first state").await;
+    service(&mut world, "start").await;
+    assert_eq!(settle(&mut world, "staging").await, "");
+    world
+}
+
+async fn head(world: &mut World) -> String {
+    String::from_utf8(world.run("git rev-parse HEAD").await.stdout).unwrap().trim().to_owned()
+}
+
+/// Waits until the forge was told that this commit stands so; all that it was told of it.
+async fn shows(forge: &Forge, commit: &str, state: &str) -> Vec<Told> {
+    let begun = Instant::now();
+    loop {
+        let of_commit = |told: &Told| told.path.contains(commit);
+        let told: Vec<Told> = forge.told().into_iter().filter(of_commit).collect();
+        if told.last().is_some_and(|told| told.document["state"] == state) {
+            return told;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{commit} does not show {state}: {told:?}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn end(mut world: World, forge: &Forge) {
+    assert_eq!(service(&mut world, "stop").await, "");
+    for told in forge.told() {
+        assert_eq!(told.authorization, format!("Bearer {TOKEN}"));
+        world.canary.scan("the forge", format!("{}{}", told.path, told.document).as_bytes());
+    }
+    world.scan().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_is_pending_and_then_green_or_red_with_the_reason() {
+    for (sort, path, states) in [
+        ("github", "/statuses/", ["pending", "success", "failure"]),
+        ("gitlab", "/statuses/", ["pending", "success", "failed"]),
+        ("gitea", "/statuses/", ["pending", "success", "failure"]),
+        ("bitbucket", "/commit/", ["INPROGRESS", "SUCCESSFUL", "FAILED"]),
+        ("bitbucket-server", "/commits/", ["INPROGRESS", "SUCCESSFUL", "FAILED"]),
+    ] {
+        let [pending, success, failure] = states;
+        let forge = Forge::start().await;
+        let mut world = world(&forge, sort).await;
+        let first = head(&mut world).await;
+        // the Deployment has no pods in the sandbox
+        let told = shows(&forge, &first, pending).await;
+        assert!(told[0].path.starts_with("/api/") && told[0].path.contains(path), "{told:?}");
+        assert!(told[0].document.to_string().contains("osier/staging"), "{told:?}");
+        fs::remove_file(world.path("clone/base/api.yaml")).unwrap();
+        world.push("nothing to wait for").await;
+        let second = head(&mut world).await;
+        shows(&forge, &second, success).await;
+
+        fs::write(world.path("clone/base/broken.yaml"), "kind: ConfigMap\ndata: {KEY: canary-4e-in-a-broken-file}\n")
+            .unwrap();
+        world.canary.watch_for("canary-4e-in-a-broken-file");
+        world.push("a mistake").await;
+        let broken = head(&mut world).await;
+        let told = shows(&forge, &broken, failure).await;
+        let description = "ProblemsFound: Files of the revision have mistakes; nothing was applied";
+        assert_eq!(told.last().unwrap().document["description"], description);
+        end(world, &forge).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forge_that_fails_delays_nothing_and_is_told_again_a_few_times() {
+    let forge = Forge::start().await;
+    let mut world = world(&forge, "gitea").await;
+    fs::remove_file(world.path("clone/base/api.yaml")).unwrap();
+    world.push("nothing to wait for").await;
+    let commit = head(&mut world).await;
+    shows(&forge, &commit, "success").await;
+
+    forge.answer(&[503, 503]);
+    config(&mut world, "app", "debug");
+    world.push("while it is away").await;
+    sees(&mut world, LEVEL, "debug").await;
+    let commit = head(&mut world).await;
+    let told = shows(&forge, &commit, "success").await;
+    assert!(told.len() >= 3, "{told:?}");
+
+    forge.answer(&[401; 2]);
+    config(&mut world, "app", "warn");
+    world.push("while it takes no credentials").await;
+    sees(&mut world, LEVEL, "warn").await;
+    let refused = head(&mut world).await;
+    config(&mut world, "app", "info");
+    world.push("and another").await;
+    let commit = head(&mut world).await;
+    shows(&forge, &commit, "success").await;
+    let of_refused = forge.told().into_iter().filter(|told| told.path.contains(&refused)).count();
+    assert!(of_refused <= 2, "what is refused for good is not said again");
+    end(world, &forge).await;
+}
