@@ -259,7 +259,26 @@ mod tests {
             shown(Sort::Bitbucket, "https://bitbucket.org/example/shop.git"),
             shown(Sort::BitbucketServer, "https://bitbucket.example.com/scm/ex/shop.git"),
         ];
-        expect![[""]].assert_eq(&all.concat());
+        expect![[r#"
+            https://api.github.com/repos/example/shop/statuses/4e0c3ad1f0a7f9a6f6b8b1f7e4c2d9a35c6b7d88
+              {"context":"osier/staging","description":"why","state":"pending"}
+              "success", "failure"
+            https://ghe.example.com/api/v3/repos/example/shop/statuses/4e0c3ad1f0a7f9a6f6b8b1f7e4c2d9a35c6b7d88
+              {"context":"osier/staging","description":"why","state":"pending"}
+              "success", "failure"
+            https://gitlab.example.com:8443/api/v4/projects/group%2Fsub%2Fshop/statuses/4e0c3ad1f0a7f9a6f6b8b1f7e4c2d9a35c6b7d88
+              {"description":"why","name":"osier/staging","state":"pending"}
+              "success", "failed"
+            https://git.example.com/api/v1/repos/example/shop/statuses/4e0c3ad1f0a7f9a6f6b8b1f7e4c2d9a35c6b7d88
+              {"context":"osier/staging","description":"why","state":"pending"}
+              "success", "failure"
+            https://api.bitbucket.org/2.0/repositories/example/shop/commit/4e0c3ad1f0a7f9a6f6b8b1f7e4c2d9a35c6b7d88/statuses/build
+              {"description":"why","key":"osier/staging","name":"osier/staging","state":"INPROGRESS","url":"https://bitbucket.org/example/shop"}
+              "SUCCESSFUL", "FAILED"
+            https://bitbucket.example.com/rest/build-status/1.0/commits/4e0c3ad1f0a7f9a6f6b8b1f7e4c2d9a35c6b7d88
+              {"description":"why","key":"osier/staging","name":"osier/staging","state":"INPROGRESS","url":"https://bitbucket.example.com/ex/shop"}
+              "SUCCESSFUL", "FAILED"
+        "#]].assert_eq(&all.concat());
     }
 
     #[test]
