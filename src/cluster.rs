@@ -1,7 +1,7 @@
 //! The API server, as osier uses it: the only module that names the client.
 //!
 //! `connect` and `call` are the transport (one timeout, one retry rule, one counter); `live` reads metadata, never values; `watch` goes on from there;
-//! `write` executes a plan; `records`, `environments`, `plans`, `repositories` are osier's own objects; `crds` and `admission` define them.
+//! `write` executes a plan; `records`, `environments`, `plans`, `repositories` are osier's own objects; `namespaces` are those of branches; `crds` and `admission` define them.
 
 pub mod admission;
 pub mod call;
@@ -19,6 +19,7 @@ pub mod leases;
 pub mod leaves;
 pub mod live;
 pub mod metadata;
+pub mod namespaces;
 pub mod own;
 pub mod person;
 pub mod plans;
@@ -37,6 +38,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kube::Client;
+use tokio::sync::OnceCell;
 
 use crate::cluster::connect::Watching;
 use crate::cluster::discovery::Discovery;
@@ -53,6 +55,7 @@ pub struct Cluster {
     throttled: AtomicU64,
     /// Plans that are being executed.
     executions: AtomicUsize,
+    account: OnceCell<String>,
 }
 
 impl Cluster {

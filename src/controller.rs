@@ -7,6 +7,7 @@
 //! ```
 
 pub mod announce;
+pub mod branches;
 pub mod environment;
 pub mod error;
 pub mod flapping;
@@ -34,11 +35,8 @@ use crate::controller::process::{LaneAccess, Process};
 use crate::controller::repositories::Repositories;
 use crate::controller::seat::Seat;
 use crate::controller::slots::Slots;
-use crate::settings::controller::{ControllerSettings, WatchScope};
+use crate::settings::controller::{ControllerSettings, Lane, WatchScope};
 use crate::supervise::{Order, Signals};
-
-/// The lane that is served. Branch environments come later; their Lease is held already where it was asked for.
-const LANE: &str = "protected";
 
 /// Runs the service until it is told to stop.
 ///
@@ -48,8 +46,8 @@ pub async fn run(settings: ControllerSettings, clock: fn() -> Timestamp) -> Resu
     let signals = Signals::listen().map_err(|source| Error::Signals { source })?;
     let _only_we = process::take_data(&settings.data)?;
     let mut process = process::start(&settings, clock).await?;
-    for &(_, lease) in settings.lane.leases().iter().filter(|(lane, _)| *lane == LANE) {
-        if let Some(access) = process.lanes.iter().find(|access| access.lane == LANE).cloned() {
+    for &(lane, lease) in settings.lane.leases() {
+        if let Some(access) = process.lanes.iter().find(|access| access.lane == lane).cloned() {
             serve(&mut process, &settings, access, lease, clock).await?;
         }
     }
@@ -67,10 +65,14 @@ async fn serve(
     let LaneAccess { lane, cluster, leadership } = access;
     cluster.ensure_crds_present().await?;
     let account = cluster.who_am_i().await?;
-    process.health.not_ready(repositories::PART, "not listed yet");
+    process.health.not_ready(repositories::part(lane), "not listed yet");
     let everywhere = (settings.watch == WatchScope::Cluster).then(|| Arc::new(Everywhere::new(cluster.clone())));
     if let Some(everywhere) = everywhere.clone() {
-        process.tasks.spawn("watches", Order::First, process.tasks.stop(Order::First).ends(everywhere.run()));
+        process.tasks.spawn(
+            format!("watches, {lane}"),
+            Order::First,
+            process.tasks.stop(Order::First).ends(everywhere.run()),
+        );
     }
     let repositories = Repositories {
         shared: Arc::new(Shared { lane, metrics: process.metrics.clone(), slots: Slots::new(settings.concurrency) }),
@@ -79,6 +81,7 @@ async fn serve(
         leadership,
         seat: Seat { lane, lease: format!("{}/{lease}", settings.namespace), account },
         keys: process.keys.clone(),
+        branches_only: settings.lane == Lane::Branches,
         data: settings.data.clone(),
         only: settings.repository.clone(),
         cluster_name: settings.cluster.clone(),
@@ -86,6 +89,6 @@ async fn serve(
         health: process.health.clone(),
     };
     let stop = process.tasks.stop(Order::First);
-    process.tasks.spawn("repositories", Order::First, repositories.run(stop));
+    process.tasks.spawn(repositories::part(lane), Order::First, repositories.run(stop));
     Ok(())
 }

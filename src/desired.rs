@@ -5,12 +5,14 @@ pub mod compose;
 pub mod config;
 #[cfg(test)]
 pub mod fixture;
+pub mod isolation;
 pub mod kinds;
 pub mod leaves;
 pub mod lists;
 pub mod manifest;
 pub mod merge;
 pub mod names;
+pub mod namespace;
 pub mod open;
 pub mod outline;
 pub mod references;

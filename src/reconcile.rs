@@ -18,8 +18,10 @@ pub mod history;
 pub mod hold;
 pub mod open;
 pub mod parallel;
+pub mod place;
 pub mod prepare;
 pub mod readiness;
+pub mod removal;
 pub mod retention;
 pub mod settle;
 pub mod source;
@@ -122,6 +124,9 @@ pub async fn mend(world: &mut World, ask: &Ask) -> Result<Option<Outcome>, Error
     if prepared.mode == Mode::Observe || prepared.plan.steps.is_empty() {
         return Ok(None);
     }
+    if prepared.lacks_namespace {
+        place::make(world, &prepared).await?;
+    }
     prepare::open_the_rest(world, &mut prepared).await?;
     let number = world.memory[&ask.environment].chain.applied.as_ref().map_or(0, |applied| applied.spec.number);
     Ok(Some(execute(world, &mut prepared, number).await))
@@ -147,7 +152,11 @@ async fn carry_out(world: &mut World, ask: &Ask, mut prepared: Prepared) -> Resu
     let (allow, head) = (memory.environment.spec.allow.as_slice(), memory.chain.head.as_ref());
     let given = consent::Given { allow, head, inputs: &prepared.inputs };
     let allowed_by = consent::check(&prepared.plan, &given, &ask.environment)?;
-    if !needs_record(&memory.chain, &prepared) {
+    let is_new = needs_record(&memory.chain, &prepared);
+    if prepared.lacks_namespace {
+        place::make(world, &prepared).await?;
+    }
+    if !is_new {
         return without_record(world, ask, prepared).await;
     }
     prepare::open_the_rest(world, &mut prepared).await?;
@@ -170,7 +179,7 @@ fn needs_record(chain: &Chain, prepared: &Prepared) -> bool {
     let asserts = |step: &Step| step.repair || same && matches!(step.verb, Verb::Create | Verb::Update);
     // what failed or was interrupted is not the last word on an environment that equals its target now
     let unfinished = chain.head.is_some() && applied.is_none();
-    prepared.begins_hold || unfinished || !prepared.plan.steps.iter().all(asserts)
+    prepared.begins_hold || prepared.lacks_namespace || unfinished || !prepared.plan.steps.iter().all(asserts)
 }
 
 async fn without_record(world: &mut World, ask: &Ask, mut prepared: Prepared) -> Result<Settled, Error> {

@@ -84,7 +84,7 @@ async fn one(
     (name, entry): (&str, &crate::desired::config::EnvironmentConfig),
     found: &mut Found,
 ) -> Result<(), Failure> {
-    let parameters = target::parameters(name, BRANCH, &entry.namespace, commit);
+    let parameters = target::parameters(name, name, BRANCH, &entry.namespace, commit);
     let scope = desire::scope(None, name, entry, &entry.layers, &parameters);
     let composed = match desire::whole(outlines, source, commit, scope).await {
         Ok(composed) => composed,

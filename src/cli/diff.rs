@@ -118,7 +118,8 @@ async fn side(settings: &Settings, outlines: &Outlines, place: &Place) -> Result
     let (source, commit) = view::offline(settings, place.at.as_ref().unwrap_or(&At::Tree))?;
     let config = target::config(&source).await?;
     let entry = target::entry(&config, &place.environment)?;
-    let parameters = target::parameters(&place.environment, check::BRANCH, &entry.namespace, commit);
+    let parameters =
+        target::parameters(&place.environment, &place.environment, check::BRANCH, &entry.namespace, commit);
     let entry = EnvironmentConfig { namespace: "compared".to_owned(), ..entry.clone() };
     let scope = desire::scope(None, &place.environment, &entry, &entry.layers, &parameters);
     let composed = desire::whole(outlines, &source, commit, scope).await?;

@@ -97,7 +97,10 @@ async fn warn_of_forged(
         return Ok(());
     };
     let name = repository.metadata.name.as_deref().unwrap_or_default();
-    let id = wire::environment_id(&repository.spec.home, name, &format!("env:{environment}"));
+    let reference = records.last().map_or("", |record| &record.spec.reference);
+    let of_branch = wire::is_of_branch(environment, name, reference);
+    let followed = if of_branch { reference.to_owned() } else { format!("env:{environment}") };
+    let id = wire::environment_id(&repository.spec.home, name, &followed);
     for number in Chain::new(records.to_vec(), &id, &key).forged {
         anstream::eprintln!("warning: record #{number} is forged: its seal or its place in the chain does not fit");
     }

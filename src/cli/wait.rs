@@ -66,7 +66,10 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
     let config = target::config(&Source::Clone(clone.clone(), commit)).await?;
     let cluster = Arc::new(context::cluster(settings).await?);
     let repository = context::repository(settings, &cluster).await?;
-    let wanted = wanted(&config, args)?;
+    let wanted = match of_branch(&config, args, &repository, clone.branch().as_deref(), commit) {
+        Some(own) => BTreeMap::from([own]),
+        None => wanted(&config, args)?,
+    };
     let applied = args.applied;
     let mut room = Room { clone: &clone, commit, applied, wanted, repository, environments: BTreeMap::new() };
     let text = settings.common.output == Output::Text;
@@ -227,6 +230,21 @@ impl Room<'_> {
         });
         compared.unwrap_or(false)
     }
+}
+
+/// The environment of the branch that is checked out, if it has one and no other is named.
+fn of_branch(
+    config: &Config,
+    args: &Args,
+    repository: &Repository,
+    branch: Option<&str>,
+    commit: GitId,
+) -> Option<(String, EnvironmentConfig)> {
+    let branch = branch.filter(|branch| *branch != repository.spec.protected_branch && args.environments.is_empty())?;
+    let (entry, slug) = config.branch(branch)?;
+    let name = target::branch_environment(entry, &slug, repository.metadata.name.as_deref()?, branch);
+    // layers of the protected branch are none of this commit's
+    Some((name.clone(), entry.environment(name, commit, &slug)))
 }
 
 /// The environments that the commit is for.

@@ -104,7 +104,8 @@ async fn origin(settings: &Settings, args: &Args, wanted: &str) -> Result<Findin
     let (source, commit) = view::offline(settings, &At::Tree)?;
     let config = target::config(&source).await?;
     let entry = target::entry(&config, &args.environment)?;
-    let parameters = target::parameters(&args.environment, crate::cli::check::BRANCH, &entry.namespace, commit);
+    let parameters =
+        target::parameters(&args.environment, &args.environment, crate::cli::check::BRANCH, &entry.namespace, commit);
     let scope = desire::scope(None, &args.environment, entry, &entry.layers, &parameters);
     let outlines = Outlines::default();
     let composed = desire::whole(&outlines, &source, commit, scope).await?;

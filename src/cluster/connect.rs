@@ -14,7 +14,7 @@ use kube::client::middleware::{AuthLayer, ExtraHeadersLayer};
 use kube::client::{Body, ConfigExt, RustlsTlsError};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tower::{BoxError, ServiceBuilder};
 
 use crate::cluster::Cluster;
@@ -79,6 +79,7 @@ impl Cluster {
             requests: Mutex::default(),
             throttled: AtomicU64::default(),
             executions: AtomicUsize::default(),
+            account: OnceCell::new(),
         }
     }
 

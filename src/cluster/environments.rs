@@ -1,13 +1,13 @@
 //! Environments: osier creates them and writes their status; people write their spec.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
 use crate::cluster::call::{Call, encoded};
 use crate::cluster::error::Error;
 use crate::cluster::own::{WRITE, collection, json, merge_diff, typed};
-use crate::model::environment::{Environment, EnvironmentSpec, EnvironmentStatus};
-use crate::model::wire::{API_VERSION, LANE, REPOSITORY};
+use crate::model::environment::{Environment, EnvironmentSpec, EnvironmentStatus, Lane};
+use crate::model::wire::{API_VERSION, LANE, REF, REPOSITORY};
 
 /// How often a person's change of spec may come between reading and writing the status.
 const ATTEMPTS: usize = 5;
@@ -40,10 +40,30 @@ impl Cluster {
         home: &str,
         repository: &str,
         name: &str,
-        lane: &str,
+        lane: Lane,
     ) -> Result<Environment, Error> {
-        let body = json!({"apiVersion": API_VERSION, "kind": "Environment", "spec": {},
-            "metadata": {"name": name, "namespace": home, "labels": {REPOSITORY: repository, LANE: lane}}});
+        let labels = json!({REPOSITORY: repository, LANE: lane.as_str()});
+        self.post_environment(home, name, &json!({"name": name, "namespace": home, "labels": labels})).await
+    }
+
+    /// Creates the empty Environment of a branch, which carries its full ref; one that is there already is returned as it is.
+    ///
+    /// # Errors
+    /// As `create_environment`.
+    pub async fn create_branch_environment(
+        &self,
+        home: &str,
+        repository: &str,
+        name: &str,
+        reference: &str,
+    ) -> Result<Environment, Error> {
+        let labels = json!({REPOSITORY: repository, LANE: Lane::Branches.as_str()});
+        let metadata = json!({"name": name, "namespace": home, "labels": labels, "annotations": {REF: reference}});
+        self.post_environment(home, name, &metadata).await
+    }
+
+    async fn post_environment(&self, home: &str, name: &str, metadata: &Value) -> Result<Environment, Error> {
+        let body = json!({"apiVersion": API_VERSION, "kind": "Environment", "spec": {}, "metadata": metadata});
         let call = Call::post(format!("{}{WRITE}", collection(home, "environments")), &body).whole();
         match self.call(&call).await {
             Ok(answer) => typed(&what(name), answer),

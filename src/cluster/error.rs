@@ -102,6 +102,12 @@ pub enum Error {
         /// Whose it is.
         other: String,
     },
+    /// The namespace that a branch would get is somebody's already.
+    #[error("namespace `{namespace}` exists, and osier did not make it for this branch")]
+    NamespaceForeign {
+        /// Which.
+        namespace: String,
+    },
     /// Somebody else wrote in the meantime.
     #[error("{what} changed in the meantime")]
     Changed {
@@ -161,7 +167,7 @@ impl Error {
             Error::NamespaceMissing { .. } => Reason::NamespaceMissing,
             Error::NamespaceTerminating { .. } => Reason::NamespaceTerminating,
             Error::NamespaceUnlabelled { .. } | Error::FingerprintKey { .. } => Reason::Forbidden,
-            Error::NameTaken { .. } => Reason::NameTaken,
+            Error::NameTaken { .. } | Error::NamespaceForeign { .. } => Reason::NameTaken,
             Error::Missing { .. } => Reason::PolicyDenied,
             Error::CredentialsMissing { .. } => Reason::RepositoryUnreachable,
             Error::Changed { .. } | Error::AlreadyClaimed { .. } => Reason::Conflict,
@@ -173,7 +179,9 @@ impl Error {
         match self {
             Error::Call { source, .. } => source.retry(),
             Error::Watch { source } => source.retry(),
-            Error::NamespaceTerminating { .. } | Error::NamespaceMissing { .. } => Retry::Later,
+            Error::NamespaceTerminating { .. } | Error::NamespaceMissing { .. } | Error::NamespaceForeign { .. } => {
+                Retry::Later
+            }
             Error::Changed { .. } | Error::AlreadyClaimed { .. } | Error::CredentialsMissing { .. } => Retry::Later,
             _ => Retry::Never,
         }
@@ -209,6 +217,9 @@ impl Error {
             Error::Missing { .. } => Some("kubectl get repositories,environments -A".to_owned()),
             Error::NameTaken { namespace, .. } => Some(format!(
                 "use another namespace; `kubectl get namespace {namespace} --show-labels` says whose it is"
+            )),
+            Error::NamespaceForeign { namespace } => Some(format!(
+                "`kubectl describe namespace {namespace}` says whose it is: let it be deleted, or name the branch otherwise"
             )),
             Error::Call { source, .. } => source.hint(),
             Error::Malformed { .. } | Error::Random { .. } => None,

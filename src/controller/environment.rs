@@ -1,5 +1,7 @@
 //! One environment: from triggers to passes, one at a time.
 
+mod departure;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +13,7 @@ use crate::cluster::events::Announcement;
 use crate::cluster::watched::{News, Watched};
 use crate::cluster::write::StepOutcome;
 use crate::controller::announce::{Announcements, Announcer, announce};
+use crate::controller::environment::departure::Departure;
 use crate::controller::flapping::{Flapping, WINDOW};
 use crate::controller::metrics::{Metrics, Subject};
 use crate::controller::readiness::Readiness;
@@ -57,6 +60,8 @@ pub struct Inputs {
     pub sight: watch::Receiver<Sight>,
     /// Its custom resource, as it was seen last; `None` if there is none.
     pub environment: watch::Receiver<Option<Environment>>,
+    /// Why no environment is removed now, if so.
+    pub removals: watch::Receiver<Option<String>>,
     /// The grant.
     pub repository: watch::Receiver<Arc<Repository>>,
     /// The identities.
@@ -80,9 +85,13 @@ pub struct Task {
     announcer: Announcer,
     announcements: Option<Announcements>,
     panics: u32,
-    /// The tip that was looked at last.
-    attended: Option<GitId>,
+    departure: Departure,
+    /// The tips that were looked at last.
+    attended: Option<Heads>,
 }
+
+/// Tip of the protected branch, and of the environment's own if it is another's.
+type Heads = (GitId, Option<GitId>);
 
 /// What made osier look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +132,7 @@ impl Task {
             announcer,
             announcements: Some(announcements),
             panics: 0,
+            departure: Departure::default(),
             attended: None,
         }
     }
@@ -158,8 +168,8 @@ impl Task {
                 () = stop.requested() => return None,
                 changed = self.inputs.sight.changed() => {
                     changed.ok()?;
-                    let tip = self.inputs.sight.borrow_and_update().tip.as_ref().map(|tip| tip.known.tip());
-                    if tip != self.attended && self.push_due.is_none() {
+                    let tip = self.inputs.sight.borrow_and_update().tip.clone();
+                    if tip.map(|tip| self.heads(&tip)) != self.attended && self.push_due.is_none() {
                         self.push_due = Some(self.storm.due(Instant::now()));
                     }
                 }
@@ -228,12 +238,12 @@ impl Task {
         let Ok(_slot) = shared.slots.take(self.has_little_to_do(trigger)).await else { return };
         drop(waiting);
         let Some(tip) = self.inputs.sight.borrow_and_update().tip.clone() else { return };
-        self.attended = Some(tip.known.tip());
+        self.attended = Some(self.heads(&tip));
         self.world.repository = self.inputs.repository.borrow_and_update().clone();
         self.world.keyring = self.inputs.keys.borrow_and_update().keyring.clone();
         self.readiness.begins();
-        if trigger == Trigger::Push && self.is_new(tip.known.tip()) {
-            self.inputs.statuses.begins(&self.name, tip.known.tip());
+        if let Some(commit) = self.told_of().filter(|commit| trigger == Trigger::Push && self.is_new(*commit)) {
+            self.inputs.statuses.begins(&self.name, commit);
         }
         let begun = Instant::now();
         let reason = match contained(self.pass(trigger, &tip)).await {
@@ -272,6 +282,10 @@ impl Task {
         if let Some(reason) = self.suspended().await {
             return reason;
         }
+        if self.has_lost_its_branch(tip) {
+            return self.departs(tip).await;
+        }
+        self.stays();
         let ask = Ask {
             trigger: trigger.as_str(),
             take_over: true,
@@ -450,7 +464,7 @@ impl Task {
 
     /// Tells people what became otherwise.
     fn announce(&mut self, verdict: &Verdict, record: Option<u64>) {
-        if let Some(commit) = self.attended {
+        if let Some(commit) = self.told_of() {
             self.inputs.statuses.said(&self.name, commit, verdict);
         }
         let Some(memory) = self.world.memory.get_mut(&self.name) else { return };
@@ -493,7 +507,7 @@ impl Task {
 
     /// When a status that may wait is due.
     fn later(&self) -> Option<Duration> {
-        let tip = self.attended.map(|tip| tip.to_string());
+        let tip = self.attended.map(|(main, own)| own.unwrap_or(main).to_string());
         let environment = &self.world.memory.get(&self.name)?.environment;
         let said = environment.status.as_ref().map(|status| status.commit.clone());
         (said != tip && environment.spec.hold.is_none()).then(|| Duration::from_secs(MOVED_ON_SECONDS.unsigned_abs()))
@@ -508,6 +522,20 @@ impl Task {
         let others = [Reason::Elsewhere, Reason::Orphaned].map(Reason::as_str);
         let is_ours = status.ready().is_some_and(|ready| !others.contains(&ready.reason.as_str()));
         is_ours && status.attempted != commit.to_string()
+    }
+
+    /// The commit that forges are told of: that of the environment's own branch, as long as there is one.
+    fn told_of(&self) -> Option<GitId> {
+        let (main, own) = self.attended?;
+        let is_of_branch = self.inputs.environment.borrow().as_ref().is_some_and(|it| it.reference().is_some());
+        own.or_else(|| (!is_of_branch).then_some(main))
+    }
+
+    fn heads(&self, tip: &Tip) -> Heads {
+        let environment = self.inputs.environment.borrow();
+        let branch = environment.as_ref().and_then(Environment::branch);
+        let own = branch.and_then(|branch| tip.known.branches()?.get(branch).copied());
+        (tip.known.tip(), own)
     }
 
     fn report(&self, verdict: &Verdict, problems: usize) {

@@ -12,14 +12,18 @@ use tokio::time::Instant;
 use crate::cluster::Cluster;
 use crate::cluster::watch::{Event, Events};
 use crate::controller::metrics::Metrics;
+use crate::git;
 use crate::git::credentials::Credentials;
-use crate::git::fetch::{Accepted, Fetch, Known};
+use crate::git::fetch::{Accepted, Fetch, Known, Unknown};
 use crate::git::mirror::Mirror;
 use crate::git::remotes::Remotes;
+use crate::model::environment::Lane;
 use crate::model::reason::Reason;
 use crate::model::repository::Repository;
 use crate::model::tree::GitId;
 use crate::reconcile::error::sentence;
+use crate::reconcile::source::Source;
+use crate::reconcile::target;
 use crate::supervise::Stop;
 use crate::supervise::pace::jittered;
 
@@ -31,6 +35,8 @@ const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_hours(1);
 /// Looks are this far apart: what comes in between is answered by one.
 const WINDOW: Duration = Duration::from_millis(50);
+/// How often the branches are asked for while the protected one moves.
+const TIMES: usize = 3;
 
 /// The protected branch's tip, and when it was first seen.
 #[derive(Clone, Debug)]
@@ -46,6 +52,8 @@ pub struct Tip {
 pub struct Sight {
     /// The newest accepted tip.
     pub tip: Option<Tip>,
+    /// When the remote was looked at last and known; nobody is told of it alone.
+    pub looked: Option<Instant>,
     /// Why it cannot be gone on from there now, if so.
     pub trouble: Option<Trouble>,
 }
@@ -159,11 +167,12 @@ impl Remote {
         let name = repository.metadata.name.as_deref().unwrap_or_default();
         let accepted = self.accepted(&repository);
         let seen = Instant::now();
-        match self.mirror.fetch(&repository.spec.protected_branch, accepted).await {
+        match self.fetch(&repository, accepted).await {
             Ok(Fetch::Known(known)) => {
                 self.metrics.fetched(name, None, since_epoch());
                 self.sight.send_if_modified(|sight| {
                     let was_in_trouble = sight.trouble.take().is_some();
+                    sight.looked = Some(seen);
                     let moved = sight.tip.as_ref().is_none_or(|tip| tip.known != known);
                     if moved {
                         tracing::info!(repository = name, revision = known.tip().short(), "the branch moved");
@@ -178,6 +187,26 @@ impl Remote {
             }
             Err(error) => self.cannot(trouble(error.reason(), &error, error.hint())),
         }
+    }
+
+    /// The protected branch, and for the lane of branches all of them, with the history of those that `osier.yaml` gives an environment.
+    async fn fetch(&self, repository: &Repository, accepted: Accepted) -> Result<Fetch, git::error::Error> {
+        let protected = &repository.spec.protected_branch;
+        for _ in 0..TIMES {
+            let known = match self.mirror.fetch(protected, accepted).await? {
+                Fetch::Known(known) if self.lane == Lane::Branches.as_str() => known,
+                other => return Ok(other),
+            };
+            // what cannot be read gives nobody an environment, and takes none away
+            let config = target::config(&Source::Mirror(self.mirror.clone(), known.tip())).await.unwrap_or_default();
+            let wanted = move |branch: &str| config.branch(branch).is_some();
+            match self.mirror.branches(protected, known, wanted).await? {
+                Ok(Some(known)) => return Ok(Fetch::Known(known)),
+                Ok(None) => {}
+                Err(unknown) => return Ok(Fetch::Unknown(unknown)),
+            }
+        }
+        Ok(Fetch::Unknown(Unknown::Moving { branch: protected.clone() }))
     }
 
     /// A process that starts while the remote cannot be read knows what the one before it knew.

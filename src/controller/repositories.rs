@@ -20,6 +20,7 @@ use crate::controller::repository::Follower;
 use crate::controller::seat::Seat;
 use crate::keys::watch::Loaded;
 use crate::model::digest::b32;
+use crate::model::environment::Lane;
 use crate::model::repository::Repository;
 use crate::server::health::Health;
 use crate::supervise::Stop;
@@ -27,7 +28,9 @@ use crate::supervise::Stop;
 /// How often the loop says that it is alive.
 const BEAT: Duration = Duration::from_secs(10);
 /// Its name in the probes.
-pub const PART: &str = "repositories";
+pub fn part(lane: &str) -> &'static str {
+    if lane == Lane::Branches.as_str() { "repositories, branches" } else { "repositories" }
+}
 
 /// What follows the Repositories of a lane.
 pub struct Repositories {
@@ -43,6 +46,8 @@ pub struct Repositories {
     pub seat: Seat,
     /// The identities.
     pub keys: watch::Receiver<Loaded>,
+    /// True if the process serves no other lane than that of branches.
+    pub branches_only: bool,
     /// Directory of the mirrors.
     pub data: PathBuf,
     /// The one Repository to serve; all without it.
@@ -69,12 +74,13 @@ impl Repositories {
         let mut events = self.cluster.watch_repositories();
         let mut followed = Followed::default();
         let mut beat = tokio::time::interval(BEAT);
+        let part = part(self.shared.lane);
         loop {
             tokio::select! {
                 () = stop.requested() => break,
                 Some(event) = events.next() => self.heard(event, &mut followed),
                 Some(ended) = followed.tasks.join_next_with_id() => followed.ended(ended),
-                _ = beat.tick() => self.health.beat(PART),
+                _ = beat.tick() => self.health.beat(part),
             }
             self.start(&mut followed, &stop);
         }
@@ -84,9 +90,10 @@ impl Repositories {
     }
 
     fn heard(&self, event: Event<Result<Repository, InvalidObject>>, followed: &mut Followed) {
+        let part = part(self.shared.lane);
         let (mut gone, found): (BTreeSet<String>, Vec<_>) = match event {
             Event::Listed(found) => {
-                self.health.ready(PART);
+                self.health.ready(part);
                 (followed.known.keys().cloned().collect(), found)
             }
             Event::Changed(found) => (BTreeSet::new(), vec![found]),
@@ -97,9 +104,9 @@ impl Repositories {
                     hint = error.hint(),
                     "Repositories cannot be watched: {error}"
                 );
-                return self.health.ready_but(PART, "the API server cannot be watched");
+                return self.health.ready_but(part, "the API server cannot be watched");
             }
-            Event::Restored => return self.health.ready(PART),
+            Event::Restored => return self.health.ready(part),
         };
         for found in found {
             let Some(name) = named(&found) else { continue };
@@ -144,8 +151,9 @@ impl Repositories {
     }
 
     fn spawn(&self, followed: &mut Followed, name: &str, repository: Arc<Repository>, stop: &Stop) {
-        // two Repositories of one URL accept tips and keep commits each for itself
-        let directory = self.data.join("mirrors").join(b32(26, [name, repository.spec.url.as_str()]));
+        // two Repositories of one URL, and two lanes of one, accept tips and keep commits each for itself
+        let mirrors = if self.shared.lane == Lane::Branches.as_str() { "branches" } else { "mirrors" };
+        let directory = self.data.join(mirrors).join(b32(26, [name, repository.spec.url.as_str()]));
         let sender = watch::Sender::new(repository);
         let follower = Follower {
             shared: self.shared.clone(),
@@ -154,6 +162,7 @@ impl Repositories {
             leadership: self.leadership.clone(),
             seat: self.seat.clone(),
             keys: self.keys.clone(),
+            branches_only: self.branches_only,
             directory,
             repository: sender.subscribe(),
             clock: self.clock,

@@ -19,24 +19,31 @@ use crate::cluster::watched::Watched;
 use crate::controller::environment::{Inputs, Shared, Task};
 use crate::controller::metrics::Subject;
 use crate::controller::plans::Plans;
-use crate::controller::remote::{Remote, Sight};
+use crate::controller::remote::{Remote, Sight, Tip};
 use crate::controller::seat::Seat;
 use crate::controller::statuses::{Statuses, Teller};
-use crate::controller::{plans, status};
+use crate::controller::{branches, plans, status};
 use crate::git::mirror::Mirror;
 use crate::git::remotes::Remotes;
+use crate::keys::Keyring;
 use crate::keys::watch::Loaded;
-use crate::model::environment::Environment;
+use crate::model::environment::{Environment, EnvironmentStatus, Lane};
+use crate::model::reason::Reason;
 use crate::model::repository::Repository;
 use crate::model::wire;
+use crate::reconcile::settle::{self, Verdict};
 use crate::reconcile::source::Source;
-use crate::reconcile::target;
 use crate::reconcile::world::World;
+use crate::reconcile::{subject, target};
 use crate::supervise::Stop;
 use crate::supervise::pace::{Pace, until};
 
 /// The status is written this often at most.
 const STATUS: Duration = Duration::from_secs(10);
+/// Environments of branches that are made, or told that they have to wait, before somebody else has a turn.
+const AT_ONCE: usize = 20;
+/// Between two attempts to make them.
+const FAILED: Duration = Duration::from_secs(5);
 /// The first status after a change leaves the environments the precedence.
 const AFTER_ENVIRONMENTS: Duration = Duration::from_secs(1);
 
@@ -55,6 +62,8 @@ pub struct Follower {
     pub seat: Seat,
     /// The identities.
     pub keys: watch::Receiver<Loaded>,
+    /// True if the process serves no other lane than that of branches.
+    pub branches_only: bool,
     /// Directory of the mirror.
     pub directory: PathBuf,
     /// The grant.
@@ -81,12 +90,27 @@ impl Follower {
     }
 
     async fn lead_whenever(&self, mirror: Mirror, sight: watch::Receiver<Sight>, stop: Stop) {
-        let mut repository = self.repository.clone();
+        let (mut repository, mut keys) = (self.repository.clone(), self.keys.clone());
         while repository.has_changed().is_ok() && !stop.is_requested() {
             tokio::select! {
                 () = stop.requested() => return,
                 gone = gone(&mut repository) => return gone,
                 () = self.leadership.held() => {}
+            }
+            let keyring = keys.borrow_and_update().keyring.clone();
+            if let Some(class) = self.holds_too_much(&keyring) {
+                tracing::error!(
+                    repository = repository.borrow().metadata.name,
+                    class,
+                    "this process serves branches only and holds a key class of protected environments: nothing is served until its file is \
+                     taken out of the directory of `--keys`"
+                );
+                tokio::select! {
+                    () = stop.requested() => return,
+                    changed = keys.changed() => if changed.is_err() { return },
+                    changed = repository.changed() => if changed.is_err() { return },
+                }
+                continue;
             }
             let seated = async {
                 if self.seat.take(&self.cluster, self.repository.clone(), &stop).await {
@@ -106,6 +130,16 @@ impl Follower {
                 }
             }
         }
+    }
+
+    /// A key class of protected environments that a process for branches alone holds: what a branch can make it do, it must not be able to do
+    /// with production's keys.
+    fn holds_too_much(&self, keyring: &Keyring) -> Option<String> {
+        let repository = self.repository.borrow();
+        let held = keyring.classes();
+        let protected = repository.spec.keys.iter().filter(|grant| !grant.environments.is_empty());
+        let mut too_much = protected.filter(|grant| held.contains(&grant.class.as_str()));
+        too_much.next().filter(|_| self.branches_only).map(|grant| grant.class.clone())
     }
 
     async fn mirror(&self, stop: &Stop) -> Option<Mirror> {
@@ -159,6 +193,10 @@ struct Lead<'a> {
     /// The task that answers Plans.
     plans: Option<Id>,
     environments: BTreeMap<String, Environment>,
+    /// Why no environment is removed now, if so.
+    removals: watch::Sender<Option<String>>,
+    /// When those are to be made that could not be made.
+    again: Option<Instant>,
     /// Whether another environment may be wanted than those that have a task.
     unsettled: bool,
     status_at: Option<Instant>,
@@ -184,6 +222,8 @@ impl<'a> Lead<'a> {
             running: BTreeMap::new(),
             plans: None,
             environments: BTreeMap::new(),
+            removals: watch::Sender::default(),
+            again: None,
             unsettled: true,
             status_at: None,
             status_written: None,
@@ -206,8 +246,14 @@ impl<'a> Lead<'a> {
                     }
                     self.unsettled = true;
                 }
-                changed = self.repository.changed() => if changed.is_err() || !self.is_seated() { break },
+                changed = self.repository.changed() => {
+                    if changed.is_err() || !self.is_seated() {
+                        break;
+                    }
+                    self.unsettled = true;
+                }
                 Some(ended) = self.tasks.join_next_with_id() => self.ended(ended),
+                () = until(self.again) => (self.again, self.unsettled) = (None, true),
                 () = until(self.status_at) => {
                     self.write_status().await;
                     world.outlines.forget_unused();
@@ -295,28 +341,20 @@ impl<'a> Lead<'a> {
         }
         match environment {
             Some(environment) => {
-                self.unsettled |= self.environments.insert(name.to_owned(), environment).is_none();
+                let is_idle = branches::is_idle(&environment);
+                let before = self.environments.insert(name.to_owned(), environment);
+                self.unsettled |= before.is_none_or(|before| branches::is_idle(&before) != is_idle);
             }
-            None => drop(self.environments.remove(name)),
+            None => self.unsettled |= self.environments.remove(name).is_some() && self.serves_branches(),
         }
     }
 
     /// Starts the tasks of environments that have none: those of `osier.yaml`, and those that left it.
     async fn start(&mut self, world: &World, stop: &Stop) {
         let Some(tip) = self.sight.borrow_and_update().tip.clone() else { return };
-        let files = Source::Mirror(self.mirror.clone(), tip.known.tip());
-        let status = |environment: &Environment| environment.status.as_ref().map(|status| status.namespace.clone());
-        let lane = |environment: &&Environment| {
-            environment.metadata.labels.as_ref().and_then(|labels| labels.get(wire::LANE)).map(String::as_str)
-                == Some(self.follower.shared.lane)
-        };
-        let known = self.environments.iter().filter(|(_, environment)| lane(environment));
-        let mut wanted: BTreeMap<String, String> =
-            known.map(|(name, environment)| (name.clone(), status(environment).unwrap_or_default())).collect();
-        // an osier.yaml with problems is for each environment to tell of
-        if let Ok(config) = target::config(&files).await {
-            wanted.extend(config.environments.into_iter().map(|(name, entry)| (name, entry.namespace)));
-        }
+        let wanted =
+            if self.serves_branches() { self.of_branches(world, &tip).await } else { self.of_config(&tip).await };
+        let Some(mut wanted) = wanted else { return };
         self.running.retain(|name, running| wanted.get(name).is_some_and(|namespace| *namespace == running.namespace));
         let busy: BTreeSet<&String> = self.names.values().collect();
         wanted.retain(|name, _| !busy.contains(name));
@@ -325,14 +363,96 @@ impl<'a> Lead<'a> {
         }
     }
 
+    fn serves_branches(&self) -> bool {
+        self.follower.shared.lane == Lane::Branches.as_str()
+    }
+
+    /// The environments of `osier.yaml` with their namespaces, and those that left it.
+    async fn of_config(&self, tip: &Tip) -> Option<BTreeMap<String, String>> {
+        let files = Source::Mirror(self.mirror.clone(), tip.known.tip());
+        let status = |environment: &Environment| environment.status.as_ref().map(|status| status.namespace.clone());
+        let known = self.environments.iter().filter(|(_, environment)| environment.lane() == Some(Lane::Protected));
+        let mut wanted: BTreeMap<String, String> =
+            known.map(|(name, environment)| (name.clone(), status(environment).unwrap_or_default())).collect();
+        // an osier.yaml with problems is for each environment to tell of
+        if let Ok(config) = target::config(&files).await {
+            wanted.extend(config.environments.into_iter().map(|(name, entry)| (name, entry.namespace)));
+        }
+        Some(wanted)
+    }
+
+    /// The environments of branches, which are their namespaces' names; those that are missing are made first.
+    async fn of_branches(&mut self, world: &World, tip: &Tip) -> Option<BTreeMap<String, String>> {
+        let branches = tip.known.branches()?;
+        let repository = self.repository.borrow().clone();
+        let config = target::config(&Source::Mirror(self.mirror.clone(), tip.known.tip())).await.ok();
+        let mut roll = branches::roll(config.as_ref(), &repository, branches, &self.environments);
+        let held = branches::too_many_gone(&repository, tip.known.tip(), branches, &self.environments);
+        self.removals.send_if_modified(|before| std::mem::replace(before, held.clone()) != held);
+        let mut failed = false;
+        for (name, reference) in roll.missing.iter().take(AT_ONCE) {
+            let made = world.cluster.create_branch_environment(world.home(), world.name(), name, reference).await;
+            match made {
+                Ok(environment) => drop(self.environments.insert(name.clone(), environment)),
+                Err(error) => {
+                    failed = true;
+                    tracing::warn!(environment = name, reason = error.reason().as_str(), "cannot be made: {error}");
+                    break;
+                }
+            }
+        }
+        let untold =
+            |name: &String| self.environments.get(name).is_none_or(|it| !branches::said(it, Reason::CapReached));
+        let waiting: Vec<_> = roll.waiting.iter().filter(|(name, _)| untold(name)).collect();
+        for (name, max) in waiting.iter().take(AT_ONCE) {
+            failed |= !self.waits(world, name, **max).await;
+        }
+        let is_more = roll.missing.len().max(waiting.len()) > AT_ONCE;
+        if failed || is_more {
+            let pause = if failed { FAILED } else { Duration::ZERO };
+            self.again = Some(Instant::now() + pause);
+        }
+        roll.served.retain(|name| self.environments.contains_key(name));
+        Some(roll.served.into_iter().map(|name| (name.clone(), name)).collect())
+    }
+
+    /// Says that an environment has to wait until another one is gone; false if it could not be said.
+    async fn waits(&mut self, world: &World, name: &str, max: u32) -> bool {
+        let Some(environment) = self.environments.get(name) else { return true };
+        let message = format!("there are {max} environments of this entry of `branches`: one has to go first");
+        let verdict = Verdict { ready: false, reason: Reason::CapReached, message, stalled: false };
+        let before = environment.status.clone().unwrap_or_default();
+        let now = (self.follower.clock)();
+        let conditions = settle::conditions(&before.conditions, &verdict, environment.metadata.generation, now);
+        let status = EnvironmentStatus { conditions, ..before };
+        match world.cluster.write_environment_status(environment, &status).await {
+            Ok(environment) => {
+                self.environments.insert(name.to_owned(), environment);
+                true
+            }
+            Err(error) => {
+                tracing::warn!(
+                    environment = name,
+                    reason = error.reason().as_str(),
+                    "the conditions could not be written"
+                );
+                false
+            }
+        }
+    }
+
     fn spawn(&mut self, world: &World, name: &str, namespace: String, stop: &Stop) {
-        let environment_id = wire::environment_id(world.home(), world.name(), &format!("env:{name}"));
+        let (home, repository) = (world.home(), world.name());
+        let of_config = || wire::environment_id(home, repository, &format!("env:{name}"));
+        let of_resource = |environment| subject::environment_id(home, repository, environment);
+        let environment_id = self.environments.get(name).map_or_else(of_config, of_resource);
         let watched =
             Watched::new(world.cluster.clone(), &namespace, &environment_id, self.follower.everywhere.clone());
         let environment = watch::Sender::new(self.environments.get(name).cloned());
         let inputs = Inputs {
             sight: self.sight.clone(),
             environment: environment.subscribe(),
+            removals: self.removals.subscribe(),
             repository: self.repository.clone(),
             keys: self.follower.keys.clone(),
             statuses: self.statuses.clone(),
@@ -345,7 +465,7 @@ impl<'a> Lead<'a> {
 
     /// Starts the task that answers Plans, unless it runs.
     fn answer_plans(&mut self, world: &World, stop: &Stop) {
-        if self.plans.is_none() {
+        if self.plans.is_none() && !self.serves_branches() {
             let (sight, repository) = (self.sight.clone(), self.repository.clone());
             let inputs = plans::Inputs { sight, repository, keys: self.follower.keys.clone() };
             let task = self.tasks.spawn(Plans::new(world.anew(), inputs).run(stop.clone()));

@@ -5,7 +5,9 @@ mod object;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::desired::isolation::Isolation;
 use crate::desired::kinds;
+use crate::desired::namespace;
 use crate::desired::outline::{Entry, Outline};
 use crate::desired::set::{Desired, DesiredSet, Parameters};
 use crate::desired::unit::{self, FILE};
@@ -13,7 +15,7 @@ use crate::desired::variables;
 use crate::model::object::{Kind, ObjectId};
 use crate::model::problem::Problem;
 use crate::model::repository::KindGrant;
-use crate::model::tree::GitId;
+use crate::model::tree::{GitId, split_layer};
 
 /// What one environment is, apart from its files.
 #[derive(Clone, Debug)]
@@ -26,6 +28,8 @@ pub struct Scope {
     pub namespace: String,
     /// Its layers, lowest first.
     pub layers: Vec<String>,
+    /// What a branch environment has to keep to.
+    pub isolation: Option<Arc<Isolation>>,
     /// Values of the variables.
     pub parameters: Parameters,
     /// Kinds that it may have (`allowed_kinds`).
@@ -66,9 +70,9 @@ impl Scope {
     }
 }
 
-/// The kinds that a Repository with these grants may use.
-pub fn allowed_kinds(grants: &[KindGrant]) -> BTreeSet<Kind> {
-    kinds::allowed(grants)
+/// The kinds that a Repository with these grants may use; what fences an `isolated` environment in, too.
+pub fn allowed_kinds(grants: &[KindGrant], isolated: bool) -> BTreeSet<Kind> {
+    kinds::allowed(grants).into_iter().chain(kinds::fences().filter(|_| isolated)).collect()
 }
 
 /// The files of an environment and what they make.
@@ -125,7 +129,8 @@ impl Composition {
     /// Files that are no units (`unit::is_unit`) or of no layer of the scope do not count.
     pub fn replace(&mut self, layer: &str, path: &str, new: Option<(GitId, Arc<Outline>)>) {
         let Some(index) = self.scope.layers.iter().position(|known| known == layer) else { return };
-        if !unit::is_unit(path) {
+        let is_mark = |isolation: &Arc<Isolation>| isolation.template == layer && namespace::path(layer) == path;
+        if !unit::is_unit(path) || self.scope.isolation.as_ref().is_some_and(is_mark) {
             return;
         }
         let file: FileId = (index, Arc::from(path));
@@ -238,6 +243,7 @@ impl Composition {
         let problem = |message: String| Problem::new("osier.yaml", message).at(*line, 0);
         let mut problems = Vec::new();
         for (layer, _) in layers.iter().zip(&self.layer_sizes).filter(|(_, size)| **size == 0) {
+            let layer = split_layer(layer).1;
             let message =
                 format!("layer `{layer}` of environment `{environment}` does not exist or has no YAML or JSON files");
             problems.push(problem(message).hint("correct `layers`, or add a file to that directory"));

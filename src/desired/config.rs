@@ -1,20 +1,24 @@
 //! `osier.yaml`: which environments there are, and which layers make each.
 
+pub mod branches;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 
 use crate::desired::closest::closest;
+use crate::desired::config::branches::{BranchConfig, MAIN};
+use crate::desired::isolation::Isolation;
 use crate::desired::names;
 use crate::desired::yaml::{self, Content, Node, YamlError};
 use crate::model::problem::Problem;
 use crate::model::wire;
 
-const FIELDS: [&str; 5] = ["apiVersion", "kind", "environments", "shared", "issues"];
+const FIELDS: [&str; 6] = ["apiVersion", "kind", "environments", "branches", "shared", "issues"];
 const ENVIRONMENT_FIELDS: [&str; 5] = ["namespace", "layers", "keys", "cluster", "mode"];
 const ISSUES_FIELDS: [&str; 2] = ["pattern", "url"];
 /// Fields that later versions know. They change what is safe, so they are refused rather than ignored.
-const LATER: [&str; 5] = ["branches", "approval", "rollbackWhenUnhealthyFor", "parts", "missing"];
+const LATER: [&str; 7] = ["approval", "rollbackWhenUnhealthyFor", "parts", "missing", "lives", "when", "generate"];
 
 /// What `osier.yaml` of the protected branch says.
 #[derive(Clone, Debug, Default, PartialEq, JsonSchema)]
@@ -22,6 +26,9 @@ const LATER: [&str; 5] = ["branches", "approval", "rollbackWhenUnhealthyFor", "p
 pub struct Config {
     /// The long-lived environments by name.
     pub environments: BTreeMap<String, EnvironmentConfig>,
+    /// Environments that live and die with a branch; of several entries that match a branch the first counts.
+    #[schemars(default)]
+    pub branches: Vec<BranchConfig>,
     /// Layers whose files may be encrypted for protected and branch key classes alike.
     #[schemars(default)]
     pub shared: Vec<String>,
@@ -48,6 +55,9 @@ pub struct EnvironmentConfig {
     /// Whether it is written or only compared.
     #[schemars(default)]
     pub mode: Mode,
+    /// What a branch environment has to keep to.
+    #[schemars(skip)]
+    pub isolation: Option<Isolation>,
     /// Line of its name in `osier.yaml`, from 1.
     #[schemars(skip)]
     pub line: u32,
@@ -114,6 +124,11 @@ impl Config {
         if problems.is_empty() { Ok(config) } else { Err(problems) }
     }
 
+    /// The entry for a branch and its slug, if there is one.
+    pub fn branch(&self, name: &str) -> Option<(&BranchConfig, String)> {
+        self.branches.iter().find_map(|entry| Some((entry, entry.slug(name)?)))
+    }
+
     /// JSON schema of the file, for editors.
     pub fn schema() -> serde_json::Value {
         let mut schema = schemars::schema_for!(Config).to_value();
@@ -142,9 +157,10 @@ impl Reader {
         self.constant(root, "apiVersion", wire::API_VERSION);
         self.constant(root, "kind", "Config");
         let environments = self.environments(root);
-        let shared = root.get("shared").map(|node| self.layers(node)).unwrap_or_default();
+        let branches = root.get("branches").map(|node| self.branches(node)).unwrap_or_default();
+        let shared = root.get("shared").map(|node| self.layers(node, false)).unwrap_or_default();
         let issues = root.get("issues").and_then(|node| self.issues(node));
-        Config { environments, shared, issues }
+        Config { environments, branches, shared, issues }
     }
 
     fn constant(&mut self, root: &Node, field: &str, value: &str) {
@@ -218,13 +234,21 @@ impl Reader {
         };
         let (namespace, keys, cluster) = (word("namespace"), word("keys"), word("cluster"));
         let mode = node.get("mode").map_or(Mode::Apply, |node| self.mode(node));
-        let layers = node.get("layers").map(|node| self.layers(node));
+        let layers = node.get("layers").map(|node| self.layers(node, false));
         if let (Some([]), Some(node)) = (layers.as_deref(), node.get("layers"))
             && matches!(&node.content, Content::List(items) if items.is_empty())
         {
             self.wrong(node, format!("environment `{name}` has no layers"), "name at least one directory");
         }
-        Some(EnvironmentConfig { namespace: namespace?, layers: layers?, keys, cluster, mode, line: key.line })
+        Some(EnvironmentConfig {
+            namespace: namespace?,
+            layers: layers?,
+            keys,
+            cluster,
+            mode,
+            isolation: None,
+            line: key.line,
+        })
     }
 
     fn mode(&mut self, node: &Node) -> Mode {
@@ -245,14 +269,15 @@ impl Reader {
         }
     }
 
-    fn layers(&mut self, node: &Node) -> Vec<String> {
+    /// A list of directories, `pinned` ones of the protected branch among them if there may be such.
+    fn layers(&mut self, node: &Node, pinned: bool) -> Vec<String> {
         let Content::List(items) = &node.content else {
             self.wrong(node, "layers must be a list of directories", "write `[base, envs/staging]`");
             return Vec::new();
         };
         let mut layers: Vec<String> = Vec::new();
         for item in items {
-            let Some(layer) = self.layer(item) else { continue };
+            let Some(layer) = self.layer(item, pinned) else { continue };
             let inside = |inner: &str, outer: &str| format!("{inner}/").starts_with(&format!("{outer}/"));
             match layers.iter().find(|other| inside(&layer, other) || inside(other, &layer)) {
                 Some(other) if *other == layer => {
@@ -268,21 +293,25 @@ impl Reader {
         layers
     }
 
-    fn layer(&mut self, node: &Node) -> Option<String> {
+    fn layer(&mut self, node: &Node, pinned: bool) -> Option<String> {
         let Some(text) = node.text() else {
             self.wrong(node, "a layer must be a directory", "write its path from the root of the repository");
             return None;
         };
         let layer = text.strip_suffix('/').unwrap_or(text);
+        let (main, layer) = layer.strip_prefix(MAIN).filter(|_| pinned).map_or(("", layer), |layer| (MAIN, layer));
         if layer.contains(':') {
-            let message =
-                format!("layer `{}` names a branch, which is not supported by this version yet", layer.escape_debug());
-            self.wrong(node, message, "name a directory of this repository");
+            let message = format!("layer `{}` names a branch", layer.escape_debug());
+            self.wrong(
+                node,
+                message,
+                "name a directory of this repository; only layers in `branches` may begin with `main:`",
+            );
         } else if yaml::has_hidden_characters(layer) || !layer.split('/').all(is_directory) {
             let hint = "write its path from the root of the repository, without `..` and names that begin with a dot";
             self.wrong(node, format!("layer `{}` is no directory of this repository", layer.escape_debug()), hint);
         } else {
-            return Some(layer.to_owned());
+            return Some(format!("{main}{layer}"));
         }
         None
     }

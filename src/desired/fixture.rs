@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256, Sha512};
 
 use crate::desired::compose::{Caps, Composition, Scope, allowed_kinds};
 use crate::desired::config::Config;
+use crate::desired::isolation::Isolation;
 use crate::desired::manifest::Manifest;
 use crate::desired::open::{Document, open};
 use crate::desired::outline::Outline;
@@ -39,6 +40,8 @@ pub struct Fixture {
     /// Content by path.
     pub files: BTreeMap<String, Vec<u8>>,
     layers: Vec<String>,
+    /// What the environment has to keep to.
+    pub isolation: Option<Isolation>,
 }
 
 /// The data key of encrypted fixtures.
@@ -96,7 +99,8 @@ impl Fixture {
             parameters: parameters(environment, &namespace),
             namespace,
             layers,
-            kinds: allowed_kinds(&[]),
+            isolation: self.isolation.clone().map(Arc::new),
+            kinds: allowed_kinds(&[], self.isolation.is_some()),
             caps: Caps::default(),
         }
     }

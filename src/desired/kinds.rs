@@ -75,6 +75,25 @@ pub fn allowed(grants: &[KindGrant]) -> BTreeSet<Kind> {
     granted.chain(["ConfigMap", "Secret"].map(|kind| Kind::new("", kind))).collect()
 }
 
+/// What fences the namespace of a branch environment in, and says who may do what there.
+const FENCES: [(&str, &str); 5] = [
+    ("", "LimitRange"),
+    ("", "ResourceQuota"),
+    ("networking.k8s.io", "NetworkPolicy"),
+    ("rbac.authorization.k8s.io", "Role"),
+    ("rbac.authorization.k8s.io", "RoleBinding"),
+];
+
+/// The kinds of fences that a template may have: who may give rights is told by bindings, and Roles are the platform engineer's.
+pub fn fences() -> impl Iterator<Item = Kind> {
+    FENCES.iter().filter(|(_, kind)| *kind != "Role").map(|(group, kind)| Kind::new(group, kind))
+}
+
+/// True for the kinds of fences.
+pub fn is_fence(kind: &Kind) -> bool {
+    FENCES.contains(&(kind.group.as_str(), kind.kind.as_str()))
+}
+
 /// True for the kinds that every environment may have: none of them makes other objects that workloads refer to.
 pub fn is_default(kind: &Kind) -> bool {
     DEFAULT.iter().any(|(api_version, known)| *known == kind.kind && group(api_version) == kind.group)

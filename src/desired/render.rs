@@ -5,6 +5,7 @@ mod values;
 
 use std::collections::BTreeMap;
 
+use crate::desired::isolation::Breach;
 use crate::desired::leaves::{self, Place};
 use crate::desired::manifest::{Manifest, Origin};
 use crate::desired::merge::{File, Merge};
@@ -15,6 +16,7 @@ use crate::desired::value::Value;
 use crate::desired::variables;
 use crate::model::object::ObjectId;
 use crate::model::problem::Problem;
+use crate::model::reason::Reason;
 
 /// Makes the object from its documents, which come in the order of `desired.sources`; `parameters` are all of the environment's.
 ///
@@ -54,9 +56,21 @@ pub fn render(
         origins,
     };
     problems.extend(check::check(&manifest, &start));
+    problems.extend(breaches(&manifest, desired, &start));
     problems.sort();
     problems.dedup();
     if problems.is_empty() { Ok(manifest) } else { Err(problems) }
+}
+
+/// What a branch environment may not have; of the template's objects all sources are the template's.
+fn breaches(manifest: &Manifest, desired: &Desired, start: &(String, u32)) -> Vec<Problem> {
+    let Some(isolation) = &desired.isolation else { return Vec::new() };
+    let fenced = desired.sources.iter().all(|source| source.layer == isolation.template);
+    let problem = |breach: Breach| {
+        let problem = problem_at(&manifest.origins, start, &breach.path, breach.message);
+        problem.hint(breach.hint).because(Reason::PolicyDenied)
+    };
+    isolation.breaches(manifest, fenced).into_iter().map(problem).collect()
 }
 
 /// The problem at a leaf: at its origin, or at the nearest below, or at the start of the object.

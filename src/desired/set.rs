@@ -1,7 +1,9 @@
 //! What a revision says for one environment, object by object, without values.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use crate::desired::isolation::Isolation;
 use crate::desired::lists;
 use crate::desired::outline::Reference;
 use crate::model::object::{Kind, ObjectId};
@@ -58,6 +60,8 @@ pub struct Desired {
     pub references: BTreeSet<Reference>,
     /// Its merged `osier.dev/…` annotations.
     pub annotations: BTreeMap<String, String>,
+    /// What it has to keep to, in a branch environment.
+    pub isolation: Option<Arc<Isolation>>,
 }
 
 /// One entry in one layer.
@@ -90,6 +94,7 @@ mod tests {
             parameters: Parameters::new(),
             references: BTreeSet::new(),
             annotations: BTreeMap::new(),
+            isolation: None,
         };
         let kinds = [("", "ConfigMap"), ("", "ConfigMapLike"), ("apps", "Deployment"), ("batch", "Job")];
         let ids = kinds

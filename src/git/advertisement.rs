@@ -13,9 +13,8 @@ const PREFIX: usize = 4;
 /// Names of refs and where they are. Names are bytes: not every one is UTF-8.
 pub(in crate::git) type Refs = BTreeMap<Vec<u8>, GitId>;
 
-/// Reads the refs of `branches` from a connection that was asked for them.
-pub(in crate::git) fn tips(connection: &mut Connection, branches: &[String]) -> Result<Refs, Failure> {
-    let wanted: Vec<Vec<u8>> = branches.iter().map(|branch| format!("refs/heads/{branch}").into_bytes()).collect();
+/// Reads the refs that are `wanted` from a connection that was asked for them.
+pub(in crate::git) fn tips(connection: &mut Connection, wanted: impl Fn(&[u8]) -> bool) -> Result<Refs, Failure> {
     let mut lines = Lines { connection, buffer: Vec::new(), at: 0, read: 0 };
     let mut tips = Refs::new();
     let mut is_header = false;
@@ -30,7 +29,7 @@ pub(in crate::git) fn tips(connection: &mut Connection, branches: &[String]) -> 
                     return Err(Failure::Refused { said: printable(said) });
                 }
                 let (name, tip) = reference(&text)?;
-                if wanted.contains(&name) {
+                if wanted(&name) {
                     tips.insert(name, tip);
                 }
             }

@@ -1,5 +1,8 @@
 //! What a look at the remote says: `Known`, or `Unknown` with the reason. Only `Known` leads to a plan.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use crate::git::failure::Failure;
 use crate::model::reason::{Reason, Retry};
 use crate::model::tree::GitId;
@@ -29,11 +32,24 @@ impl From<Fetch> for Result<GitId, Unknown> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
     tip: GitId,
+    branches: Option<Arc<Branches>>,
 }
+
+/// Every branch of a remote whose name is UTF-8, and where it is.
+pub type Branches = BTreeMap<String, GitId>;
 
 impl Known {
     pub(in crate::git) fn new(tip: GitId) -> Self {
-        Self { tip }
+        Self { tip, branches: None }
+    }
+
+    pub(in crate::git) fn with_branches(self, branches: Branches) -> Self {
+        Self { branches: Some(Arc::new(branches)), ..self }
+    }
+
+    /// All branches, if they were asked for: one that is missing here is not there.
+    pub fn branches(&self) -> Option<&Branches> {
+        self.branches.as_deref()
     }
 
     /// The tip of the protected branch.
@@ -82,6 +98,12 @@ pub enum Unknown {
         /// The protected branch.
         branch: String,
     },
+    /// The branch moved each time that the others were asked for.
+    #[error("`{branch:.200}` moves faster than it can be looked at")]
+    Moving {
+        /// The protected branch.
+        branch: String,
+    },
     /// The branch was rewritten, or another repository stands behind the URL.
     #[error("`{branch}` is at `{tip}`, which does not descend from the accepted `{accepted}`")]
     NotDescendant {
@@ -98,7 +120,7 @@ impl Unknown {
     /// `RepositoryUnreachable`, or `RepositorySuspicious` if the remote answered.
     pub fn reason(&self) -> Reason {
         match self {
-            Self::Unreachable { .. } => Reason::RepositoryUnreachable,
+            Self::Unreachable { .. } | Self::Moving { .. } => Reason::RepositoryUnreachable,
             Self::Empty | Self::BranchMissing { .. } | Self::NotDescendant { .. } => Reason::RepositorySuspicious,
         }
     }
@@ -112,6 +134,7 @@ impl Unknown {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Unreachable { source, .. } => source.hint().into(),
+            Self::Moving { .. } => "nothing: it is looked at again".into(),
             Self::Empty | Self::BranchMissing { .. } => "push the branch, or correct `url` or `protectedBranch`".into(),
             Self::NotDescendant { tip, .. } => {
                 format!("restore the branch, or let an administrator add `tip: {tip}` to the Repository's `spec.allow`")

@@ -11,6 +11,7 @@ use git2::{ErrorCode, ObjectType, Odb, OdbLookupFlags, Oid, PackBuilder, Reposit
 use crate::git::connection::Visit;
 use crate::git::error::Cause;
 use crate::git::failure::Failure;
+use crate::git::fetch::Branches;
 use crate::git::objects::{git_id, oid};
 use crate::model::tree::GitId;
 
@@ -24,6 +25,20 @@ pub(in crate::git) fn tips(path: &Path, branches: &[String]) -> Result<BTreeMap<
         Err(e) => Err(theirs(&e)),
     };
     branches.iter().filter_map(|branch| tip(branch).transpose()).collect()
+}
+
+/// Where all branches are whose names are UTF-8.
+pub(in crate::git) fn branches(path: &Path) -> Result<Branches, Failure> {
+    let remote = Repository::open(path).map_err(|e| theirs(&e))?;
+    let mut branches = Branches::new();
+    for found in remote.references_glob("refs/heads/*").map_err(|e| theirs(&e))? {
+        let found = found.map_err(|e| theirs(&e))?;
+        let name = found.name().ok().and_then(|name| name.strip_prefix("refs/heads/"));
+        if let (Some(name), Some(tip)) = (name, found.target()) {
+            branches.insert(name.to_owned(), git_id(tip));
+        }
+    }
+    Ok(branches)
 }
 
 /// Copies the branches into refs of the mirror: `into` says which. True if there is no ref at all.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::git::error::{Cause, Error};
-use crate::git::fetch::{Accepted, Fetch, Known, Look};
+use crate::git::fetch::{Accepted, Fetch, Known, Look, Unknown};
 use crate::git::objects::Objects;
 use crate::git::remotes::Remotes;
 use crate::git::store::{Store, check_branch};
@@ -111,6 +111,25 @@ impl Mirror {
         let (answer, result) = oneshot::channel();
         self.send(Request::Fetch(Wanted { branch: branch.to_owned(), accepted, answer })).await?;
         result.await.map_err(|_| Error::Closed)?
+    }
+
+    /// Asks for all branches of the remote beside what is `known` of it, and gets the history of those that are `wanted`.
+    ///
+    /// `None` if the protected branch is not where `known` says by now: a fetch tells.
+    ///
+    /// # Guarantees
+    /// Nothing is pruned. A branch that is missing in the answer was not there at some moment after `known`.
+    ///
+    /// # Errors
+    /// `Closed`. What is wrong with the remote is `Unknown`.
+    pub async fn branches(
+        &self,
+        protected: &str,
+        known: Known,
+        wanted: impl Fn(&str) -> bool + Send + 'static,
+    ) -> Result<Result<Option<Known>, Unknown>, Error> {
+        let protected = protected.to_owned();
+        self.run(move |store| Ok(store.branches(&protected, &known, &wanted))).await
     }
 
     /// What the last fetch whose answer was `Known` left, of this process or of one before; `None` before the first.

@@ -10,7 +10,7 @@ use crate::git::advertisement;
 use crate::git::connection::{Connection, Visit};
 use crate::git::error::Cause;
 use crate::git::failure::Failure;
-use crate::git::fetch::Unknown;
+use crate::git::fetch::{Branches, Unknown};
 use crate::git::local;
 use crate::git::objects::git_id;
 use crate::git::remotes::Remotes;
@@ -22,6 +22,8 @@ use crate::model::tree::GitId;
 
 /// Below it, a fetch puts the branches by number, until they are known to continue what was accepted.
 const FETCHED: &str = "refs/osier/fetched";
+/// Before a branch's name.
+const HEADS: &str = "refs/heads/";
 
 /// What a remote that answered says about each branch: its tip, checked to be a commit that is here.
 pub(in crate::git) type Tips = BTreeMap<String, Result<GitId, Unknown>>;
@@ -38,9 +40,25 @@ pub(in crate::git) fn tips(
         }
         let Some(mut connection) = Connection::open(visit)? else { return Ok(BTreeMap::new()) };
         connection.ask_refs()?;
-        let mut tips = advertisement::tips(&mut connection, branches)?;
-        let tip = |branch: &String| Some((branch.clone(), tips.remove(format!("refs/heads/{branch}").as_bytes())?));
+        let wanted: Vec<Vec<u8>> = branches.iter().map(|branch| format!("{HEADS}{branch}").into_bytes()).collect();
+        let mut tips = advertisement::tips(&mut connection, |name| wanted.iter().any(|wanted| wanted == name))?;
+        let tip = |branch: &String| Some((branch.clone(), tips.remove(format!("{HEADS}{branch}").as_bytes())?));
         Ok(branches.iter().filter_map(tip).collect())
+    })
+}
+
+/// Where all branches are whose names are UTF-8; nothing is written.
+pub(in crate::git) fn branches(remotes: &Arc<Remotes>, counters: &Arc<Counters>) -> Result<Branches, Unknown> {
+    try_each(remotes, counters, remotes.limits.look, |visit| {
+        if let Place::Local(path) = &visit.address().place {
+            return local::branches(path);
+        }
+        let Some(mut connection) = Connection::open(visit)? else { return Ok(Branches::new()) };
+        connection.ask_refs()?;
+        let tips = advertisement::tips(&mut connection, |name| name.starts_with(HEADS.as_bytes()))?;
+        let text = |(name, tip): (Vec<u8>, GitId)| Some((String::from_utf8(name).ok()?, tip));
+        let named = tips.into_iter().filter_map(text);
+        Ok(named.filter_map(|(name, tip)| Some((name.strip_prefix(HEADS)?.to_owned(), tip))).collect())
     })
 }
 

@@ -13,7 +13,7 @@ use crate::git::error::{Cause, Error};
 use crate::git::failure::Failure;
 use crate::git::fetch::{Accepted, Fetch, Known, Look, Unknown};
 use crate::git::objects::{Objects, git_id, oid};
-use crate::git::pull::{Tips, pull, tips};
+use crate::git::pull::{Tips, branches, pull, tips};
 use crate::git::remotes::Remotes;
 use crate::git::traffic::Counters;
 use crate::model::tree::GitId;
@@ -23,6 +23,8 @@ use crate::model::wire;
 const FRESH: &str = ".fresh";
 /// Suffix of a mirror while another takes its place.
 const OLD: &str = ".old";
+/// Branches that one fetch gets: a bound of what a request names.
+const AT_ONCE: usize = 1_000;
 
 /// The mirror, as its thread sees it.
 pub(in crate::git) struct Store {
@@ -107,6 +109,36 @@ impl Store {
             self.point(&format!("refs/heads/{branch}"), tip)?;
         }
         Ok(Fetch::Known(Known::new(tip)))
+    }
+
+    /// All branches of the remote, and the commits of those that are `wanted`.
+    ///
+    /// `None` if the protected branch is not where `known` says: it moved meanwhile, or another repository answers.
+    pub(in crate::git) fn branches(
+        &mut self,
+        protected: &str,
+        known: &Known,
+        wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<Option<Known>, Unknown> {
+        let mut branches = branches(&self.remotes, &self.counters)?;
+        if branches.get(protected) != Some(&known.tip()) {
+            return Ok(None);
+        }
+        let missing = |(name, tip): (&String, &GitId)| {
+            let is_missing =
+                wanted(name) && check_branch(name).is_ok() && self.repository.find_commit(oid(*tip)).is_err();
+            is_missing.then(|| name.clone())
+        };
+        let missing: Vec<String> = branches.iter().filter_map(missing).collect();
+        for some in missing.chunks(AT_ONCE) {
+            for (name, tip) in self.fetch(some)? {
+                match tip {
+                    Ok(tip) => drop(branches.insert(name, tip)),
+                    Err(_) => drop(branches.remove(&name)), // it went meanwhile
+                }
+            }
+        }
+        Ok(Some(known.clone().with_branches(branches)))
     }
 
     /// Keeps a commit for good.

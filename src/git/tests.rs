@@ -15,6 +15,7 @@ use crate::git::remotes::Remotes;
 use crate::git::store::Store;
 use crate::model::tree::GitId;
 
+mod branches;
 mod commits;
 mod mirror;
 mod trees;

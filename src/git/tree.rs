@@ -10,7 +10,7 @@ use git2::{Oid, Tree, TreeEntry};
 use crate::git::error::Error;
 use crate::git::objects::{Objects, git_id};
 use crate::model::problem::Problem;
-use crate::model::tree::{FileMode, GitId, TreeChange, TreeFile};
+use crate::model::tree::{FileMode, GitId, TreeChange, TreeFile, split_layer};
 
 /// Files and directories below one layer: twice the highest cap on files, so that a tree that contains itself ends.
 pub(in crate::git) const ENTRIES: usize = 400_000;
@@ -43,14 +43,15 @@ impl<T> LayerTree<T> {
 }
 
 impl Objects<'_> {
-    /// All files below the directory of each layer (`.` is the root), sorted by path.
+    /// All files below the directory of each layer (`.` is the root), sorted by path; a pinned one is read from the commit that it names.
     ///
     /// # Errors
     /// `NotFound` for the commit, `Object`.
     pub fn files(&self, commit: GitId, layers: &[String]) -> Result<Vec<(String, LayerTree<TreeFile>)>, Error> {
-        let root = self.root(commit)?;
         let of = |layer: &String| {
-            Ok((layer.clone(), self.compare(None, &root, layer)?.filter_map(|TreeChange { old: _, new }| new)))
+            let (pin, directory) = split_layer(layer);
+            let root = self.root(pin.unwrap_or(commit))?;
+            Ok((layer.clone(), self.compare(None, &root, directory)?.filter_map(|TreeChange { old: _, new }| new)))
         };
         layers.iter().map(of).collect()
     }
@@ -59,7 +60,7 @@ impl Objects<'_> {
     ///
     /// # Guarantees
     /// Reads the trees of changed directories and those above them, whatever the size of the rest.
-    /// A layer is missing if neither commit has such a directory; of one that is gone, every file is.
+    /// A layer is missing if neither commit has such a directory; of one that is gone, every file is. A pinned one does not change.
     ///
     /// # Assumptions
     /// `old` was listed before and had no problem: names that cannot be used are reported where the new commit differs.
@@ -73,7 +74,8 @@ impl Objects<'_> {
         layers: &[String],
     ) -> Result<Vec<(String, LayerTree<TreeChange>)>, Error> {
         let (old, new) = (self.root(old)?, self.root(new)?);
-        layers.iter().map(|layer| Ok((layer.clone(), self.compare(Some(&old), &new, layer)?))).collect()
+        let moves = |layer: &&String| split_layer(layer).0.is_none();
+        layers.iter().filter(moves).map(|layer| Ok((layer.clone(), self.compare(Some(&old), &new, layer)?))).collect()
     }
 
     /// The id of the directory `path` below `root`, if there is one.

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::reason::Reason;
+use crate::model::wire;
 
 /// What people say. osier never writes it.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -41,6 +42,44 @@ pub struct EnvironmentSpec {
     /// Plans that may be executed although they adopt or delete much.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<Allow>,
+}
+
+/// Which process an environment is served by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lane {
+    /// It is in `osier.yaml`.
+    Protected,
+    /// It lives and dies with a branch.
+    Branches,
+}
+
+impl Lane {
+    /// As labels, metrics and the Repository's status spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Lane::Protected => "protected",
+            Lane::Branches => "branches",
+        }
+    }
+}
+
+impl Environment {
+    /// The lane that it is labelled for.
+    pub fn lane(&self) -> Option<Lane> {
+        let label = self.metadata.labels.as_ref()?.get(wire::LANE)?;
+        [Lane::Protected, Lane::Branches].into_iter().find(|lane| lane.as_str() == label)
+    }
+
+    /// The full ref that it lives and dies with, if it is a branch's.
+    pub fn reference(&self) -> Option<&str> {
+        let reference = self.metadata.annotations.as_ref()?.get(wire::REF)?;
+        (self.lane() == Some(Lane::Branches)).then_some(reference)
+    }
+
+    /// The branch of that ref.
+    pub fn branch(&self) -> Option<&str> {
+        self.reference()?.strip_prefix(wire::HEADS)
+    }
 }
 
 /// A rollback, or staying where the environment is.

@@ -89,6 +89,12 @@ reasons! {
     CheckFailed,
     /// A Plan that somebody asked for is answered.
     Planned,
+    /// There are as many branch environments as `osier.yaml` or the Repository allows; it is made once another one is gone.
+    CapReached,
+    /// The branch is gone, and the environment follows it unless the branch comes back.
+    Expiring,
+    /// The branch environment was removed; its Records stay.
+    Gone,
 }
 
 impl fmt::Display for Reason {

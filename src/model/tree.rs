@@ -34,6 +34,17 @@ impl fmt::Debug for GitId {
     }
 }
 
+/// A layer of another commit than the revision's own, as git writes it: `<commit>:<directory>`.
+pub fn pinned(commit: GitId, directory: &str) -> String {
+    format!("{commit}:{directory}")
+}
+
+/// The commit that a layer is pinned to, if it is, and its directory.
+pub fn split_layer(layer: &str) -> (Option<GitId>, &str) {
+    let pin = layer.split_once(':').and_then(|(commit, directory)| Some((GitId::parse(commit)?, directory)));
+    pin.map_or((None, layer), |(commit, directory)| (Some(commit), directory))
+}
+
 /// What a tree entry is, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileMode {

@@ -39,8 +39,10 @@ pub const CONFIG: &str = "osier.dev/config";
 pub const ADOPTED_CONFIG: &str = "osier.dev/adopted-config";
 /// Label on namespaces and Environments: name of the Repository.
 pub const REPOSITORY: &str = "osier.dev/repository";
-/// Annotation on namespaces of branch environments: the full ref.
+/// Annotation on branch environments and their namespaces: the full ref.
 pub const REF: &str = "osier.dev/ref";
+/// What the full ref of a branch begins with.
+pub const HEADS: &str = "refs/heads/";
 /// Label on Environments: the lane that serves them.
 pub const LANE: &str = "osier.dev/lane";
 
@@ -70,6 +72,9 @@ pub const LEASE_PROTECTED: &str = "osier-protected";
 /// Name of the Lease of the branch environments.
 pub const LEASE_BRANCHES: &str = "osier-branches";
 
+/// Longest slug of a branch: with a prefix of 20 and the hash it fits into a DNS label.
+const SLUG: usize = 30;
+
 /// Version of everything that turns files into objects; raised when equal inputs would give another object.
 pub const RENDER_VERSION: u32 = 1;
 
@@ -87,6 +92,40 @@ impl FingerprintKey {
 /// `name` is `env:<name>` for one of `osier.yaml`, the full ref for a branch environment.
 pub fn environment_id(home: &str, repository: &str, name: &str) -> String {
     b32(26, ["osier/env/v1", home, repository, name])
+}
+
+/// Namespace, and name of the Environment, of a branch environment: `<prefix>-<slug>-<10 characters over Repository and full ref>`.
+///
+/// With a `prefix` of at most 20 bytes and a `slug` of `branch_slug` it is a DNS label. Two refs that meet in one name are told apart by
+/// the ref that Environment and namespace carry.
+pub fn branch_namespace(prefix: &str, slug: &str, repository: &str, reference: &str) -> String {
+    format!("{prefix}-{slug}{}", branch_hash(repository, reference))
+}
+
+/// True for the name of a branch environment of this ref.
+pub fn is_of_branch(name: &str, repository: &str, reference: &str) -> bool {
+    name.ends_with(&branch_hash(repository, reference))
+}
+
+fn branch_hash(repository: &str, reference: &str) -> String {
+    format!("-{}", b32(10, [repository, reference]))
+}
+
+/// What is left of a branch's name in namespaces and addresses: ASCII letters in lower case and digits, anything else one `-`, at most 30.
+pub fn branch_slug(name: &str) -> String {
+    let mut slug = String::new();
+    for c in name.chars() {
+        if slug.len() == SLUG {
+            break;
+        }
+        if c.is_ascii_alphanumeric() {
+            slug.push(c.to_ascii_lowercase());
+        } else if !slug.is_empty() && !slug.ends_with('-') {
+            slug.push('-');
+        }
+    }
+    let slug = slug.trim_end_matches('-');
+    if slug.is_empty() { "x".to_owned() } else { slug.to_owned() }
 }
 
 /// The `osier.dev/inputs` stamp: content ids in layer order, then `name=value` of the parameters that this object uses.
@@ -192,6 +231,48 @@ mod tests {
             inputs(["a"], &none),
             inputs(["a"], &BTreeMap::from([("osier.branch".to_owned(), "main".to_owned())]))
         );
+    }
+
+    #[test]
+    fn slugs_of_branches() {
+        let cases = [
+            ("SHOP-431-checkout", "shop-431-checkout"),
+            ("a;rm -rf $(id)", "a-rm-rf-id"),
+            ("--x--", "x"),
+            ("", "x"),
+            ("\u{43f}\u{440}\u{438}", "x"),
+            ("refs/heads/main", "refs-heads-main"),
+            ("0123456789012345678901234567-./9", "0123456789012345678901234567-9"),
+            ("01234567890123456789012345678-.9", "01234567890123456789012345678"),
+        ];
+        for (name, slug) in cases {
+            assert_eq!(branch_slug(name), slug, "{name}");
+        }
+        assert_eq!(branch_slug(&"x".repeat(4_000)).len(), 30);
+        assert_eq!(branch_namespace("shop-b", "x", "shop", "refs/heads/x"), "shop-b-x-rxccisc4lh");
+    }
+
+    /// Names that others have mixed up: case, separators, Unicode twins, long tails, names of refs, numbers that count up.
+    #[test]
+    fn branches_of_one_slug_never_share_a_namespace() {
+        let shapes: [fn(u32) -> String; 8] = [
+            |n| format!("feature/{n}"),
+            |n| format!("feature-{n}"),
+            |n| format!("Feature/{n}"),
+            |n| format!("feature/{n}-"),
+            |n| format!("feature/\u{e9}{n}"),
+            |n| format!("feature/e\u{301}{n}"),
+            |n| format!("refs/heads/feature/{n}"),
+            |n| format!("{}{n}", "long/".repeat(60)),
+        ];
+        let mut names = std::collections::HashSet::new();
+        for n in 0..25_000 {
+            for shape in shapes {
+                let reference = format!("refs/heads/{}", shape(n));
+                let name = branch_namespace(&"p".repeat(20), &branch_slug("same"), "shop", &reference);
+                assert!(name.len() <= 63 && names.insert(name), "{reference}");
+            }
+        }
     }
 
     #[test]

@@ -108,6 +108,7 @@ fn desired(words: &[&str]) -> Desired {
         parameters: BTreeMap::new(),
         references: std::collections::BTreeSet::new(),
         annotations: BTreeMap::new(),
+        isolation: None,
     };
     for (name, value) in words[1..].iter().map(|word| word.split_once('=').expect("name=value")) {
         match name {

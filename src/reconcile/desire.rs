@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::desired::compose::{self, Caps, Composition, Scope};
 use crate::desired::config::EnvironmentConfig;
+use crate::desired::isolation::Isolation;
 use crate::desired::outline::{Entry, Leaves, Outline, Reference};
 use crate::desired::references;
 use crate::desired::set::{Desired, DesiredSet, Parameters, Source as Origin};
@@ -246,7 +247,14 @@ pub fn scope(
         namespace: entry.namespace.clone(),
         layers: layers.to_vec(),
         parameters: parameters.clone(),
-        kinds: compose::allowed_kinds(spec.map(|spec| spec.kinds.as_slice()).unwrap_or_default()),
+        isolation: entry.isolation.as_ref().map(|isolation| {
+            let subjects = spec.map(|spec| spec.subjects.clone()).unwrap_or_default();
+            Arc::new(Isolation { subjects, ..isolation.clone() })
+        }),
+        kinds: compose::allowed_kinds(
+            spec.map(|spec| spec.kinds.as_slice()).unwrap_or_default(),
+            entry.isolation.is_some(),
+        ),
         caps: spec.map(|spec| Caps::granted(&spec.caps)).unwrap_or_default(),
     }
 }

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use crate::desired::config::{Config, EnvironmentConfig, Issues, Mode};
 use crate::desired::manifest::Manifest;
 use crate::desired::set::{DesiredSet, Parameters};
+use crate::git::fetch::Known;
 use crate::git::objects::CommitInfo;
 use crate::model::environment::JobRun;
 use crate::model::object::{Kind, ObjectId};
+use crate::model::reason::Reason;
 use crate::model::record::RecordResult;
 use crate::model::tree::GitId;
 use crate::planning::live::LiveSet;
@@ -21,10 +23,12 @@ use crate::reconcile::source::Source;
 use crate::reconcile::subject::{self, Subject};
 use crate::reconcile::target::{self, Choice, Target};
 use crate::reconcile::world::World;
-use crate::reconcile::{Ask, compare, dangling, history};
+use crate::reconcile::{Ask, compare, dangling, history, place};
 
 /// Inputs that are remembered of each Job: a rollback over more of its changes runs it again.
 const RUNS_NOTED: usize = 20;
+/// As many branch environments as share the Records of a Repository with those of `osier.yaml`: those that are gone keep theirs.
+const ENVIRONMENTS: usize = 200;
 
 /// A pass before its first write.
 pub struct Prepared {
@@ -36,6 +40,10 @@ pub struct Prepared {
     pub mode: Mode,
     /// Its namespace.
     pub namespace: String,
+    /// True if osier has still to make it.
+    pub lacks_namespace: bool,
+    /// The layer that fences the namespace of a branch environment in.
+    pub template: Option<String>,
     /// Its key class.
     pub class: Option<String>,
     /// The target's commit.
@@ -93,9 +101,13 @@ impl Prepared {
 pub struct Start {
     /// The environment.
     pub subject: Subject,
-    /// Tip of the protected branch.
+    /// Tip of its branch: of the protected one, unless it is a branch environment.
     pub tip: GitId,
-    /// Its entry at the tip: namespace, keys and mode are always today's.
+    /// Tip of the protected branch, whose `osier.yaml` counts.
+    pub main: GitId,
+    /// What `${osier.slug}` stands for.
+    pub slug: String,
+    /// Its entry there: namespace, keys and mode are always today's.
     pub config: EnvironmentConfig,
     /// How issue keys look in commit messages.
     pub issues: Option<Issues>,
@@ -127,12 +139,36 @@ pub async fn again(world: &mut World, ask: &Ask) -> Result<Option<(Start, Choice
 
 /// A `held` environment can go on from what is at hand.
 async fn start(world: &World, ask: &Ask, subject: Subject, held: bool) -> Result<Start, Error> {
-    let tip = target::accept(world, &subject, ask, held).await?;
+    let main = target::accept(world, &subject, ask, held).await?;
+    if let Some(branch) = subject.branch.clone() {
+        return start_of_branch(world, ask, subject, &branch, main).await;
+    }
     let applied = world.memory[&subject.name].chain.applied.as_ref().filter(|_| held);
     let applied = applied.and_then(|record| GitId::parse(&record.spec.commit));
-    let today = today(world, tip, applied).await?;
+    let today = today(world, main, applied).await?;
     let config = target::entry(&today, &subject.name)?.clone();
-    Ok(Start { subject, tip, config, issues: today.issues, environments: today.environments.len() })
+    let (slug, environments) = (subject.name.clone(), today.environments.len());
+    Ok(Start { subject, tip: main, main, slug, config, issues: today.issues, environments })
+}
+
+/// An ordinary environment whose entry is made of the one in `branches` that its branch matches.
+async fn start_of_branch(
+    world: &World,
+    ask: &Ask,
+    subject: Subject,
+    branch: &str,
+    main: GitId,
+) -> Result<Start, Error> {
+    let tip = target::branch_tip(ask, branch)?;
+    let today = target::config(&Source::Mirror(world.mirror.clone(), main)).await?;
+    let (entry, slug) = target::branch_entry(&today, world.name(), &subject.name, branch)?;
+    // two branches of one slug have addresses of their own
+    let others = ask.tip.as_ref().and_then(Known::branches).into_iter().flat_map(|branches| branches.keys());
+    let twins = others.filter(|other| today.branch(other).is_some_and(|(_, twin)| twin == slug)).count();
+    let label = if twins > 1 { subject.name.rsplit('-').next().map(|hash| format!("{slug}-{hash}")) } else { None };
+    let config = entry.environment(subject.name.clone(), main, label.as_ref().unwrap_or(&slug));
+    let environments = today.environments.len() + ENVIRONMENTS;
+    Ok(Start { subject, tip, main, slug, config, issues: today.issues.clone(), environments })
 }
 
 /// The tip's `osier.yaml`; while that has problems, the one `applied` last, if there is one to go on with: going back must work then.
@@ -165,18 +201,22 @@ pub async fn prepare(world: &mut World, ask: &Ask, start: Start) -> Result<Prepa
 /// As `prepare`.
 pub async fn towards(world: &mut World, start: Start, choice: Choice) -> Result<Prepared, Error> {
     let Choice { target, begins } = choice;
-    let Compared { composed, inputs, plan, manifests } = compared(world, &start, &target, Keys::Needed).await?;
-    let Start { subject, tip: _, config, issues, environments } = start;
+    let Compared { composed, inputs, plan, manifests, lacks_namespace } =
+        compared(world, &start, &target, Keys::Needed).await?;
+    let Start { subject, tip: _, main: _, slug: _, config, issues, environments } = start;
     let commit = target.commit;
     let info = world.mirror.read(move |objects| objects.commit(commit)).await?;
     let issues = issues.map(|issues| issues.keys(&info.message)).unwrap_or_default();
-    let EnvironmentConfig { namespace, keys: class, mode, .. } = config;
+    let EnvironmentConfig { namespace, keys: class, mode, isolation, .. } = config;
+    let template = isolation.map(|isolation| isolation.template);
     let composed = Some(composed);
     Ok(Prepared {
         subject,
         target,
         mode,
         namespace,
+        lacks_namespace,
+        template,
         class,
         info,
         issues,
@@ -207,6 +247,7 @@ struct Compared {
     inputs: String,
     plan: Plan,
     manifests: Manifests,
+    lacks_namespace: bool,
 }
 
 async fn compared(world: &mut World, start: &Start, target: &Target, keys: Keys) -> Result<Compared, Error> {
@@ -215,6 +256,7 @@ async fn compared(world: &mut World, start: &Start, target: &Target, keys: Keys)
     subject::stayed(&world.memory[&subject.name].environment, config)?;
     let (composed, before) = desired(world, subject, target, config).await?;
     let live = look(world, subject, config, &composed, before.as_ref()).await?;
+    let (live, lacks_namespace) = (live.clone().unwrap_or_default(), live.is_none());
     let inputs = history::inputs(composed.composition.current());
     let source = Source::Mirror(world.mirror.clone(), target.commit);
     let view = View {
@@ -228,7 +270,7 @@ async fn compared(world: &mut World, start: &Start, target: &Target, keys: Keys)
         again: applied_again(world, subject, &inputs),
     };
     let (plan, manifests) = planned(world, &view).await?;
-    Ok(Compared { composed, inputs, plan, manifests })
+    Ok(Compared { composed, inputs, plan, manifests, lacks_namespace })
 }
 
 /// Plans a revision of a clone, or its working tree, against the cluster. For people: files that no key opens are compared as
@@ -242,11 +284,11 @@ pub async fn outlook(world: &mut World, name: &str, source: &Source, commit: Git
     let config = target::entry(&today, name)?.clone();
     subject::permit(&world.repository, name, &config)?;
     let branch = &world.repository.spec.protected_branch;
-    let parameters = target::parameters(name, branch, &config.namespace, commit);
+    let parameters = target::parameters(name, name, branch, &config.namespace, commit);
     let scope = desire::scope(Some(&world.repository), name, &config, &config.layers, &parameters);
     let composed = desire::whole(&world.outlines, source, commit, scope).await?;
     let before = predecessor(world, &subject, source, &config, &composed).await;
-    let live = look(world, &subject, &config, &composed, before.as_ref()).await?;
+    let live = look(world, &subject, &config, &composed, before.as_ref()).await?.unwrap_or_default();
     let inputs = history::inputs(composed.composition.current());
     let view = View {
         subject: &subject,
@@ -371,17 +413,18 @@ async fn desired(
 /// What the cluster has of the kinds that matter, from metadata lists alone.
 ///
 /// The kinds are those of the desired set and of what was applied before; where that is not known for certain, all that the
-/// Repository may use, so that nothing of ours is forgotten.
+/// Repository may use, so that nothing of ours is forgotten. `None` if the namespace is still to be made.
 async fn look(
     world: &mut World,
     subject: &Subject,
     config: &EnvironmentConfig,
     composed: &Composed,
     before: Option<&Before>,
-) -> Result<Arc<LiveSet>, Error> {
+) -> Result<Option<Arc<LiveSet>>, Error> {
     let watched = world.watched.clone().filter(|watched| watched.namespace() == config.namespace);
-    if watched.is_none() || !world.memory[&subject.name].namespace_checked {
-        world.cluster.check_namespace(&config.namespace, world.name()).await?;
+    let is_known = watched.is_some() && world.memory[&subject.name].namespace_checked;
+    if !is_known && !place::is_there(world, subject, &config.namespace).await? {
+        return Ok(None);
     }
     let desired = composed.composition.current();
     let failed = world.memory[&subject.name]
@@ -395,13 +438,21 @@ async fn look(
     };
     let kinds: BTreeSet<Kind> = desired.kinds().into_iter().chain(kinds).collect();
     let Some(watched) = watched else {
-        return Ok(Arc::new(world.cluster.live(&config.namespace, &kinds, &subject.environment_id).await?));
+        let live = world.cluster.live(&config.namespace, &kinds, &subject.environment_id).await?;
+        return Ok(Some(Arc::new(live)));
     };
-    let live = watched.look(&kinds).await?;
+    let live = match watched.look(&kinds).await {
+        // we may have ended between making the namespace and binding ourselves in it
+        Err(error) if error.reason() == Reason::Forbidden && subject.branch.is_some() => {
+            world.cluster.bind_place(&config.namespace).await?;
+            return Err(error.into());
+        }
+        live => live?,
+    };
     if let Some(memory) = world.memory.get_mut(&subject.name) {
         memory.namespace_checked = true;
     }
-    Ok(live)
+    Ok(Some(live))
 }
 
 /// True if the newest applied Record says the same of every object.
@@ -478,7 +529,7 @@ async fn planned(world: &World, view: &View<'_>) -> Result<(Plan, Manifests), Er
     }
     let input = PlanInput {
         environment_id: &view.subject.environment_id,
-        protected: true,
+        protected: view.subject.branch.is_none(),
         desired: view.desired,
         live: view.live,
         changes: &compared.changes,

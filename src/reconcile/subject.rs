@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::desired::config::EnvironmentConfig;
 use crate::keys::Keyring;
-use crate::model::environment::{Environment, EnvironmentSpec, Suspend};
+use crate::model::environment::{Environment, EnvironmentSpec, Lane, Suspend};
 use crate::model::reason::Reason;
 use crate::model::record::RecordResult;
 use crate::model::repository::Repository;
@@ -19,13 +19,15 @@ use crate::report::style::count;
 /// A Pending Record younger than this may belong to somebody who is still writing.
 const CLAIM_SECONDS: i64 = 60;
 
-/// Name and id of an environment of the protected branch.
+/// Name and id of an environment.
 #[derive(Clone, Debug)]
 pub struct Subject {
-    /// As in `osier.yaml`.
+    /// As in `osier.yaml`; of a branch environment its namespace.
     pub name: String,
     /// The environment id.
     pub environment_id: String,
+    /// The branch that it lives and dies with, if it does.
+    pub branch: Option<String>,
 }
 
 /// Reads the environment's custom resource and Records, the first time that this process sees it. Writes nothing.
@@ -33,10 +35,10 @@ pub struct Subject {
 /// # Errors
 /// The API server failed.
 pub async fn read(world: &mut World, name: &str) -> Result<Subject, Error> {
-    let environment_id = wire::environment_id(world.home(), world.name(), &format!("env:{name}"));
     if !world.memory.contains_key(name) {
         let environment = world.cluster.environment(world.home(), name).await?;
         let environment = environment.unwrap_or_else(|| Environment::new(name, EnvironmentSpec::default()));
+        let environment_id = environment_id(world.home(), world.name(), &environment);
         let records = world.cluster.records(world.home(), name).await?;
         let chain = Chain::new(records, &environment_id, &world.fingerprint_key);
         if !chain.forged.is_empty() {
@@ -49,7 +51,16 @@ pub async fn read(world: &mut World, name: &str) -> Result<Subject, Error> {
         }
         world.memory.insert(name.to_owned(), Memory::new(environment, chain));
     }
-    Ok(Subject { name: name.to_owned(), environment_id })
+    let environment = &world.memory[name].environment;
+    let environment_id = environment_id(world.home(), world.name(), environment);
+    Ok(Subject { name: name.to_owned(), environment_id, branch: environment.branch().map(str::to_owned) })
+}
+
+/// The environment id of a custom resource, which names the ref if it is a branch's.
+pub fn environment_id(home: &str, repository: &str, environment: &Environment) -> String {
+    let name = environment.metadata.name.as_deref().unwrap_or_default();
+    let followed = environment.reference().map_or_else(|| format!("env:{name}"), str::to_owned);
+    wire::environment_id(home, repository, &followed)
 }
 
 /// Makes the environment's custom resource, if it is not there.
@@ -59,7 +70,8 @@ pub async fn read(world: &mut World, name: &str) -> Result<Subject, Error> {
 pub async fn ensure(world: &mut World, subject: &Subject) -> Result<(), Error> {
     let name = &subject.name;
     if world.memory[name].environment.metadata.uid.is_none() {
-        let environment = world.cluster.create_environment(world.home(), world.name(), name, "protected").await?;
+        let lane = Lane::Protected;
+        let environment = world.cluster.create_environment(world.home(), world.name(), name, lane).await?;
         if let Some(memory) = world.memory.get_mut(name) {
             memory.environment = environment;
         }
@@ -72,6 +84,9 @@ pub async fn ensure(world: &mut World, subject: &Subject) -> Result<(), Error> {
 /// # Errors
 /// `Elsewhere`, or `PolicyDenied` with what the administrator would have to write.
 pub fn permit(repository: &Repository, name: &str, config: &EnvironmentConfig) -> Result<(), Error> {
+    if config.isolation.is_some() {
+        return permit_branch(repository, config);
+    }
     let spec = &repository.spec;
     let this = repository.metadata.name.as_deref().unwrap_or_default();
     if config.cluster.is_some() && config.cluster != spec.cluster {
@@ -93,6 +108,32 @@ pub fn permit(repository: &Repository, name: &str, config: &EnvironmentConfig) -
     let message = format!("Repository `{this}` does not grant the key class `{class}` to environment `{name}`");
     let hint = format!(
         "an administrator adds {{class: {class}, environments: [{name}]}} to spec.keys: kubectl edit repository {this}"
+    );
+    Err(Error::blocked(Reason::PolicyDenied, message, hint))
+}
+
+/// The same for a branch environment: prefixes of namespaces and classes are granted to all of them.
+fn permit_branch(repository: &Repository, config: &EnvironmentConfig) -> Result<(), Error> {
+    let EnvironmentConfig { namespace, keys, .. } = config;
+    let spec = &repository.spec;
+    let this = repository.metadata.name.as_deref().unwrap_or_default();
+    if !spec
+        .prefixes
+        .iter()
+        .any(|prefix| namespace.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.starts_with('-')))
+    {
+        let message = format!("Repository `{this}` grants no prefix of namespaces that `{namespace}` begins with");
+        let hint = format!("an administrator adds the prefix to spec.prefixes: kubectl edit repository {this}");
+        return Err(Error::blocked(Reason::PolicyDenied, message, hint));
+    }
+    let Some(class) =
+        keys.as_ref().filter(|class| !spec.keys.iter().any(|grant| grant.branches && grant.class == **class))
+    else {
+        return Ok(());
+    };
+    let message = format!("Repository `{this}` does not grant the key class `{class}` to branch environments");
+    let hint = format!(
+        "an administrator adds {{class: {class}, branches: true}} to spec.keys: kubectl edit repository {this}"
     );
     Err(Error::blocked(Reason::PolicyDenied, message, hint))
 }

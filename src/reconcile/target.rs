@@ -2,15 +2,17 @@
 
 use jiff::Timestamp;
 
+use crate::desired::config::branches::BranchConfig;
 use crate::desired::config::{Config, EnvironmentConfig};
 use crate::desired::set::Parameters;
 use crate::git::content::Content;
-use crate::git::fetch::{Accepted, Unknown};
+use crate::git::fetch::{Accepted, Known, Unknown};
 use crate::git::objects::CommitInfo;
 use crate::model::environment::{Hold, HoldStatus};
 use crate::model::reason::Reason;
 use crate::model::record::{Record, RecordKind};
 use crate::model::tree::GitId;
+use crate::model::wire;
 use crate::reconcile::error::Error;
 use crate::reconcile::prepare::Start;
 use crate::reconcile::source::Source;
@@ -67,7 +69,8 @@ pub async fn accept(world: &World, subject: &Subject, ask: &Ask, held: bool) -> 
     let spec = &world.repository.spec;
     let lanes = world.repository.status.iter().flat_map(|status| &status.lanes);
     let noted = lanes.filter(|lane| lane.lane == "protected").find_map(|lane| lane.tip.as_deref());
-    let seen = world.memory[&subject.name].newest_commit();
+    // a branch may be rewritten: what was seen of it says nothing of the protected branch
+    let seen = world.memory[&subject.name].newest_commit().filter(|_| subject.branch.is_none());
     let allowed = spec.allow.iter().rev().find_map(|allow| allow.tip.as_deref());
     let accepted = Accepted { last: noted.or(seen).and_then(GitId::parse), allowed: allowed.and_then(GitId::parse) };
     let looked = match &ask.tip {
@@ -83,6 +86,22 @@ pub async fn accept(world: &World, subject: &Subject, ask: &Ask, held: bool) -> 
         }
         Err(unknown) => Err(unknown.into()),
     }
+}
+
+/// The tip of a branch, as the look at the remote showed it; a rewritten one is followed.
+///
+/// # Errors
+/// `Expiring` if it is gone; `PolicyDenied` to a person who has not looked.
+pub fn branch_tip(ask: &Ask, branch: &str) -> Result<GitId, Error> {
+    let Some(branches) = ask.tip.as_ref().and_then(Known::branches) else {
+        let hint = "push to the branch; `osier wait` follows it".to_owned();
+        return Err(Error::blocked(Reason::PolicyDenied, "a branch environment is the service's to apply", hint));
+    };
+    let gone = || {
+        let hint = "push the branch again to keep the environment";
+        Error::blocked(Reason::Expiring, format!("branch `{branch}` is gone"), hint)
+    };
+    branches.get(branch).copied().ok_or_else(gone)
 }
 
 /// A tip that was seen a moment ago continues what this environment has seen, or is allowed all the same.
@@ -119,14 +138,14 @@ async fn at_hand(world: &World, accepted: Option<GitId>) -> Option<GitId> {
 /// # Errors
 /// `osier.yaml` has problems or lacks the environment; the hold or the revision names nothing that may be applied.
 pub async fn choose(world: &mut World, ask: &Ask, start: &Start) -> Result<Choice, Error> {
-    let Start { subject, tip, config, .. } = start;
+    let Start { subject, tip, .. } = start;
     let tip = *tip;
     let memory = &world.memory[&subject.name];
     let before = memory.environment.status.as_ref().and_then(|status| status.hold.clone());
     let hold = ask.hold.clone().or_else(|| memory.environment.spec.hold.clone());
     let Some(hold) = hold else {
         let commit = older(world, tip, ask).await?;
-        let mut target = revision(world, subject, config, commit).await?;
+        let mut target = revision(world, start, commit).await?;
         if before.is_some_and(|before| !before.ended) {
             target.kind = RecordKind::Release;
         }
@@ -140,13 +159,13 @@ pub async fn choose(world: &mut World, ask: &Ask, start: &Start) -> Result<Choic
     let begins = elsewhere && !before.as_ref().is_some_and(|before| before.carries_out(&hold));
     let status = hold_status(&hold, before.as_ref(), commit, applied);
     let ended = !status.rejected.is_empty() && {
-        target.held_back = still_held(world, &subject.name, config, &target, &status, tip).await?;
+        target.held_back = still_held(world, &subject.name, &start.config, &target, &status, tip).await?;
         target.held_back.is_none()
     };
     if ended || status.ended {
         // `start` may have an older entry, which serves only what is held
-        self::config(&Source::Mirror(world.mirror.clone(), tip)).await?;
-        let mut target = revision(world, subject, config, older(world, tip, ask).await?).await?;
+        self::config(&Source::Mirror(world.mirror.clone(), start.main)).await?;
+        let mut target = revision(world, start, older(world, tip, ask).await?).await?;
         target.hold = Some(HoldStatus { ended: true, ..status });
         return Ok(Choice { target, begins: false });
     }
@@ -190,11 +209,38 @@ pub fn entry<'c>(config: &'c Config, name: &str) -> Result<&'c EnvironmentConfig
     })
 }
 
-/// The parameters of an environment of the protected branch.
-pub fn parameters(name: &str, branch: &str, namespace: &str, commit: GitId) -> Parameters {
+/// The entry for a branch, and its slug.
+///
+/// # Errors
+/// `Orphaned` if there is none, or if it makes an environment of another name by now: nothing is pruned by that.
+pub fn branch_entry<'c>(
+    config: &'c Config,
+    repository: &str,
+    name: &str,
+    branch: &str,
+) -> Result<(&'c BranchConfig, String), Error> {
+    let Some((entry, slug)) = config.branch(branch) else {
+        let message = format!("no entry of `branches` in osier.yaml matches `{branch}`");
+        return Err(Error::blocked(Reason::Orphaned, message, "let one match it again, or delete the branch"));
+    };
+    let namespace = branch_environment(entry, &slug, repository, branch);
+    if namespace != name {
+        let message = format!("`{branch}` makes `{namespace}` by osier.yaml now");
+        return Err(Error::blocked(Reason::Orphaned, message, "delete the branch, or put the `prefix` back"));
+    }
+    Ok((entry, slug))
+}
+
+/// Name and namespace of the environment of a branch.
+pub fn branch_environment(entry: &BranchConfig, slug: &str, repository: &str, branch: &str) -> String {
+    wire::branch_namespace(&entry.namespace.prefix, slug, repository, &format!("{}{branch}", wire::HEADS))
+}
+
+/// The parameters of an environment; its slug is its name if it is one of the protected branch.
+pub fn parameters(name: &str, slug: &str, branch: &str, namespace: &str, commit: GitId) -> Parameters {
     [
         ("branch", branch),
-        ("slug", name),
+        ("slug", slug),
         ("namespace", namespace),
         ("commit", &commit.to_string()),
         ("environment", name),
@@ -224,19 +270,15 @@ async fn older(world: &World, tip: GitId, ask: &Ask) -> Result<GitId, Error> {
 }
 
 /// A commit of the branch as a target.
-async fn revision(
-    world: &World,
-    subject: &Subject,
-    config: &EnvironmentConfig,
-    commit: GitId,
-) -> Result<Target, Error> {
-    let branch = &world.repository.spec.protected_branch;
+async fn revision(world: &World, start: &Start, commit: GitId) -> Result<Target, Error> {
+    let Start { subject, slug, config, .. } = start;
+    let branch = subject.branch.as_ref().unwrap_or(&world.repository.spec.protected_branch);
     let layers = layers_at(world, subject, config, commit).await?;
     Ok(Target {
         commit,
-        reference: format!("refs/heads/{branch}"),
+        reference: format!("{}{branch}", wire::HEADS),
         layers,
-        parameters: parameters(&subject.name, branch, &config.namespace, commit),
+        parameters: parameters(&subject.name, slug, branch, &config.namespace, commit),
         kind: RecordKind::Revision,
         by: String::new(),
         reason: String::new(),
@@ -252,7 +294,7 @@ async fn revision(
 pub async fn of(world: &World, start: &Start, record: &Record) -> Result<Target, Error> {
     let unreadable = || Error::blocked(Reason::RecordForged, "the record names no commit", "see `osier history`");
     let commit = GitId::parse(&record.spec.commit).ok_or_else(unreadable)?;
-    let target = revision(world, &start.subject, &start.config, commit).await?;
+    let target = revision(world, start, commit).await?;
     let (layers, parameters) = (record.spec.layers.clone(), record.spec.parameters.clone());
     Ok(Target { layers, parameters, ..target })
 }
@@ -262,9 +304,9 @@ pub async fn of(world: &World, start: &Start, record: &Record) -> Result<Target,
 /// # Errors
 /// `to` names nothing that was applied, and no commit of the protected branch.
 pub async fn asked(world: &World, start: &Start, to: &str) -> Result<Target, Error> {
-    let Start { subject, tip, config, .. } = start;
+    let Start { subject, tip, .. } = start;
     if to.is_empty() {
-        return revision(world, subject, config, *tip).await;
+        return revision(world, start, *tip).await;
     }
     let records = world.cluster.records(world.home(), &subject.name).await?;
     let forged = &world.memory[&subject.name].chain.forged;
@@ -315,7 +357,7 @@ fn choose_another(subject: &Subject) -> String {
 
 /// What a hold names, as a target: layers and parameters of the record, or those of that commit's `osier.yaml`.
 async fn held(world: &World, start: &Start, records: &[Record], hold: &Hold, says: &str) -> Result<Target, Error> {
-    let Start { subject, tip, config, .. } = start;
+    let Start { subject, tip, .. } = start;
     let tip = *tip;
     let forged = |record: &&Record| world.memory[&subject.name].chain.forged.contains(&record.spec.number);
     let record = match hold.to.strip_prefix('#') {
@@ -336,7 +378,7 @@ async fn held(world: &World, start: &Start, records: &[Record], hold: &Hold, say
     if record.is_none() && !world.mirror.read(move |objects| objects.is_ancestor(commit, tip)).await? {
         return Err(nothing());
     }
-    let mut target = revision(world, subject, config, commit).await?;
+    let mut target = revision(world, start, commit).await?;
     if let Some(record) = record {
         target.layers.clone_from(&record.spec.layers);
         target.parameters.clone_from(&record.spec.parameters);
@@ -344,13 +386,16 @@ async fn held(world: &World, start: &Start, records: &[Record], hold: &Hold, say
     Ok(Target { kind: RecordKind::Rollback, by: hold.by.clone(), reason: hold.reason.clone(), ..target })
 }
 
-/// Layers as that commit's own `osier.yaml` has them, if it has the environment; else today's.
+/// Layers as that commit's own `osier.yaml` has them, if it has the environment; else today's. That of a branch has no say.
 async fn layers_at(
     world: &World,
     subject: &Subject,
     config: &EnvironmentConfig,
     commit: GitId,
 ) -> Result<Vec<String>, Error> {
+    if subject.branch.is_some() {
+        return Ok(config.layers.clone());
+    }
     let then = self::config(&Source::Mirror(world.mirror.clone(), commit)).await;
     let entry = then.ok().and_then(|then| then.environments.get(&subject.name).map(|entry| entry.layers.clone()));
     Ok(entry.unwrap_or_else(|| config.layers.clone()))

@@ -27,6 +27,14 @@ pub fn fix(reason: &str, environment: &str, namespace: &str) -> String {
         Some(Reason::RepositorySuspicious) => {
             "an administrator looks at the repository and allows its tip in Repository.spec.allow".to_owned()
         }
+        Some(Reason::CapReached) => "delete a branch that is done, or raise `max` in osier.yaml".to_owned(),
+        Some(Reason::Expiring) => "push the branch again to keep the environment".to_owned(),
+        Some(Reason::Gone) => format!("push the branch again; osier history {environment} has what was applied"),
+        Some(Reason::NameTaken) => {
+            // a branch environment that has none yet is called as its namespace will be
+            let namespace = if namespace.is_empty() { environment } else { namespace };
+            format!("kubectl describe namespace {namespace}: it is somebody else's")
+        }
         Some(Reason::CheckFailed) => waiting(namespace),
         Some(Reason::QuotaExceeded) => {
             format!("the platform engineer raises the quota: kubectl describe quota -n {namespace}")

@@ -148,7 +148,7 @@ impl ControllerSettings {
         let mut problems = Vec::new();
         let namespace = namespace.map(|found| named.clone().or(found));
         let resolved = (
-            kept(&mut problems, lane_served(lane)),
+            kept(&mut problems, choice::<Lane>("--lane", lane)),
             kept(&mut problems, namespace.and_then(own_namespace)),
             kept(&mut problems, address("--listen", listen)),
             kept(&mut problems, number(concurrency)),
@@ -202,14 +202,6 @@ impl ControllerSettings {
             "keys": keys, "data": data, "listen": listen, "concurrency": concurrency,
             "watch": typed(watch), "logFormat": typed(log_format), "log": log, "machine": machine,
         })
-    }
-}
-
-fn lane_served(text: &str) -> Result<Lane, Problem> {
-    match choice("--lane", text)? {
-        Lane::Branches => Err(Problem::new("--lane", "branch environments are not supported yet")
-            .hint("`--lane protected` serves the environments of osier.yaml")),
-        lane => Ok(lane),
     }
 }
 
@@ -337,9 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_later_is_refused_and_what_is_no_name_too() {
-        assert!(lane_served("branches").unwrap_err().message.contains("not supported yet"));
-        assert_eq!(lane_served("all").unwrap(), Lane::All);
+    fn what_is_no_name_is_refused() {
         for name in ["", "-a", "a-", "A", "a.b", &"a".repeat(64)] {
             assert!(own_namespace(Some(name.to_owned())).is_err(), "{name}");
         }

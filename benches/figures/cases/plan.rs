@@ -162,7 +162,7 @@ async fn fetch(mirror: &Mirror) -> GitId {
 }
 
 fn parameters(commit: GitId) -> Parameters {
-    osier::reconcile::target::parameters("figures", "main", "figures", commit)
+    osier::reconcile::target::parameters("figures", "figures", "main", "figures", commit)
 }
 
 fn scope(commit: GitId) -> osier::desired::compose::Scope {
@@ -174,6 +174,7 @@ fn scope(commit: GitId) -> osier::desired::compose::Scope {
         layers: Workload::layers(0),
         keys: None,
         cluster: None,
+        isolation: None,
         mode: Mode::Apply,
         line: 0,
     };

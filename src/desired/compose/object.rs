@@ -29,6 +29,7 @@ impl Composition {
         let parts: Vec<Part<'_>> = ids.filter_map(|id| self.part(id)).collect();
         let mut problems: Vec<Problem> =
             parts.iter().flat_map(|part| part_problems(part, object, &self.scope)).collect();
+        problems.extend(self.isolation_problems(&parts, object));
         problems.extend(twins(&parts, object));
         let effective = effective(parts);
         problems.extend(versions(&effective));
@@ -42,6 +43,17 @@ impl Composition {
         let (id, file) = self.files.get_key_value(id)?;
         let is_read = !unit::is_kustomization(&id.1);
         file.outline.entries.get(*position).filter(|_| is_read).map(|entry| Part { id, file, entry })
+    }
+
+    fn isolation_problems(&self, parts: &[Part<'_>], object: &ObjectId) -> Vec<Problem> {
+        let Some(isolation) = &self.scope.isolation else { return Vec::new() };
+        let layer = |part: &Part<'_>| self.scope.layers.get(part.id.0).map_or("", String::as_str);
+        let fenced = parts.iter().any(|part| layer(part) == isolation.template);
+        let refused = |part: &Part<'_>| {
+            let (message, hint) = isolation.refusal(object, layer(part), fenced)?;
+            Some(part.problem(message).hint(hint).because(Reason::PolicyDenied))
+        };
+        parts.iter().filter_map(refused).collect()
     }
 
     fn desired_of(&self, parts: &[Part<'_>]) -> Option<Desired> {
@@ -60,6 +72,7 @@ impl Composition {
             references: references.into_iter().map(|reference| filled(reference, &parameters)).collect(),
             parameters,
             annotations,
+            isolation: self.scope.isolation.clone(),
         })
     }
 

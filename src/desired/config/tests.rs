@@ -51,8 +51,6 @@ issues: {pattern: '(', url: x}
               write `apiVersion: osier.dev/v1alpha1`
             osier.yaml:4:1: unknown field `environment`
               did you mean `environments`?
-            osier.yaml:5:1: `branches` is not supported by this version yet
-              remove it
             osier.yaml:7:3: the name of an environment must be a DNS label
               at most 63 lower-case letters, digits and `-`, with a letter or digit at both ends
             osier.yaml:7:3: environment `Staging` has no `layers`
@@ -71,8 +69,8 @@ issues: {pattern: '(', url: x}
               remove one
             osier.yaml:9:58: layers `base` and `base/a` contain one another
               a file belongs to one layer: move one directory out of the other
-            osier.yaml:9:66: layer `main:base` names a branch, which is not supported by this version yet
-              name a directory of this repository
+            osier.yaml:9:66: layer `main:base` names a branch
+              name a directory of this repository; only layers in `branches` may begin with `main:`
             osier.yaml:9:79: layer `.git` is no directory of this repository
               write its path from the root of the repository, without `..` and names that begin with a dot
             osier.yaml:9:92: unknown `mode`
@@ -116,15 +114,15 @@ fn broken_and_empty_files() {
     check(
         "- a\n",
         expect![[r#"
-        osier.yaml:1:1: osier.yaml must be a mapping
-          fields: apiVersion, kind, environments, shared, issues
-        osier.yaml:1:1: `apiVersion` is missing
-          add `apiVersion: osier.dev/v1alpha1`
-        osier.yaml:1:1: `kind` is missing
-          add `kind: Config`
-        osier.yaml:1:1: `environments` is missing
-          add `environments: {staging: {namespace: shop-staging, layers: [base]}}`
-    "#]],
+            osier.yaml:1:1: osier.yaml must be a mapping
+              fields: apiVersion, kind, environments, branches, shared, issues
+            osier.yaml:1:1: `apiVersion` is missing
+              add `apiVersion: osier.dev/v1alpha1`
+            osier.yaml:1:1: `kind` is missing
+              add `kind: Config`
+            osier.yaml:1:1: `environments` is missing
+              add `environments: {staging: {namespace: shop-staging, layers: [base]}}`
+        "#]],
     );
     check(
         HEAD,
@@ -149,4 +147,90 @@ fn the_schema_has_the_fields_that_are_read() {
     assert_eq!(names(&schema), sorted(&FIELDS));
     assert_eq!(names(&schema["$defs"]["EnvironmentConfig"]), sorted(&ENVIRONMENT_FIELDS));
     assert_eq!(names(&schema["$defs"]["Issues"]), sorted(&ISSUES_FIELDS));
+}
+
+#[test]
+fn entries_of_branches() {
+    let text = "
+environments: {staging: {namespace: shop-staging, layers: [base]}}
+branches:
+- match: [\"feature/**\"]
+  layers: [\"main:base\", branches]
+  keys: branch
+  max: 20
+  url: https://{slug}.preview.example.com/x
+  namespace: {prefix: shop-b, template: policies/branch}
+  grace: 90s
+  volumes: delete
+  allow: {labels: [team]}
+- {match: [\"**\"], layers: [own], namespace: {prefix: r, template: t}}
+";
+    let config = Config::parse("osier.yaml", &format!("{HEAD}{text}")).unwrap();
+    let (entry, slug) = config.branch("feature/SHOP-1").unwrap();
+    assert_eq!((slug.as_str(), entry.max.map(u32::from), entry.line), ("shop-1", Some(20), 6));
+    let main = crate::model::tree::GitId([0; 20]);
+    let environment = entry.environment("shop-b-x".to_owned(), main, &slug);
+    let zeros = "0".repeat(40);
+    assert_eq!(
+        environment.layers,
+        [format!("{zeros}:policies/branch"), format!("{zeros}:base"), "branches".to_owned()]
+    );
+    assert_eq!(environment.isolation.unwrap().host.as_deref(), Some("shop-1.preview.example.com"));
+    assert_eq!(config.branch("fix/a").map(|(entry, slug)| (entry.line, slug)), Some((15, "fix-a".to_owned())));
+}
+
+#[test]
+fn mistakes_in_branches() {
+    check(
+        &format!(
+            "{HEAD}
+environments: {{staging: {{namespace: shop-staging, layers: [\"main:base\"]}}}}
+branches:
+- {{match: [], layers: [], namespace: {{prefix: a-prefix-of-21-letters, template: ../t}}, max: 0, when: changed, lives: 72h}}
+- {{match: [\"a b\", \"***\"], layers: [\"other:base\"], namespace: {{}}, grace: soon, volumes: drop, url: x, allow: {{labels: a}}}}
+- {{match: x, layers: [\"main:t/deep\"], namespace: {{prefix: b, template: t}}, generate: {{}}}}
+- {{}}
+"
+        ),
+        expect![[r#"
+            osier.yaml:4:60: layer `main:base` names a branch
+              name a directory of this repository; only layers in `branches` may begin with `main:`
+            osier.yaml:6:11: `match` is empty
+              such as `match: ["feature/**", "fix/*"]`
+            osier.yaml:6:23: an entry of `branches` has no layers
+              name at least one directory
+            osier.yaml:6:47: `prefix` must be the beginning of a namespace's name
+              at most 20 lower-case letters, digits and `-`, with a letter or digit at both ends
+            osier.yaml:6:81: layer `../t` is no directory of this repository
+              write its path from the root of the repository, without `..` and names that begin with a dot
+            osier.yaml:6:93: `max` must be a number from 1
+              such as `max: 20`
+            osier.yaml:6:96: `when` is not supported by this version yet
+              remove it
+            osier.yaml:6:111: `lives` is not supported by this version yet
+              remove it
+            osier.yaml:7:12: this is no name of a branch, with `*` and `**`
+              such as `match: ["feature/**", "fix/*"]`
+            osier.yaml:7:19: this is no name of a branch, with `*` and `**`
+              such as `match: ["feature/**", "fix/*"]`
+            osier.yaml:7:36: layer `other:base` names a branch
+              name a directory of this repository; only layers in `branches` may begin with `main:`
+            osier.yaml:7:62: `namespace` has no `prefix`
+              add `prefix: shop-b`
+            osier.yaml:7:62: `namespace` has no `template`
+              add `template: policies/branch-namespace`
+            osier.yaml:8:3: the template is in a layer, or a layer in it
+              give it a directory of its own
+            osier.yaml:8:11: `match` must be a list of names of branches
+              such as `match: ["feature/**", "fix/*"]`
+            osier.yaml:8:76: `generate` is not supported by this version yet
+              remove it
+            osier.yaml:9:3: an entry of `branches` has no `match`
+              add `match: ["feature/**"]`
+            osier.yaml:9:3: an entry of `branches` has no `layers`
+              add `layers: [main:base, branches]`
+            osier.yaml:9:3: an entry of `branches` has no `namespace`
+              add `namespace: {prefix: shop-b, template: policies/branch-namespace}`
+        "#]],
+    );
 }

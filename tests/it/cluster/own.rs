@@ -4,7 +4,7 @@ use http::Method;
 use osier::cluster::crds::crds;
 use osier::cluster::error::Error;
 use osier::model::asked::{Answer, Question};
-use osier::model::environment::{Allow, EnvironmentStatus, Head, Suspend};
+use osier::model::environment::{Allow, EnvironmentStatus, Head, Lane, Suspend};
 use osier::model::reason::Reason;
 use osier::model::record::{RecordKind, RecordResult, RecordSpec, RecordStatus};
 use osier::sandbox::faults::{Action, Fault, Match};
@@ -130,7 +130,8 @@ async fn lost_answers_of_records_and_environments_change_nothing() {
     lose();
     world.cluster.complete_record(&claimed, &outcome("Applied")).await.unwrap();
     lose();
-    let environment = world.cluster.create_environment(&world.namespace, "shop", "staging", "protected").await.unwrap();
+    let environment =
+        world.cluster.create_environment(&world.namespace, "shop", "staging", Lane::Protected).await.unwrap();
     lose();
     let status = EnvironmentStatus { commit: "c".to_owned(), ..EnvironmentStatus::default() };
     let written = world.cluster.write_environment_status(&environment, &status).await.unwrap();
@@ -141,9 +142,9 @@ async fn lost_answers_of_records_and_environments_change_nothing() {
 async fn a_status_is_written_over_what_people_say_but_not_over_another_status() {
     for world in both().await {
         let home = &world.namespace;
-        let first = world.cluster.create_environment(home, "shop", "staging", "protected").await.unwrap();
+        let first = world.cluster.create_environment(home, "shop", "staging", Lane::Protected).await.unwrap();
         assert_eq!(first.status, None);
-        let again = world.cluster.create_environment(home, "shop", "staging", "protected").await.unwrap();
+        let again = world.cluster.create_environment(home, "shop", "staging", Lane::Protected).await.unwrap();
         assert_eq!(again.metadata.uid, first.metadata.uid);
         world.cluster.change_environment(&first, |spec| spec.suspend = Some(suspend())).await.unwrap();
         let head = Some(Head { number: 1, hash: "h".to_owned() });
@@ -173,7 +174,7 @@ fn suspend() -> Suspend {
 async fn what_two_people_say_at_once_both_counts() {
     for world in both().await {
         let home = &world.namespace;
-        let read = world.cluster.create_environment(home, "shop", "staging", "protected").await.unwrap();
+        let read = world.cluster.create_environment(home, "shop", "staging", Lane::Protected).await.unwrap();
         let allow = |by: &str| Allow { digest: by.to_owned(), by: by.to_owned(), reason: "r".to_owned() };
         for allow in ["ann", "bob", "eve"].map(allow) {
             // each goes out from what it read before the others wrote

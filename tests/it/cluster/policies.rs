@@ -4,7 +4,7 @@ use http::Method;
 use osier::cluster::Cluster;
 use osier::cluster::admission::admission;
 use osier::model::asked::{Answer, Question};
-use osier::model::environment::EnvironmentStatus;
+use osier::model::environment::{EnvironmentStatus, Lane};
 use osier::model::reason::Reason;
 use serde_json::{Value, json};
 
@@ -65,8 +65,8 @@ async fn people_speak_in_their_own_name_and_only_osier_writes_the_rest() {
     let [ann, osier] = [as_person(&world, "policies-ann").await, as_person(&world, "policies-osier").await];
     in_force(&ann, &home).await;
 
-    let environment = osier.create_environment(&home, "shop", "staging", "protected").await.unwrap();
-    let refused = osier.create_environment(&home, "shop", "feature", "branches").await.unwrap_err();
+    let environment = osier.create_environment(&home, "shop", "staging", Lane::Protected).await.unwrap();
+    let refused = osier.create_environment(&home, "shop", "feature", Lane::Branches).await.unwrap_err();
     assert_eq!(refused.reason(), Reason::Forbidden, "the verb of another lane");
     let claimed = osier.claim_record(&home, "shop", record(1)).await.unwrap();
     assert_eq!(ann.claim_record(&home, "shop", record(2)).await.unwrap_err().reason(), Reason::Forbidden);
@@ -134,7 +134,7 @@ async fn in_force(person: &Cluster, home: &str) {
         loop {
             number += 1;
             let name = format!("probe-{number}");
-            match person.create_environment(home, "shop", &name, "protected").await {
+            match person.create_environment(home, "shop", &name, Lane::Protected).await {
                 Err(error) if error.reason() == Reason::Forbidden => return,
                 _ => tokio::task::yield_now().await,
             }

@@ -7,7 +7,7 @@ use regex::Regex;
 
 static COMMIT: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b[0-9a-f]{40}\b|\b[0-9a-f]{7}\b").unwrap());
 static DIGEST: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b[a-z2-7]{26}\b").unwrap());
-static NAME: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b(commit|digest)[0-9]+\b").unwrap());
+static NAME: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b(commit|digest|hash)[0-9]+\b").unwrap());
 static AGE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b([0-9]{2}[smhd]\b|[0-9][smhd]\b ?)").unwrap());
 static SECONDS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b[0-9]+\.[0-9] s\b").unwrap());
 static BEGUN: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\bbegun [0-9]+ s ago\b").unwrap());
@@ -20,6 +20,8 @@ pub struct Names {
     commits: Vec<String>,
     /// Digests in the order of their appearance.
     digests: Vec<String>,
+    /// Hashes of branches, oldest first.
+    branches: Vec<String>,
     /// Text that is replaced as it stands, in both directions.
     texts: BTreeMap<String, String>,
 }
@@ -37,6 +39,13 @@ impl Names {
         self.texts.insert(real.to_owned(), shown.to_owned());
     }
 
+    /// Notes the next branch: the hash at the end of its namespace is shown as `hash1` and so on, the protected one's being the first.
+    pub fn add_branch(&mut self, hash: &str) {
+        if !self.branches.iter().any(|known| known == hash) {
+            self.branches.push(hash.to_owned());
+        }
+    }
+
     /// An output as the script shows it. Ages stand only in the tables of some commands.
     pub fn shown(&mut self, text: &str, ages: bool) -> String {
         let mut text = text.to_owned();
@@ -50,6 +59,10 @@ impl Names {
             let known = self.commits.iter().position(|commit| commit.starts_with(&found[0]));
             known.map_or_else(|| found[0].to_owned(), |index| format!("commit{}", index + 1))
         });
+        let mut text = text.into_owned();
+        for (index, hash) in self.branches.iter().enumerate() {
+            text = text.replace(hash, &format!("hash{}", index + 1));
+        }
         for found in DIGEST.find_iter(&text) {
             if !self.digests.iter().any(|digest| digest == found.as_str()) {
                 self.digests.push(found.as_str().to_owned());
@@ -69,10 +82,9 @@ impl Names {
     /// A command as it is run.
     pub fn real(&self, text: &str) -> String {
         let replaced = NAME.replace_all(text, |found: &regex::Captures<'_>| {
-            let (names, number) = match found[0].strip_prefix("commit") {
-                Some(number) => (&self.commits, number),
-                None => (&self.digests, found[0].trim_start_matches("digest")),
-            };
+            let kinds = [("commit", &self.commits), ("digest", &self.digests), ("hash", &self.branches)];
+            let of = |(kind, names)| Some((names, found[0].strip_prefix(kind)?));
+            let (names, number): (&Vec<String>, &str) = kinds.into_iter().find_map(of).expect("the pattern has these");
             let index = number.parse::<usize>().expect("the pattern has digits only");
             names.get(index.wrapping_sub(1)).unwrap_or_else(|| panic!("nothing is named {}", &found[0])).clone()
         });

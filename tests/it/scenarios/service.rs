@@ -63,7 +63,8 @@ pub async fn service(world: &mut World, line: &str) -> String {
 pub async fn settle(world: &mut World, environment: &str) -> String {
     let head = String::from_utf8_lossy(&world.run("git rev-parse HEAD").await.stdout).trim().to_owned();
     let home = world.name("shop");
-    let path = format!("/apis/osier.dev/v1alpha1/namespaces/{home}/environments/{environment}");
+    let name = world.names.real(environment);
+    let path = format!("/apis/osier.dev/v1alpha1/namespaces/{home}/environments/{name}");
     let begun = Instant::now();
     while begun.elapsed() < SETTLED {
         let (_, found) = world.ask(http::Method::GET, &path, None).await;
@@ -134,12 +135,16 @@ async fn start(world: &mut World, name: &str, arguments: &[&str]) {
 fn command(world: &World, name: &str, arguments: &[&str], log: File) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_osier"));
     let shop = world.name("shop");
-    command.args(["controller", "--lane", "protected", "--repository", &shop]);
+    command.args(["controller", "--repository", &shop]);
+    if !arguments.contains(&"--lane") {
+        command.args(["--lane", "protected"]);
+    }
+    let keys = if arguments.starts_with(&["--lane", "branches"]) { "keys-branches" } else { "keys" };
     if !arguments.contains(&"--namespace") {
         command.args(["--namespace", &shop]);
     }
     command.args(["--listen", "127.0.0.1:0"]);
-    command.arg("--keys").arg(world.path("keys")).arg("--data").arg(world.path(&data(name)));
+    command.arg("--keys").arg(world.path(keys)).arg("--data").arg(world.path(&data(name)));
     command.args(arguments);
     command.env_clear().env("KUBECONFIG", world.path("kubeconfig-service")).env("OSIER_LOG", "trace");
     command.env("HOME", world.path("home")).env("TMPDIR", world.path("tmp")).env("NO_COLOR", "1");

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::scenarios::world::World;
 
 /// Kinds that scripts make, in the order of the lines: path of the list below the namespace's.
-const LISTS: [(&str, &str); 12] = [
+const LISTS: [(&str, &str); 15] = [
     ("api/v1", "configmaps"),
     ("api/v1", "secrets"),
     ("api/v1", "serviceaccounts"),
@@ -21,11 +21,14 @@ const LISTS: [(&str, &str); 12] = [
     ("apis/policy/v1", "poddisruptionbudgets"),
     ("apis/networking.k8s.io/v1", "networkpolicies"),
     ("apis/networking.k8s.io/v1", "ingresses"),
+    ("api/v1", "limitranges"),
+    ("api/v1", "resourcequotas"),
+    ("apis/rbac.authorization.k8s.io/v1", "rolebindings"),
 ];
 
-/// The objects of an environment's namespace: data of ConfigMaps and Secrets (decoded), replicas, images and config digest of workloads: another digest is a restart.
+/// The objects of an environment's namespace `shop-…`: data of ConfigMaps and Secrets (decoded), replicas, images and config digest of workloads: another digest is a restart.
 pub async fn show(world: &World, environment: &str) -> String {
-    let namespace = world.name(&format!("shop-{environment}"));
+    let namespace = world.names.real(&format!("shop-{environment}"));
     let mut text = String::new();
     for (version, plural) in LISTS {
         let (status, list) = world.ask(Method::GET, &format!("/{version}/namespaces/{namespace}/{plural}"), None).await;

@@ -6,6 +6,7 @@ use std::process::{Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::Method;
+use osier::model::wire;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -160,14 +161,14 @@ impl World {
     }
 
     fn prepare_folder(&self) {
-        for name in ["clone", "data", "home", "keys", "outside", "tmp"] {
+        for name in ["clone", "data", "home", "keys", "keys-branches", "outside", "tmp"] {
             fs::create_dir(self.path(name)).unwrap();
         }
-        let key = |class: &str| fs::read_to_string(format!("{KEYS}/{class}.txt")).unwrap();
         fs::write(self.path("keys.txt"), key("staging") + &key("production")).unwrap();
         for class in ["staging", "production"] {
             fs::write(self.path("keys").join(format!("{class}.txt")), key(class)).unwrap();
         }
+        fs::write(self.path("keys-branches/branch.txt"), key("branch")).unwrap();
         self.prepare_kubeconfigs();
         let output = self.shell("git init -q -b main").output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -195,7 +196,11 @@ impl World {
             "spec": {
                 "url": self.path("clone"), "home": self.id,
                 "namespaces": [self.name("shop-staging"), self.name("shop-production")],
-                "keys": [{"class": "staging", "environments": ["staging"]}, {"class": "production", "environments": ["production"]}],
+                "prefixes": [self.name("shop-b")],
+                "keys": [
+                    {"class": "staging", "environments": ["staging"]}, {"class": "production", "environments": ["production"]},
+                    {"class": "branch", "branches": true},
+                ],
             },
         });
         self.create_when_served("/apis/osier.dev/v1alpha1/repositories", &repository).await;
@@ -214,7 +219,13 @@ impl World {
         }
     }
 
+    /// What has a new commit or a new branch gets its name.
     fn note_commits(&mut self) {
+        let refs = self.shell("git for-each-ref --format='%(refname)' refs/heads").output().unwrap();
+        for reference in String::from_utf8_lossy(&refs.stdout).lines() {
+            let namespace = wire::branch_namespace("", "", &self.id, reference);
+            self.names.add_branch(namespace.trim_matches('-'));
+        }
         let log = self.shell("git rev-list --all --reverse").output().unwrap();
         for id in String::from_utf8_lossy(&log.stdout).lines() {
             self.names.add_commit(id);
@@ -236,8 +247,13 @@ fn encrypted(file: &File, content: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// A class's key, which is thrown away already; that of branches is the tests' own.
+fn key(class: &str) -> String {
+    let folder = if class == "branch" { concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/scenarios/keys") } else { KEYS };
+    fs::read_to_string(format!("{folder}/{class}.txt")).unwrap()
+}
+
 /// The public half that `age-keygen` wrote beside a key.
 fn recipient(class: &str) -> String {
-    let text = fs::read_to_string(format!("{KEYS}/{class}.txt")).unwrap();
-    text.lines().find_map(|line| line.strip_prefix("# public key: ")).expect("age-keygen writes it").to_owned()
+    key(class).lines().find_map(|line| line.strip_prefix("# public key: ")).expect("age-keygen writes it").to_owned()
 }

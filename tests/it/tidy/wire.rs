@@ -55,6 +55,7 @@ fn constants_never_change() {
         ADOPTED_CONFIG = osier.dev/adopted-config
         REPOSITORY = osier.dev/repository
         REF = osier.dev/ref
+        HEADS = refs/heads/
         LANE = osier.dev/lane
         IGNORE = osier.dev/ignore
         PRUNE = osier.dev/prune
@@ -142,6 +143,9 @@ fn reasons_never_change() {
         Quarantined
         CheckFailed
         Planned
+        CapReached
+        Expiring
+        Gone
     "#]]
     .assert_eq(&format!("{}\n", names.join("\n")));
 }

@@ -57,6 +57,8 @@ const OWN_TERMS: &[(&str, &str, &str)] = &[
     ("in_template", "src/planning", "the pod template of a workload"),
     ("pod_template", "src/desired", "Kubernetes' own term"),
     ("has_pod_template", "src/planning", "Kubernetes' own term"),
+    ("template", "src/desired", "a directory of `osier.yaml`: what a namespace is made with"),
+    ("template", "src/reconcile", "a directory of `osier.yaml`: what a namespace is made with"),
     ("push", "src/git", "git's own term"),
     ("push", "src/cli/demo", "git's own term"),
     ("pin", "src/git", "git's refs that keep commits"),

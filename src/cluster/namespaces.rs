@@ -1,0 +1,151 @@
+//! Namespaces of branch environments: created, never adopted, and deleted in exactly the version that was looked at.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::cluster::Cluster;
+use crate::cluster::call::{Call, WHOLE, encoded};
+use crate::cluster::error::Error;
+use crate::cluster::own::WRITE;
+use crate::desired::namespace::Marks;
+use crate::model::wire::{ENVIRONMENT, MANAGER, REF, REPOSITORY};
+
+/// The ClusterRole of the chart that our own account is bound to in each namespace that it makes, and the name of the binding.
+const ROLE: &str = "osier-environment";
+/// Field manager of that binding: it is none of the environment's objects.
+const BINDER: &str = "osier-lane";
+
+/// Whose a namespace is.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner<'a> {
+    /// The environment id.
+    pub environment_id: &'a str,
+    /// Name of the Repository.
+    pub repository: &'a str,
+    /// The full ref.
+    pub reference: &'a str,
+}
+
+/// A namespace that is its owner's, as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    uid: String,
+    resource_version: String,
+    /// True while it is being deleted.
+    pub terminating: bool,
+    /// What keeps it from being gone, as Kubernetes says it.
+    pub kept_by: Option<String>,
+}
+
+impl Cluster {
+    /// The namespace, live; `None` if there is none.
+    ///
+    /// # Errors
+    /// `NamespaceForeign` unless osier made it for this owner; `Call`.
+    pub async fn place(&self, namespace: &str, owner: &Owner<'_>) -> Result<Option<Place>, Error> {
+        let call = Call::get(path(namespace), WHOLE);
+        let found = self.get_opt(&call, || format!("read namespace `{namespace}`")).await?;
+        found.map(|object| owned(namespace, &object, owner)).transpose()
+    }
+
+    /// Creates the namespace, with everything that says whose it is in the same request.
+    ///
+    /// # Errors
+    /// `NamespaceForeign` if somebody else has it; `NamespaceTerminating`, `Call`.
+    pub async fn create_place(&self, namespace: &str, owner: &Owner<'_>, marks: &Marks) -> Result<(), Error> {
+        let ours = json!({ENVIRONMENT: owner.environment_id, REPOSITORY: owner.repository});
+        let labels = with(&marks.labels, &ours);
+        let mut annotations = with(&marks.annotations, &ours);
+        annotations[REF] = owner.reference.into();
+        let metadata = json!({"name": namespace, "labels": labels, "annotations": annotations});
+        let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata});
+        let call = Call::post(format!("/api/v1/namespaces{WRITE}"), &body);
+        let Err(failure) = self.call(&call).await else { return Ok(()) };
+        if failure.code() != Some(409) {
+            return Err(Error::call(format!("create namespace `{namespace}`"))(failure));
+        }
+        match self.place(namespace, owner).await? {
+            Some(Place { terminating: false, .. }) => Ok(()), // the answer was lost
+            Some(_) => Err(Error::NamespaceTerminating { namespace: namespace.to_owned() }),
+            None => Err(Error::Changed { what: format!("namespace `{namespace}`") }),
+        }
+    }
+
+    /// Gives ourselves the rights of an environment in the namespace, if we are a service account; others have theirs already.
+    ///
+    /// # Errors
+    /// `Call`.
+    pub async fn bind_place(&self, namespace: &str) -> Result<(), Error> {
+        let account = self.account.get_or_try_init(|| self.who_am_i()).await?;
+        let account = account.strip_prefix("system:serviceaccount:").and_then(|account| account.split_once(':'));
+        let Some((home, name)) = account else { return Ok(()) };
+        let body = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": ROLE},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": ROLE},
+            "subjects": [{"kind": "ServiceAccount", "namespace": home, "name": name}]});
+        let path = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings", encoded(namespace));
+        match self.call(&Call::post(format!("{path}?fieldManager={BINDER}"), &body)).await {
+            Ok(_) => Ok(()),
+            Err(failure) if failure.code() == Some(409) => Ok(()),
+            Err(failure) => Err(Error::call(format!("bind `{ROLE}` in namespace `{namespace}`"))(failure)),
+        }
+    }
+
+    /// Deletes the namespace as it was read, and with it all that is in it.
+    ///
+    /// # Errors
+    /// `Changed` if it is another one by now, or was changed; `Call`.
+    pub async fn delete_place(&self, namespace: &str, place: &Place) -> Result<(), Error> {
+        let body = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background",
+            "preconditions": {"uid": place.uid, "resourceVersion": place.resource_version}});
+        match self.call(&Call::delete(path(namespace), &body)).await {
+            Ok(_) => Ok(()),
+            Err(failure) if failure.code() == Some(404) => Ok(()),
+            Err(failure) if failure.is_conflict() => Err(Error::Changed { what: format!("namespace `{namespace}`") }),
+            Err(failure) => Err(Error::call(format!("delete namespace `{namespace}`"))(failure)),
+        }
+    }
+}
+
+fn path(namespace: &str) -> String {
+    format!("/api/v1/namespaces/{}", encoded(namespace))
+}
+
+/// osier's own go before the template's.
+fn with(marks: &BTreeMap<String, String>, ours: &Value) -> Value {
+    let mut all = json!(marks);
+    if let (Some(all), Some(ours)) = (all.as_object_mut(), ours.as_object()) {
+        all.extend(ours.clone());
+    }
+    all
+}
+
+/// The namespace controller's own sentences about what is left.
+fn kept_by(status: &Value) -> Option<String> {
+    const LEFT: [&str; 2] = ["NamespaceFinalizersRemaining", "NamespaceContentRemaining"];
+    let conditions = status["conditions"].as_array()?;
+    let left = |kind: &&str| conditions.iter().find(|found| found["type"] == **kind && found["status"] == "True");
+    LEFT.iter().find_map(left)?["message"].as_str().map(str::to_owned)
+}
+
+/// Ours carries id, Repository and ref, and our field manager's entry: labels alone can be anybody's.
+fn owned(namespace: &str, object: &Value, owner: &Owner<'_>) -> Result<Place, Error> {
+    let metadata = &object["metadata"];
+    let Owner { environment_id, repository, reference } = *owner;
+    let says = |field: &str, key: &str, value: &str| metadata[field][key] == value;
+    let labelled = ["labels", "annotations"]
+        .iter()
+        .all(|field| says(field, ENVIRONMENT, environment_id) && says(field, REPOSITORY, repository));
+    let entries = metadata["managedFields"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let entry = entries.iter().any(|entry| entry["manager"] == MANAGER);
+    if !(labelled && says("annotations", REF, reference) && entry) {
+        return Err(Error::NamespaceForeign { namespace: namespace.to_owned() });
+    }
+    let text = |field: &str| metadata[field].as_str().unwrap_or_default().to_owned();
+    Ok(Place {
+        uid: text("uid"),
+        resource_version: text("resourceVersion"),
+        terminating: !metadata["deletionTimestamp"].is_null(),
+        kept_by: kept_by(&object["status"]),
+    })
+}

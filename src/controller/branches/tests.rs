@@ -1,0 +1,100 @@
+use super::*;
+use crate::model::environment::EnvironmentSpec;
+use crate::model::repository::RepositorySpec;
+
+const CONFIG: &str = "apiVersion: osier.dev/v1alpha1
+kind: Config
+environments: {staging: {namespace: shop-staging, layers: [base]}}
+branches:
+- {match: [\"feature/**\"], layers: [\"main:base\"], max: 2, namespace: {prefix: f, template: t}}
+- {match: [\"**\"], layers: [\"main:base\"], namespace: {prefix: r, template: t}}
+";
+
+fn repository() -> Repository {
+    let spec = serde_json::json!({"url": "u", "home": "h"});
+    let spec: RepositorySpec = serde_json::from_value(spec).expect("the fields have defaults");
+    Repository::new("shop", spec)
+}
+
+fn branches(names: &[&str]) -> Branches {
+    names.iter().map(|name| ((*name).to_owned(), GitId([1; 20]))).collect()
+}
+
+/// The Environment of a branch of `feature/`, created at this second.
+fn environment(branch: &str, created: u32, reason: Option<Reason>) -> (String, Environment) {
+    let reference = format!("refs/heads/{branch}");
+    let name = wire::branch_namespace("f", &wire::branch_slug(&branch["feature/".len()..]), "shop", &reference);
+    let mut found = serde_json::to_value(Environment::new(&name, EnvironmentSpec::default())).unwrap();
+    found["metadata"]["labels"] = serde_json::json!({wire::LANE: "branches"});
+    found["metadata"]["annotations"] = serde_json::json!({wire::REF: reference});
+    found["metadata"]["creationTimestamp"] = format!("2026-11-21T00:00:{created:02}Z").into();
+    if let Some(reason) = reason {
+        let ready = serde_json::json!({"type": "Ready", "status": "False", "reason": reason.as_str(), "lastTransitionTime": ""});
+        found["status"] = serde_json::json!({"conditions": [ready]});
+    }
+    (name, serde_json::from_value(found).unwrap())
+}
+
+fn call(config: Option<&str>, names: &[&str], environments: &[(String, Environment)]) -> Roll {
+    let config = config.map(|text| Config::parse("osier.yaml", text).unwrap());
+    roll(config.as_ref(), &repository(), &branches(names), &environments.iter().cloned().collect())
+}
+
+#[test]
+fn each_branch_but_the_protected_one_has_an_environment_by_its_first_entry() {
+    let roll = call(Some(CONFIG), &["main", "feature/a", "fix/b"], &[]);
+    let prefixes: Vec<&str> = roll.missing.keys().map(|name| &name[..1]).collect();
+    assert_eq!(prefixes, ["f", "r"]);
+    assert_eq!(roll.missing.keys().collect::<Vec<_>>(), roll.served.iter().collect::<Vec<_>>());
+}
+
+#[test]
+fn who_came_first_is_served_first() {
+    let one = environment("feature/one", 9, Some(Reason::Applied));
+    let late = environment("feature/late", 8, Some(Reason::CapReached));
+    let early = environment("feature/z-early", 7, Some(Reason::CapReached));
+    let all = ["main", "feature/one", "feature/late", "feature/z-early", "feature/new"];
+    let first = call(Some(CONFIG), &all, &[one.clone(), late.clone(), early.clone()]);
+    assert_eq!(first.served, BTreeSet::from([one.0.clone(), early.0]));
+    assert!(first.waiting.contains_key(&late.0) && first.waiting.len() == 2 && first.missing.len() == 1);
+    // who has begun stays, whoever else there is
+    let begun = environment("feature/late", 8, Some(Reason::Expiring));
+    let second = call(Some(CONFIG), &all[..4], &[one.clone(), begun.clone()]);
+    assert_eq!(second.served, BTreeSet::from([one.0, begun.0]));
+}
+
+#[test]
+fn who_is_gone_is_served_until_that_is_said() {
+    let [leaving, waiting, gone] = [
+        environment("feature/a", 1, Some(Reason::Applied)),
+        environment("feature/b", 2, Some(Reason::CapReached)),
+        environment("feature/c", 3, Some(Reason::Gone)),
+    ];
+    let roll = call(Some(CONFIG), &["main"], &[leaving.clone(), waiting.clone(), gone.clone()]);
+    assert_eq!(roll.served, BTreeSet::from([leaving.0.clone(), waiting.0.clone()]));
+    let back = call(Some(CONFIG), &["main", "feature/c"], std::slice::from_ref(&gone));
+    assert!(back.served.contains(&gone.0) && back.missing.is_empty());
+    // an osier.yaml that cannot be read begins nothing and ends nothing
+    let blind = call(None, &["main", "feature/a", "feature/b", "feature/d"], &[leaving.clone(), waiting, gone]);
+    assert_eq!(blind, Roll { served: BTreeSet::from([leaving.0]), ..Roll::default() });
+}
+
+#[test]
+fn many_that_go_at_once_are_held_until_somebody_allows_it() {
+    let environments: BTreeMap<String, Environment> =
+        (0..22).map(|n| environment(&format!("feature/{n}"), 1, Some(Reason::Applied))).collect();
+    let left = |n: usize| {
+        branches(
+            &(0..n).map(|n| format!("feature/{n}")).collect::<Vec<_>>().iter().map(String::as_str).collect::<Vec<_>>(),
+        )
+    };
+    let tip = GitId([2; 20]);
+    assert_eq!(too_many_gone(&repository(), tip, &left(11), &environments), None);
+    assert!(too_many_gone(&repository(), tip, &left(10), &environments).is_some_and(|why| why.starts_with("12 of 22")));
+    let few: BTreeMap<_, _> = environments.clone().into_iter().take(10).collect();
+    assert_eq!(too_many_gone(&repository(), tip, &left(0), &few), None);
+    let mut allowing = repository();
+    let allow = serde_json::json!({"tip": tip.to_string(), "by": "ann", "reason": "meant"});
+    allowing.spec.allow.push(serde_json::from_value(allow).unwrap());
+    assert_eq!(too_many_gone(&allowing, tip, &left(0), &environments), None);
+}

@@ -1,0 +1,118 @@
+//! The end of an environment whose branch is gone: it is seen twice, some time apart, and nothing is deleted that comes back meanwhile.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::controller::environment::Task;
+use crate::controller::remote::Tip;
+use crate::model::reason::Reason;
+use crate::reconcile::removal::{self, Removal};
+use crate::reconcile::settle::Verdict;
+
+/// Between two questions whether the remote was looked at again, or whether the namespace is gone.
+const AGAIN: Duration = Duration::from_secs(1);
+/// Between two questions whether somebody has taken away what keeps the environment.
+const KEPT: Duration = Duration::from_secs(10);
+
+/// Since when the branch is known to be gone.
+#[derive(Debug, Default)]
+pub struct Departure(Option<Instant>);
+
+impl Departure {
+    /// How long to wait still, given when the remote was looked at last; `None` if it was seen without the branch twice, `grace` apart.
+    fn wait(&mut self, looked: Instant, grace: Duration, now: Instant) -> Option<Duration> {
+        let end = *self.0.get_or_insert(looked) + grace;
+        (looked < end).then(|| end.saturating_duration_since(now).max(AGAIN))
+    }
+}
+
+impl Task {
+    /// True if the remote was looked at and does not have the environment's branch.
+    pub(super) fn has_lost_its_branch(&self, tip: &Tip) -> bool {
+        let environment = self.world.memory.get(&self.name).map(|memory| &memory.environment);
+        let branch = environment.and_then(|environment| environment.branch());
+        branch.zip(tip.known.branches()).is_some_and(|(branch, branches)| !branches.contains_key(branch))
+    }
+
+    /// The branch is there.
+    pub(super) fn stays(&mut self) {
+        self.departure = Departure::default();
+    }
+
+    /// One step towards the end.
+    pub(super) async fn departs(&mut self, tip: &Tip) -> Reason {
+        let terms = removal::terms(&self.world, &self.name, tip.known.tip()).await;
+        let looked = self.inputs.sight.borrow().looked.unwrap_or(tip.seen);
+        if let Some(wait) = self.departure.wait(looked, terms.grace, Instant::now()) {
+            let message =
+                format!("branch `{}` is gone, and the environment follows unless it comes back", terms.branch);
+            return self.expires(message, wait).await;
+        }
+        let held = self.inputs.removals.borrow().clone();
+        if let Some(held) = held {
+            let verdict = Verdict { ready: false, reason: Reason::MassDeletionHeld, message: held, stalled: true };
+            self.say(&verdict).await;
+            self.pace.went_well(Some(KEPT));
+            return verdict.reason;
+        }
+        match removal::remove(&mut self.world, &self.name, &terms).await {
+            Ok(Removal::Gone) => self.ends(&terms.branch).await,
+            Ok(Removal::Deleting(message)) => {
+                let verdict = Verdict { ready: false, reason: Reason::NamespaceTerminating, message, stalled: false };
+                self.say(&verdict).await;
+                self.pace.went_well(Some(AGAIN));
+                verdict.reason
+            }
+            Ok(Removal::Kept(message)) => self.expires(message, KEPT).await,
+            Err(error) => {
+                tracing::warn!(environment = self.name, reason = error.reason().as_str(), "{error}");
+                let verdict =
+                    Verdict { ready: false, reason: error.reason(), message: error.sentence(), stalled: false };
+                self.say(&verdict).await;
+                self.pace.failed();
+                error.reason()
+            }
+        }
+    }
+
+    async fn expires(&mut self, message: String, again: Duration) -> Reason {
+        let verdict = Verdict { ready: false, reason: Reason::Expiring, message, stalled: false };
+        self.report(&verdict, 0);
+        self.say(&verdict).await;
+        self.pace.went_well(Some(again));
+        verdict.reason
+    }
+
+    async fn ends(&mut self, branch: &str) -> Reason {
+        let message = format!("branch `{branch}` is gone, and so is the environment");
+        let verdict = Verdict { ready: false, reason: Reason::Gone, message, stalled: false };
+        self.announce(&verdict, None);
+        match removal::end(&mut self.world, &self.name, &verdict).await {
+            Ok(()) => self.pace.went_well(None),
+            Err(error) => {
+                tracing::warn!(environment = self.name, reason = error.reason().as_str(), "{error}");
+                self.pace.failed();
+            }
+        }
+        tracing::info!(environment = self.name, "{}", verdict.message);
+        verdict.reason
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_sightings_some_time_apart() {
+        let (grace, first) = (Duration::from_mins(1), Instant::now());
+        let mut departure = Departure::default();
+        let after = |seconds| first + Duration::from_secs(seconds);
+        assert_eq!(departure.wait(first, grace, first), Some(grace));
+        // the time is over, but nobody has looked again
+        assert_eq!(departure.wait(first, grace, after(100)), Some(AGAIN));
+        assert_eq!(departure.wait(after(59), grace, after(59)), Some(AGAIN));
+        assert_eq!(departure.wait(after(60), grace, after(61)), None);
+    }
+}

@@ -1,0 +1,74 @@
+use super::{World, layers};
+use crate::git::fetch::{Accepted, Branches, Fetch, Known, Unknown};
+use crate::git::mirror::Mirror;
+use crate::git::tree::LayerTree;
+use crate::model::tree::pinned;
+
+async fn look(mirror: &Mirror) -> Result<Option<Known>, Unknown> {
+    let Fetch::Known(known) = mirror.fetch("main", Accepted::default()).await.unwrap() else { panic!("not known") };
+    mirror.branches("main", known, |name| name.starts_with("feature/")).await.unwrap()
+}
+
+async fn branches(mirror: &Mirror) -> Branches {
+    look(mirror).await.unwrap().unwrap().branches().unwrap().clone()
+}
+
+#[tokio::test]
+async fn branches_come_go_and_come_back_rewritten() {
+    let mut world = World::new();
+    let main = world.push("main", &[("base/a.yaml", "1")]);
+    let mirror = world.mirror().await;
+    assert_eq!(branches(&mirror).await, Branches::from([("main".to_owned(), main)]));
+    let one = world.push("feature/one", &[("base/a.yaml", "2")]);
+    let other = world.push("other", &[("base/a.yaml", "3")]);
+    let seen = branches(&mirror).await;
+    assert_eq!((seen["feature/one"], seen["other"], seen.len()), (one, other, 3));
+    // only what is wanted was fetched
+    assert!(mirror.read(move |objects| objects.commit(one)).await.is_ok());
+    assert!(mirror.read(move |objects| objects.commit(other)).await.is_err());
+    // a branch of which another's name is the beginning, once that is gone
+    world.remote.find_reference("refs/heads/feature/one").unwrap().delete().unwrap();
+    assert!(!branches(&mirror).await.contains_key("feature/one"));
+    let below = world.push("feature/one/below", &[("base/a.yaml", "4")]);
+    assert_eq!(branches(&mirror).await["feature/one/below"], below);
+    // rewritten
+    world.remote.find_reference("refs/heads/feature/one/below").unwrap().delete().unwrap();
+    let again = world.push("feature/one", &[("base/a.yaml", "5")]);
+    assert_eq!(branches(&mirror).await["feature/one"], again);
+    assert!(mirror.read(move |objects| objects.commit(again)).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_protected_branch_that_moved_meanwhile_says_nothing() {
+    let mut world = World::new();
+    world.push("main", &[("a", "1")]);
+    let mirror = world.mirror().await;
+    let Fetch::Known(known) = mirror.fetch("main", Accepted::default()).await.unwrap() else { panic!("not known") };
+    world.push("main", &[("a", "2")]);
+    assert_eq!(mirror.branches("main", known.clone(), |_| true).await.unwrap(), Ok(None));
+    // nor does a remote without it, or none
+    world.remote.find_reference("refs/heads/main").unwrap().delete().unwrap();
+    assert_eq!(mirror.branches("main", known.clone(), |_| true).await.unwrap(), Ok(None));
+    std::fs::remove_dir_all(world.path("remote")).unwrap();
+    assert!(matches!(mirror.branches("main", known, |_| true).await.unwrap(), Err(Unknown::Unreachable { .. })));
+}
+
+#[tokio::test]
+async fn a_pinned_layer_is_of_its_own_commit_and_does_not_change() {
+    let mut world = World::new();
+    let main = world.push("main", &[("base/a.yaml", "1")]);
+    let one = world.push("feature/one", &[("base/a.yaml", "2"), ("base/b.yaml", "2")]);
+    let two = world.push("feature/one", &[("base/a.yaml", "3")]);
+    let mirror = world.mirror().await;
+    branches(&mirror).await;
+    let both = layers(&[&pinned(main, "base"), "base"]);
+    let names = both.clone();
+    let files = mirror.read(move |objects| objects.files(one, &names)).await.unwrap();
+    let count = |found: &LayerTree<_>| match found {
+        LayerTree::Found { entries, .. } => entries.len(),
+        LayerTree::Missing => 0,
+    };
+    assert_eq!(files.iter().map(|(_, found)| count(found)).collect::<Vec<_>>(), [1, 2]);
+    let changes = mirror.read(move |objects| objects.changes(one, two, &both)).await.unwrap();
+    assert_eq!(changes.iter().map(|(layer, _)| layer.as_str()).collect::<Vec<_>>(), ["base"]);
+}

@@ -1,0 +1,99 @@
+//! The end of a branch environment: its namespace is read live, deleted as it was read, and seen to be gone. Its Records stay.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::cluster::namespaces::Place;
+use crate::desired::config::branches::Volumes;
+use crate::model::environment::EnvironmentStatus;
+use crate::model::object::{Kind, ObjectId};
+use crate::model::tree::GitId;
+use crate::reconcile::error::Error;
+use crate::reconcile::settle::{self, Verdict};
+use crate::reconcile::source::Source;
+use crate::reconcile::world::World;
+use crate::reconcile::{place, subject, target, write_status};
+
+/// How long a branch has to be gone: renaming and pushing anew take less.
+const GRACE: Duration = Duration::from_mins(1);
+
+/// What `osier.yaml` says of the end of a branch's environment; while it cannot be read, nothing that costs data.
+pub struct Terms {
+    /// The branch.
+    pub branch: String,
+    /// How long it has to be gone.
+    pub grace: Duration,
+    /// What becomes of volumes.
+    pub volumes: Volumes,
+}
+
+/// How far it came.
+pub enum Removal {
+    /// The namespace is gone, or never was.
+    Gone,
+    /// It is being deleted; a sentence that names what keeps it.
+    Deleting(String),
+    /// It may not be deleted; why.
+    Kept(String),
+}
+
+/// The terms of one environment.
+pub async fn terms(world: &World, name: &str, main: GitId) -> Terms {
+    let environment = world.memory.get(name).map(|memory| &memory.environment);
+    let branch = environment.and_then(|environment| environment.branch()).unwrap_or_default().to_owned();
+    let config = target::config(&Source::Mirror(world.mirror.clone(), main)).await.unwrap_or_default();
+    let entry = config.branch(&branch).map(|(entry, _)| entry);
+    let grace = entry.and_then(|entry| entry.grace).unwrap_or(GRACE);
+    Terms { branch, grace, volumes: entry.map_or(Volumes::Keep, |entry| entry.volumes) }
+}
+
+/// Deletes the namespace of an environment, unless something keeps it.
+///
+/// # Errors
+/// The API server failed. A namespace that is not ours stays, and nothing is left of ours.
+pub async fn remove(world: &mut World, name: &str, terms: &Terms) -> Result<Removal, Error> {
+    let subject = subject::read(world, name).await?;
+    let found = match place::find(world, &subject, name).await {
+        Err(Error::Cluster(crate::cluster::error::Error::NamespaceForeign { .. })) => None,
+        found => found?,
+    };
+    let Some(place) = found else { return Ok(Removal::Gone) };
+    if place.terminating {
+        return Ok(Removal::Deleting(deleting(name, &place)));
+    }
+    if terms.volumes == Volumes::Keep
+        && let Some(claim) = volume(world, name, &subject.environment_id).await?
+    {
+        let message = format!("kept for {}: delete it, or write `volumes: delete` in osier.yaml", claim.short());
+        return Ok(Removal::Kept(message));
+    }
+    world.cluster.delete_place(name, &place).await?;
+    Ok(Removal::Deleting(deleting(name, &place)))
+}
+
+/// Says that an environment is gone. What ran in it may run again if its branch comes back.
+///
+/// # Errors
+/// The API server failed.
+pub async fn end(world: &mut World, name: &str, verdict: &Verdict) -> Result<(), Error> {
+    let Some(memory) = world.memory.get_mut(name) else { return Ok(()) };
+    (memory.composed, memory.namespace_checked) = (None, false);
+    let environment = &memory.environment;
+    let before = environment.status.clone().unwrap_or_default();
+    let generation = environment.metadata.generation;
+    let conditions = settle::conditions(&before.conditions, verdict, generation, (world.now)());
+    let (commit, plan, jobs) = (String::new(), None, Vec::new());
+    let status = EnvironmentStatus { commit, plan, jobs, conditions, observed_generation: generation, ..before };
+    write_status(world, name, status).await
+}
+
+fn deleting(name: &str, place: &Place) -> String {
+    let why = place.kept_by.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+    format!("namespace `{name}` is being deleted{why}")
+}
+
+async fn volume(world: &World, namespace: &str, environment_id: &str) -> Result<Option<ObjectId>, Error> {
+    let kind = Kind::new("", "PersistentVolumeClaim");
+    let live = world.cluster.live(namespace, &BTreeSet::from([kind]), environment_id).await?;
+    Ok(live.iter().next().map(|found| live.object_id(&found)))
+}
