@@ -219,6 +219,14 @@ branches:
               add `prefix: shop-b`
             osier.yaml:7:62: `namespace` has no `template`
               add `template: policies/branch-namespace`
+            osier.yaml:7:73: `grace` must be a duration
+              such as `grace: 1m` or `grace: 72h`
+            osier.yaml:7:88: unknown `volumes`
+              write `keep` or `delete`
+            osier.yaml:7:99: `url` must be an address whose host has `{slug}`
+              such as `https://{slug}.preview.example.com`
+            osier.yaml:7:118: `labels` must be a list of names
+              such as `labels: [team]`
             osier.yaml:8:3: the template is in a layer, or a layer in it
               give it a directory of its own
             osier.yaml:8:11: `match` must be a list of names of branches
