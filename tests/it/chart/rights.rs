@@ -60,7 +60,7 @@ fn the_chart_gives_the_rights_in_the_readme_and_no_others() {
     for (place, kind, name) in PLACES {
         assert_eq!(given(kind, name), documented(place), "{place}");
     }
-    let besides = documented("in the whole cluster for branch environments (a lane that is not served yet), besides");
+    let besides = documented("in the whole cluster for branch environments, besides");
     let all: BTreeSet<Right> = documented(PLACES[0].0).union(&besides).cloned().collect();
     assert_eq!(given("ClusterRole", "osier-branches"), all);
 }
