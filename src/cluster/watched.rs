@@ -133,12 +133,13 @@ impl Watched {
         });
         let mut news = self.broken.subscribe();
         loop {
+            // before the look at what was listed: what comes in between has to be news
+            let broken = news.borrow_and_update().clone();
             let missing: Vec<Kind> = kinds.difference(self.index().kinds()).cloned().collect();
             if missing.is_empty() {
                 return Ok(self.index().set());
             }
-            let why = missing.iter().find_map(|kind| news.borrow_and_update().get(kind).cloned());
-            if let Some(why) = why {
+            if let Some(why) = missing.iter().find_map(|kind| broken.get(kind).cloned()) {
                 return Err(Error::Watch { source: why });
             }
             news.changed().await.expect("the sender is a field of self");
