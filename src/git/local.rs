@@ -33,9 +33,12 @@ pub(in crate::git) fn branches(path: &Path) -> Result<Branches, Failure> {
     let mut branches = Branches::new();
     for found in remote.references_glob("refs/heads/*").map_err(|e| theirs(&e))? {
         let found = found.map_err(|e| theirs(&e))?;
-        let name = found.name().ok().and_then(|name| name.strip_prefix("refs/heads/"));
-        if let (Some(name), Some(tip)) = (name, found.target()) {
-            branches.insert(name.to_owned(), git_id(tip));
+        let Some(name) = found.name().ok().and_then(|name| name.strip_prefix("refs/heads/")) else { continue };
+        // a name for another branch is one as well, unless that is gone
+        match found.resolve() {
+            Ok(resolved) => branches.extend(resolved.target().map(|tip| (name.to_owned(), git_id(tip)))),
+            Err(e) if e.code() == ErrorCode::NotFound => {}
+            Err(e) => return Err(theirs(&e)),
         }
     }
     Ok(branches)

@@ -80,7 +80,8 @@ pub(in crate::git) fn pull(
                 let commit = found.peel_to_commit().map_err(|e| git(&e))?;
                 Ok((branch.clone(), Ok(git_id(commit.id()))))
             }
-            Err(_) => Ok((branch.clone(), Err(missing(branch)))),
+            Err(e) if e.code() == ErrorCode::NotFound => Ok((branch.clone(), Err(missing(branch)))),
+            Err(e) => Err(mirror(&e)),
         };
         branches.iter().enumerate().map(tip).collect()
     })

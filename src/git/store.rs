@@ -11,7 +11,7 @@ use git2::{Oid, Reference, Repository, RepositoryInitOptions};
 
 use crate::git::error::{Cause, Error};
 use crate::git::failure::Failure;
-use crate::git::fetch::{Accepted, Fetch, Known, Look, Unknown};
+use crate::git::fetch::{Accepted, Branches, Fetch, Known, Look, Unknown};
 use crate::git::objects::{Objects, git_id, oid};
 use crate::git::pull::{Tips, branches, pull, tips};
 use crate::git::remotes::Remotes;
@@ -131,12 +131,7 @@ impl Store {
         };
         let missing: Vec<String> = branches.iter().filter_map(missing).collect();
         for some in missing.chunks(AT_ONCE) {
-            for (name, tip) in self.fetch(some)? {
-                match tip {
-                    Ok(tip) => drop(branches.insert(name, tip)),
-                    Err(_) => drop(branches.remove(&name)), // it went meanwhile
-                }
-            }
+            settle(&mut branches, self.fetch(some)?)?;
         }
         Ok(Some(known.clone().with_branches(branches)))
     }
@@ -270,6 +265,18 @@ fn is_sound(repository: &Repository) -> bool {
     check().is_ok()
 }
 
+/// Where branches were fetched at. Only one that the remote itself says to lack went meanwhile: it costs an environment.
+fn settle(branches: &mut Branches, fetched: Tips) -> Result<(), Unknown> {
+    for (name, tip) in fetched {
+        match tip {
+            Ok(tip) => drop(branches.insert(name, tip)),
+            Err(Unknown::BranchMissing { .. }) => drop(branches.remove(&name)),
+            Err(unknown) => return Err(unknown),
+        }
+    }
+    Ok(())
+}
+
 /// Name and commit of everything that a mirror keeps, as far as it can say it.
 fn pins(repository: &Repository) -> Vec<(String, Oid)> {
     let refs = repository.references().into_iter().flatten().flatten();
@@ -338,4 +345,24 @@ fn with_suffix(directory: &Path, suffix: &str) -> PathBuf {
     let mut name: OsString = directory.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_branch_that_the_remote_says_to_lack_is_gone() {
+        let (old, new) = (GitId([1; 20]), GitId([2; 20]));
+        let known = || Branches::from([("feature/a".to_owned(), old), ("feature/b".to_owned(), old)]);
+        let missing = Unknown::BranchMissing { branch: "feature/b".into() };
+        let mut branches = known();
+        let fetched = Tips::from([("feature/a".to_owned(), Ok(new)), ("feature/b".to_owned(), Err(missing))]);
+        assert_eq!(settle(&mut branches, fetched), Ok(()));
+        assert_eq!(branches, Branches::from([("feature/a".to_owned(), new)]));
+
+        let mut branches = known();
+        let fetched = Tips::from([("feature/b".to_owned(), Err(Unknown::Empty))]);
+        assert_eq!((settle(&mut branches, fetched), branches), (Err(Unknown::Empty), known()));
+    }
 }

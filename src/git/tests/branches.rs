@@ -39,6 +39,16 @@ async fn branches_come_go_and_come_back_rewritten() {
 }
 
 #[tokio::test]
+async fn a_name_for_another_branch_is_a_branch() {
+    let mut world = World::new();
+    let main = world.push("main", &[("a", "1")]);
+    world.remote.reference_symbolic("refs/heads/feature/alias", "refs/heads/main", true, "test").unwrap();
+    world.remote.reference_symbolic("refs/heads/feature/dangling", "refs/heads/nowhere", true, "test").unwrap();
+    let seen = branches(&world.mirror().await).await;
+    assert_eq!((seen.get("feature/alias"), seen.len()), (Some(&main), 2), "{seen:?}");
+}
+
+#[tokio::test]
 async fn a_protected_branch_that_moved_meanwhile_says_nothing() {
     let mut world = World::new();
     world.push("main", &[("a", "1")]);
