@@ -402,7 +402,7 @@ fn remember(world: &mut World, prepared: &mut Prepared, reached: bool) {
         memory.composed = if reached { prepared.composed.take() } else { None };
     }
     if let (true, Some(watched)) = (reached, &world.watched) {
-        watched.narrow(kinds);
+        watched.narrow(&kinds);
     }
 }
 

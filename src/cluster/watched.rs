@@ -36,8 +36,8 @@ pub struct Watched {
     namespace: String,
     environment_id: String,
     index: Mutex<LiveIndex>,
-    /// The kinds that shall be watched.
-    wanted: watch::Sender<BTreeSet<Kind>>,
+    /// The kinds that shall be watched. It is locked before the index.
+    wanted: watch::Sender<Wanted>,
     /// Kinds that cannot be watched now, and why. Each change of it, of the index or of the namespace is news.
     broken: watch::Sender<BTreeMap<Kind, Arc<Error>>>,
     workloads: Workloads,
@@ -47,6 +47,32 @@ pub struct Watched {
     everywhere: Option<Arc<Everywhere>>,
     /// True while everything in the namespace counts, be it osier's or not.
     closely: watch::Sender<bool>,
+}
+
+/// Kinds, and the how-manieth watch each of them has: one that is given up and wanted again is listed again.
+#[derive(Default)]
+struct Wanted {
+    kinds: BTreeMap<Kind, u64>,
+    last: u64,
+}
+
+impl Wanted {
+    /// True if there is a new one among them.
+    fn add(&mut self, kinds: &BTreeSet<Kind>) -> bool {
+        let before = self.last;
+        for kind in kinds.iter().filter(|kind| !self.kinds.contains_key(kind)).cloned().collect::<Vec<_>>() {
+            self.last += 1;
+            self.kinds.insert(kind, self.last);
+        }
+        self.last > before
+    }
+}
+
+/// A watch that runs.
+struct Running {
+    task: AbortHandle,
+    number: u64,
+    shared: bool,
 }
 
 /// What somebody else did.
@@ -94,23 +120,21 @@ impl Watched {
         tasks.spawn(async move { watched.workloads.follow_pods(&watched.cluster, &watched.namespace).await });
         let watched = self.clone();
         tasks.spawn(async move { watched.follow_namespace().await });
-        let mut open: BTreeMap<Kind, (AbortHandle, bool)> = BTreeMap::new();
+        let mut open: BTreeMap<Kind, Running> = BTreeMap::new();
         let (mut wanted, mut closely) = (self.wanted.subscribe(), self.closely.subscribe());
         loop {
-            let now = wanted.borrow_and_update().clone();
+            let now = wanted.borrow_and_update().kinds.clone();
             let closely_now = *closely.borrow_and_update();
             let shares = |kind: &Kind| !closely_now && self.everywhere.is_some() && !kind.is_secret();
-            for (_, (task, _)) in
-                open.extract_if(.., |kind, (_, shared)| !now.contains(kind) || *shared != shares(kind))
-            {
-                task.abort();
+            let is_over =
+                |kind: &Kind, watch: &mut Running| now.get(kind) != Some(&watch.number) || watch.shared != shares(kind);
+            for (_, watch) in open.extract_if(.., is_over) {
+                watch.task.abort();
             }
-            self.index().keep(&now);
-            self.workloads.keep(&now);
-            for kind in now {
+            for (kind, number) in now {
                 let (watched, of, shared) = (self.clone(), kind.clone(), shares(&kind));
-                open.entry(kind)
-                    .or_insert_with(|| (tasks.spawn(async move { watched.follow(of, shared).await }), shared));
+                let follow = || tasks.spawn(async move { watched.follow(of, number, shared).await });
+                open.entry(kind).or_insert_with(|| Running { task: follow(), number, shared });
             }
             tokio::select! {
                 changed = wanted.changed() => if changed.is_err() { return },
@@ -126,11 +150,7 @@ impl Watched {
     /// # Errors
     /// Why a kind cannot be listed.
     pub async fn look(&self, kinds: &BTreeSet<Kind>) -> Result<Arc<LiveSet>, Error> {
-        self.wanted.send_if_modified(|wanted| {
-            let before = wanted.len();
-            wanted.extend(kinds.iter().cloned());
-            wanted.len() > before
-        });
+        self.wanted.send_if_modified(|wanted| wanted.add(kinds));
         let mut news = self.broken.subscribe();
         loop {
             // before the look at what was listed: what comes in between has to be news
@@ -147,8 +167,21 @@ impl Watched {
     }
 
     /// Watches these kinds and no others.
-    pub fn narrow(&self, kinds: BTreeSet<Kind>) {
-        self.wanted.send_if_modified(|wanted| std::mem::replace(wanted, kinds) != *wanted);
+    pub fn narrow(&self, kinds: &BTreeSet<Kind>) {
+        self.give_up(|kind| !kinds.contains(kind));
+        self.wanted.send_if_modified(|wanted| wanted.add(kinds));
+    }
+
+    /// What it showed of these kinds is forgotten at once, so that the next look waits for a list.
+    fn give_up(&self, is_unwanted: impl Fn(&Kind) -> bool) {
+        self.wanted.send_if_modified(|wanted| {
+            let before = wanted.kinds.len();
+            wanted.kinds.retain(|kind, _| !is_unwanted(kind));
+            let kinds = wanted.kinds.keys().cloned().collect();
+            self.index().keep(&kinds);
+            self.workloads.keep(&kinds);
+            wanted.kinds.len() < before
+        });
     }
 
     /// Says whether something is wrong: then what others have in the namespace may be why, and each change of it may help.
@@ -167,11 +200,7 @@ impl Watched {
         };
         let late: BTreeSet<&Kind> =
             outcome.steps.iter().filter(|step| is_late(&step.result)).map(|step| &step.object.kind).collect();
-        self.wanted.send_if_modified(|wanted| {
-            let before = wanted.len();
-            wanted.retain(|kind| !late.contains(kind));
-            wanted.len() < before
-        });
+        self.give_up(|kind| late.contains(kind));
     }
 
     fn take_over(&self, plan: &Plan, outcome: &Outcome) {
@@ -256,23 +285,23 @@ impl Watched {
         }
     }
 
-    async fn follow(&self, kind: Kind, shared: bool) {
+    async fn follow(&self, kind: Kind, number: u64, shared: bool) {
         let mut events = loop {
             match self.open(&kind, shared).await {
                 Ok(events) => break events,
                 // a kind that the server does not serve has no objects
                 Err(Error::UnknownKind { .. }) => {
-                    self.take(&kind, Event::Listed(Vec::new()));
+                    self.take(&kind, number, Event::Listed(Vec::new()));
                     tokio::time::sleep(UNSERVED_PAUSE).await;
                 }
                 Err(error) => {
-                    self.take(&kind, Event::Broken(error));
+                    self.take(&kind, number, Event::Broken(error));
                     tokio::time::sleep(DISCOVERY_PAUSE).await;
                 }
             }
         };
         while let Some(event) = events.next().await {
-            self.take(&kind, event);
+            self.take(&kind, number, event);
         }
     }
 
@@ -283,8 +312,9 @@ impl Watched {
         }
     }
 
-    fn take(&self, kind: &Kind, event: Event<Seen>) {
-        if !self.wanted.borrow().contains(kind) {
+    fn take(&self, kind: &Kind, number: u64, event: Event<Seen>) {
+        let wanted = self.wanted.borrow();
+        if wanted.kinds.get(kind) != Some(&number) {
             return; // its watch is about to end
         }
         let event = self.workloads.note(kind, event);
@@ -296,6 +326,7 @@ impl Watched {
             Event::Broken(error) => broken = Some(Arc::new(error)),
             Event::Restored => {}
         }
+        drop(wanted);
         self.broken.send_modify(|kinds| match broken {
             Some(error) => drop(kinds.insert(kind.clone(), error)),
             None => drop(kinds.remove(kind)),

@@ -1,5 +1,6 @@
 //! Watches: what is told, what a broken watch misses (nothing), and when a list is asked for again (hardly ever).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use http::Method;
 use osier::cluster::Cluster;
 use osier::cluster::error::Error;
 use osier::cluster::watch::{Event, Events};
+use osier::cluster::watched;
 use osier::model::object::{Kind, ObjectId};
 use osier::model::reason::Reason;
 use osier::planning::live::Live;
@@ -337,6 +339,22 @@ async fn a_kind_that_is_installed_later_is_found() {
     };
     tokio::time::timeout(PATIENCE, found).await.expect("it is found some seconds later");
     assert_eq!(cluster.requests()["get"], 4, "two requests each time that it is asked");
+}
+
+#[tokio::test]
+async fn a_kind_that_is_given_up_and_wanted_again_is_listed_again() {
+    let world = World::new(Server::sandbox().await).await;
+    let cluster = connected(&world).await;
+    let watched = Arc::new(watched::Watched::new(Arc::clone(&cluster), &world.namespace, ID, None));
+    let mut tasks = JoinSet::new();
+    tasks.spawn(Arc::clone(&watched).run());
+    let kinds = [Kind::new("", "ConfigMap")].into();
+    let look = || tokio::time::timeout(PATIENCE, watched.look(&kinds));
+    look().await.expect("it is listed").unwrap();
+    let before = cluster.requests()["list"];
+    watched.narrow(&BTreeSet::new()); // who drives the watches has not heard of it when the next look comes
+    look().await.expect("it is listed again").unwrap();
+    assert_eq!(cluster.requests()["list"], before + 1);
 }
 
 #[tokio::test]
