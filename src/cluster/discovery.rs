@@ -131,14 +131,17 @@ impl Kinds {
             .get(&object.kind)
             .and_then(|all| all.iter().find(|served| served.version == version))
             .map(|served| path(&object.kind.group, served, &object.namespace))
-            .ok_or_else(|| Error::UnknownKind { kind: object.kind.kind.clone(), api_version: api_version.to_owned() })
+            .ok_or_else(|| Error::UnknownKind {
+                kind: object.kind.kind.to_string(),
+                api_version: api_version.to_owned(),
+            })
     }
 
     /// Path of one object, in the preferred version.
     pub(super) fn object(&self, object: &ObjectId) -> Result<String, Error> {
         let collection = self.collection(&object.kind, &object.namespace).ok_or_else(|| Error::UnknownKind {
-            kind: object.kind.kind.clone(),
-            api_version: object.kind.group.clone(),
+            kind: object.kind.kind.to_string(),
+            api_version: object.kind.group.to_string(),
         })?;
         Ok(format!("{collection}/{}", encoded(&object.name)))
     }

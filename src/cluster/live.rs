@@ -191,5 +191,5 @@ impl Cluster {
 }
 
 pub(super) fn malformed(kind: &Kind, field: &str) -> Error {
-    Error::Malformed { what: kind.kind.clone(), why: format!("no metadata.{field}") }
+    Error::Malformed { what: kind.kind.to_string(), why: format!("no metadata.{field}") }
 }

@@ -82,12 +82,14 @@ pub struct Composition {
     files: BTreeMap<FileId, File>,
     layer_sizes: Vec<usize>,
     bytes: u64,
-    /// Which entries make an object, lowest layer first.
-    entries: BTreeMap<ObjectId, BTreeSet<EntryId>>,
+    /// Which entries make an object, lowest layer first; mostly one.
+    entries: BTreeMap<ObjectId, Vec<EntryId>>,
     /// Files by the variables that they use.
     users: BTreeMap<String, BTreeSet<FileId>>,
     touched: BTreeSet<ObjectId>,
     desired: DesiredSet,
+    /// What its objects share.
+    parameters: BTreeSet<Arc<Parameters>>,
     file_problems: BTreeMap<FileId, Vec<Problem>>,
     object_problems: BTreeMap<ObjectId, Vec<Problem>>,
 }
@@ -115,6 +117,7 @@ impl Composition {
             users: BTreeMap::new(),
             touched: BTreeSet::new(),
             desired: DesiredSet::default(),
+            parameters: BTreeSet::new(),
             file_problems: BTreeMap::new(),
             object_problems: BTreeMap::new(),
         }
@@ -148,6 +151,7 @@ impl Composition {
         let files: Vec<(FileId, File)> =
             users.into_iter().filter_map(|id| Some((id.clone(), self.remove(&id)?))).collect();
         self.scope.parameters = parameters;
+        self.parameters.clear();
         for (id, file) in files {
             self.add(id, file);
         }
@@ -172,7 +176,11 @@ impl Composition {
             self.object_problems.remove(&object);
             self.desired.objects.remove(&object);
             match self.compose(&object) {
-                Ok(Some(desired)) => {
+                Ok(Some(mut desired)) => {
+                    match self.parameters.get(&desired.parameters) {
+                        Some(known) => desired.parameters = Arc::clone(known),
+                        None => drop(self.parameters.insert(Arc::clone(&desired.parameters))),
+                    }
                     self.desired.objects.insert(object, desired);
                 }
                 Ok(None) => {}
@@ -198,7 +206,7 @@ impl Composition {
         for (position, entry) in file.outline.entries.iter().enumerate() {
             let object = self.object(entry);
             if let Some(entries) = self.entries.get_mut(&object) {
-                entries.remove(&(id.clone(), position));
+                entries.retain(|(of, at)| (of, *at) != (id, position));
                 if entries.is_empty() {
                     self.entries.remove(&object);
                 }
@@ -224,7 +232,8 @@ impl Composition {
         }
         for (position, entry) in file.outline.entries.iter().enumerate() {
             let object = self.object(entry);
-            self.entries.entry(object.clone()).or_default().insert((id.clone(), position));
+            let (entries, new) = (self.entries.entry(object.clone()).or_default(), (id.clone(), position));
+            entries.insert(entries.partition_point(|known| *known < new), new);
             self.touched.insert(object);
             for variable in &entry.variables {
                 self.users.entry(variable.clone()).or_default().insert(id.clone());

@@ -28,17 +28,17 @@ pub struct Entry {
     /// Line where the document starts, from 1.
     pub line: u32,
     /// `apiVersion` as written.
-    pub api_version: String,
+    pub api_version: Short<22>,
     /// Group and kind.
     pub kind: Kind,
     /// `metadata.name`.
-    pub name: String,
+    pub name: Short<22>,
     /// `metadata.namespace`, if the document names one, and its line.
     pub namespace: Option<(String, u32)>,
     /// Content id (`wire::cleartext_content_id`, `wire::encrypted_content_id`).
     pub content_id: String,
-    /// Recipients of the file, empty if it is not encrypted.
-    pub recipients: Vec<String>,
+    /// True if the file is encrypted.
+    pub encrypted: bool,
     /// Leaves by dotted path, such as `data.LOG_LEVEL`; list items of keyed lists as `containers[name=app]`.
     pub leaves: Leaves,
     /// Names of the variables that it uses, such as `osier.branch`.
@@ -66,7 +66,7 @@ impl Entry {
                 None => keys.retain(|_, binary| *binary != (path == "binaryData")),
             }
         }
-        for path in self.leaves.keys() {
+        for (path, _) in self.leaves.iter() {
             let text = path.strip_prefix("data.").map(|key| (key, false));
             if let Some((key, binary)) = text.or_else(|| Some((path.strip_prefix("binaryData.")?, true))) {
                 keys.insert(key.to_owned(), binary);
@@ -75,8 +75,36 @@ impl Entry {
     }
 }
 
-/// Leaves by dotted path: most of what an outline takes in memory.
-pub type Leaves = BTreeMap<Short<22>, Leaf>;
+/// Leaves by dotted path, in its order. They are most of what an outline takes in memory, so that there is no room to spare.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Leaves(Box<[(Short<22>, Leaf)]>);
+
+impl Leaves {
+    /// The leaf at a path.
+    pub fn get(&self, path: &str) -> Option<&Leaf> {
+        let at = self.0.binary_search_by(|(known, _)| known.as_str().cmp(path)).ok()?;
+        self.0.get(at).map(|(_, leaf)| leaf)
+    }
+
+    /// Leaves out the others.
+    pub fn retain(&mut self, wanted: impl Fn(&str) -> bool) {
+        let mut leaves = std::mem::take(&mut self.0).into_vec();
+        leaves.retain(|(path, _)| wanted(path));
+        self.0 = leaves.into();
+    }
+
+    /// Every leaf with its path.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Leaf)> {
+        self.0.iter().map(|(path, leaf)| (path.as_str(), leaf))
+    }
+}
+
+/// Of two leaves at one path the later one counts.
+impl FromIterator<(Short<22>, Leaf)> for Leaves {
+    fn from_iter<T: IntoIterator<Item = (Short<22>, Leaf)>>(leaves: T) -> Self {
+        Self(leaves.into_iter().collect::<BTreeMap<_, _>>().into_iter().collect())
+    }
+}
 
 /// A leaf, without its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

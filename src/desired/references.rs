@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::desired::leaves::{self, DIRECTIVE, Place};
 use crate::desired::lists;
 use crate::desired::merge::{File, Merge};
-use crate::desired::outline::Reference;
+use crate::desired::outline::{Leaves, Reference};
 use crate::desired::value::Value;
 use crate::desired::yaml;
 use crate::model::object::Kind;
@@ -92,7 +92,7 @@ pub fn fields(kind: &Kind, object: &Value) -> Option<String> {
 /// The same of what `fields` gave, layer upon layer.
 pub fn of_layers<'a>(kind: &Kind, layers: impl IntoIterator<Item = &'a str>) -> BTreeSet<Reference> {
     let mut merge = Merge::new(kind);
-    let leaves = BTreeMap::new();
+    let leaves = Leaves::default();
     let file = File { path: "", line: 0, leaves: &leaves };
     for layer in layers {
         let documents = yaml::parse(layer).unwrap_or_default();

@@ -31,7 +31,7 @@ pub fn render(
     documents: Vec<(Source, Document)>,
     parameters: &Parameters,
 ) -> Result<Manifest, Vec<Problem>> {
-    let start = desired.sources.first().map(|source| (source.path.clone(), source.line)).unwrap_or_default();
+    let start = desired.sources.first().map(|source| (source.path.to_string(), source.line)).unwrap_or_default();
     let mut merge = Merge::new(&object.kind);
     let mut values = Values::new(&object.kind, parameters);
     for (source, document) in documents {
@@ -50,7 +50,7 @@ pub fn render(
     problems.extend(values.problems);
     let manifest = Manifest {
         object: object.clone(),
-        api_version: desired.api_version.clone(),
+        api_version: desired.api_version.to_string(),
         body,
         values: values.values,
         origins,

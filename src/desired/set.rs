@@ -7,6 +7,7 @@ use crate::desired::isolation::Isolation;
 use crate::desired::lists;
 use crate::desired::outline::Reference;
 use crate::model::object::{Kind, ObjectId};
+use crate::model::short::Short;
 use crate::model::tree::GitId;
 
 /// Parameters of an environment by name (`osier.branch`, `osier.slug`, `osier.namespace`, `osier.commit`, `osier.environment`).
@@ -49,13 +50,13 @@ impl DesiredSet {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Desired {
     /// `apiVersion` of the topmost entry.
-    pub api_version: String,
+    pub api_version: Short<22>,
     /// The entries that make it, lowest layer first; what a replacement hides is left out.
     pub sources: Vec<Source>,
     /// The `osier.dev/inputs` stamp.
-    pub inputs: String,
-    /// The parameters that it uses.
-    pub parameters: Parameters,
+    pub inputs: Short<30>,
+    /// The parameters that it uses; often those of its neighbours.
+    pub parameters: Arc<Parameters>,
     /// Everything that it refers to.
     pub references: BTreeSet<Reference>,
     /// Its merged `osier.dev/…` annotations.
@@ -68,9 +69,9 @@ pub struct Desired {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
     /// The layer, as `osier.yaml` names it.
-    pub layer: String,
+    pub layer: Short<22>,
     /// Path of the file.
-    pub path: String,
+    pub path: Arc<str>,
     /// Its content.
     pub blob_id: GitId,
     /// Index of the document.
@@ -88,10 +89,10 @@ mod tests {
     #[test]
     fn kinds_are_found_where_they_begin() {
         let desired = Desired {
-            api_version: String::new(),
+            api_version: Short::default(),
             sources: Vec::new(),
-            inputs: String::new(),
-            parameters: Parameters::new(),
+            inputs: Short::default(),
+            parameters: Arc::default(),
             references: BTreeSet::new(),
             annotations: BTreeMap::new(),
             isolation: None,

@@ -122,7 +122,8 @@ spec:
     let fields = entry.referring.as_deref().unwrap();
     let places = entry.references.iter().map(|reference| {
         let path = references::place(&entry.kind, fields, reference).unwrap();
-        format!("{}/{} {:?}: {}", reference.kind.kind, reference.name, reference.key, entry.leaves[path.as_str()].line)
+        let line = entry.leaves.get(&path).unwrap().line;
+        format!("{}/{} {:?}: {line}", reference.kind.kind, reference.name, reference.key)
     });
     assert_eq!(
         places.collect::<Vec<_>>(),

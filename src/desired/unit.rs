@@ -99,8 +99,6 @@ pub struct Shape<'a> {
     pub content_id: String,
     /// True if the file is encrypted.
     pub encrypted: bool,
-    /// Recipients of the file.
-    pub recipients: Vec<String>,
 }
 
 impl Contents {
@@ -133,7 +131,6 @@ impl Contents {
                     node: &document.node,
                     content_id: wire::cleartext_content_id(bytes.get(document.span.clone()).unwrap_or_default()),
                     encrypted: false,
-                    recipients: Vec::new(),
                 });
                 shapes.collect()
             }
@@ -144,14 +141,12 @@ impl Contents {
 
 /// The documents of an encrypted file in order.
 fn encrypted_documents<'a>(file: &'a SopsFile, blob_id: &str) -> Vec<Shape<'a>> {
-    let recipients: Vec<String> = file.recipients().map(str::to_owned).collect();
     let shapes = file.shape().iter().enumerate().map(|(index, shape)| Shape {
         index,
         line: shape.line,
         node: &shape.node,
         content_id: wire::encrypted_content_id(blob_id, index),
         encrypted: true,
-        recipients: recipients.clone(),
     });
     shapes.collect()
 }

@@ -2,24 +2,26 @@
 
 use std::fmt;
 
+use crate::model::short::Short;
+
 /// A kind without its version: versions are forms of one object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Kind {
     /// API group, empty for the core group.
-    pub group: String,
+    pub group: Short<22>,
     /// CamelCase kind, such as `ConfigMap`.
-    pub kind: String,
+    pub kind: Short<22>,
 }
 
 impl Kind {
     /// A kind of `group` (empty for core).
     pub fn new(group: &str, kind: &str) -> Self {
-        Self { group: group.to_owned(), kind: kind.to_owned() }
+        Self { group: group.into(), kind: kind.into() }
     }
 
     /// True for the two first-class kinds, whose values osier compares by fingerprint.
     pub fn is_config(&self) -> bool {
-        self.group.is_empty() && matches!(self.kind.as_str(), "ConfigMap" | "Secret")
+        self.group.is_empty() && matches!(&*self.kind, "ConfigMap" | "Secret")
     }
 
     /// True for core `Secret`.
@@ -34,15 +36,15 @@ pub struct ObjectId {
     /// Group and kind.
     pub kind: Kind,
     /// Namespace; never empty for user objects.
-    pub namespace: String,
+    pub namespace: Short<22>,
     /// Name.
-    pub name: String,
+    pub name: Short<22>,
 }
 
 impl ObjectId {
     /// The object `name` of `kind` in `namespace`.
     pub fn new(kind: Kind, namespace: &str, name: &str) -> Self {
-        Self { kind, namespace: namespace.to_owned(), name: name.to_owned() }
+        Self { kind, namespace: namespace.into(), name: name.into() }
     }
 
     /// `Kind/name`, as people read it.

@@ -3,7 +3,10 @@
 use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
+
+use serde::{Serialize, Serializer};
 
 /// A text; one of at most `N` bytes needs no allocation. With `N` of 14, 22, 30 or 38 nothing is lost to alignment.
 #[derive(Clone)]
@@ -16,6 +19,11 @@ enum Place<const N: usize> {
 }
 
 impl<const N: usize> Short<N> {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        self
+    }
+
     fn as_bytes(&self) -> &[u8] {
         match &self.0 {
             Place::Here { length, bytes } => &bytes[..usize::from(*length)],
@@ -77,6 +85,48 @@ impl<const N: usize> Eq for Short<N> {}
 impl<const N: usize> PartialEq<str> for Short<N> {
     fn eq(&self, other: &str) -> bool {
         self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl<const N: usize> PartialEq<&str> for Short<N> {
+    fn eq(&self, other: &&str) -> bool {
+        self == *other
+    }
+}
+
+impl<const N: usize> PartialEq<String> for Short<N> {
+    fn eq(&self, other: &String) -> bool {
+        self == other.as_str()
+    }
+}
+
+impl<const N: usize> PartialEq<Short<N>> for String {
+    fn eq(&self, other: &Short<N>) -> bool {
+        other == self
+    }
+}
+
+impl<const N: usize> PartialEq<Short<N>> for &str {
+    fn eq(&self, other: &Short<N>) -> bool {
+        other == *self
+    }
+}
+
+impl<const N: usize> From<Short<N>> for String {
+    fn from(short: Short<N>) -> Self {
+        short.to_string()
+    }
+}
+
+impl<const N: usize> Serialize for Short<N> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self)
+    }
+}
+
+impl<const N: usize> Hash for Short<N> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (**self).hash(state);
     }
 }
 

@@ -51,5 +51,5 @@ fn below(path: &str, field: &str) -> bool {
 
 /// Where the topmost document stands.
 fn top(desired: &Desired) -> (&str, u32) {
-    desired.sources.last().map_or(("", 0), |source| (source.path.as_str(), source.line))
+    desired.sources.last().map_or(("", 0), |source| (&*source.path, source.line))
 }

@@ -13,7 +13,7 @@ use crate::model::short::Short;
 /// Made to be kept: an object that is as osier left it takes some 300 bytes, its name included.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LiveSet {
-    namespace: String,
+    namespace: Name,
     /// Whoever looks at a set while it changes makes a copy of one kind, not of all.
     kinds: BTreeMap<Kind, Arc<BTreeMap<Name, Live>>>,
 }

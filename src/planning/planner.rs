@@ -226,7 +226,7 @@ impl Planner<'_> {
             phase: phase(object, &desired.annotations),
             verb,
             object: object.clone(),
-            inputs: desired.inputs.clone(),
+            inputs: desired.inputs.to_string(),
             fingerprint: fingerprint.filter(|_| object.kind.is_config()),
             precondition: live.cloned(),
             needs: needs(object, desired),

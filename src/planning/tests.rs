@@ -89,23 +89,23 @@ fn reference(text: &str, restarts: bool) -> Reference {
     let (needed, optional) = text.strip_suffix('?').map_or((text, false), |needed| (needed, true));
     let (short, key) = needed.split_once(':').map_or((needed, None), |(short, key)| (short, Some(key.to_owned())));
     let object = object(short);
-    Reference { kind: object.kind, name: object.name, key, optional, restarts }
+    Reference { kind: object.kind, name: object.name.into(), key, optional, restarts }
 }
 
 fn desired(words: &[&str]) -> Desired {
     let source = |path: &str, line| Source {
-        layer: "base".to_owned(),
-        path: path.to_owned(),
+        layer: "base".into(),
+        path: path.into(),
         blob_id: GitId([0; 20]),
         index: 0,
         line,
         encrypted: false,
     };
     let mut desired = Desired {
-        api_version: "v1".to_owned(),
+        api_version: "v1".into(),
         sources: vec![source("base/a.yaml", 1), source("top/a.yaml", 7)],
-        inputs: words[0].to_owned(),
-        parameters: BTreeMap::new(),
+        inputs: words[0].into(),
+        parameters: std::sync::Arc::default(),
         references: std::collections::BTreeSet::new(),
         annotations: BTreeMap::new(),
         isolation: None,

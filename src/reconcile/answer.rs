@@ -157,10 +157,10 @@ fn change(leaf: &LeafChange) -> AnsweredChange {
 
 fn object(object: &ObjectId) -> AnsweredObject {
     AnsweredObject {
-        group: object.kind.group.clone(),
-        kind: object.kind.kind.clone(),
-        namespace: object.namespace.clone(),
-        name: object.name.clone(),
+        group: object.kind.group.to_string(),
+        kind: object.kind.kind.to_string(),
+        namespace: object.namespace.to_string(),
+        name: object.name.to_string(),
     }
 }
 

@@ -112,7 +112,7 @@ fn change<'a>(
         Some(new) => diff::applied(old.as_ref(), new),
         None => shape(outlines, predecessor, view.desired.objects.get(object)),
     };
-    let predecessor = predecessor.filter(|_| old.is_some()).map(|desired| desired.inputs.clone());
+    let predecessor = predecessor.filter(|_| old.is_some()).map(|desired| desired.inputs.to_string());
     let new_fingerprint = new.as_ref().filter(|_| view.tells(object, predecessor.as_deref()));
     let change = Change {
         fingerprint: new_fingerprint.and_then(|new| fingerprint::fingerprint(key, &view.subject.environment_id, new)),

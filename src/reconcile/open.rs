@@ -251,5 +251,5 @@ fn one_file(file: &Origin, content: Content, keyring: &Keyring, class: Option<&s
 }
 
 fn tree_file(source: &Origin) -> TreeFile {
-    TreeFile { path: source.path.clone(), blob_id: source.blob_id, mode: FileMode::File }
+    TreeFile { path: source.path.to_string(), blob_id: source.blob_id, mode: FileMode::File }
 }

@@ -82,7 +82,7 @@ impl Prepared {
     /// Earlier inputs stay noted, so that a rollback does not run a Job again; of each Job the newest few.
     pub fn note_jobs(&self, jobs: &mut Vec<JobRun>) {
         for (object, desired) in self.desired().of(Kind::new("batch", "Job")) {
-            let run = JobRun { name: object.name.clone(), inputs: desired.inputs.clone() };
+            let run = JobRun { name: object.name.to_string(), inputs: desired.inputs.to_string() };
             if jobs.contains(&run) {
                 continue;
             }

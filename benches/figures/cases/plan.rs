@@ -135,7 +135,7 @@ impl Pass {
         let change = |object: &ObjectId| {
             let (old, new) = (old.get(object), new.get(object));
             let change = Change {
-                predecessor: then.objects.get(object).map(|desired| desired.inputs.clone()),
+                predecessor: then.objects.get(object).map(|desired| desired.inputs.to_string()),
                 fingerprint: new.and_then(|new| fingerprint::fingerprint(&self.fingerprint_key, ENVIRONMENT_ID, new)),
                 leaves: diff::changes(old, new).into(),
                 immutable: old.zip(new).map(|(old, new)| immutable::immutable(old, new)).unwrap_or_default(),

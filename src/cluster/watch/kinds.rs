@@ -200,5 +200,5 @@ fn unjudged((object, live): (ObjectId, Live)) -> Seen {
 }
 
 fn unserved(kind: &Kind) -> Error {
-    Error::UnknownKind { kind: kind.kind.clone(), api_version: kind.group.clone() }
+    Error::UnknownKind { kind: kind.kind.to_string(), api_version: kind.group.to_string() }
 }

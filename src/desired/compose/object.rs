@@ -1,6 +1,7 @@
 //! One object from the entries that make it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::desired::compose::{Composition, EntryId, File, FileId, Scope};
 use crate::desired::kinds;
@@ -47,10 +48,9 @@ impl Composition {
 
     fn isolation_problems(&self, parts: &[Part<'_>], object: &ObjectId) -> Vec<Problem> {
         let Some(isolation) = &self.scope.isolation else { return Vec::new() };
-        let layer = |part: &Part<'_>| self.scope.layers.get(part.id.0).map_or("", String::as_str);
-        let fenced = parts.iter().any(|part| layer(part) == isolation.template);
+        let fenced = parts.iter().any(|part| self.layer(part) == isolation.template);
         let refused = |part: &Part<'_>| {
-            let (message, hint) = isolation.refusal(object, layer(part), fenced)?;
+            let (message, hint) = isolation.refusal(object, self.layer(part), fenced)?;
             Some(part.problem(message).hint(hint).because(Reason::PolicyDenied))
         };
         parts.iter().filter_map(refused).collect()
@@ -68,9 +68,9 @@ impl Composition {
         Some(Desired {
             api_version: top.entry.api_version.clone(),
             sources: parts.iter().map(|part| self.source(part)).collect(),
-            inputs: wire::inputs(parts.iter().map(|part| part.entry.content_id.as_str()), &parameters),
+            inputs: wire::inputs(parts.iter().map(|part| part.entry.content_id.as_str()), &parameters).into(),
             references: references.into_iter().map(|reference| filled(reference, &parameters)).collect(),
-            parameters,
+            parameters: parameters.into(),
             annotations,
             isolation: self.scope.isolation.clone(),
         })
@@ -79,21 +79,25 @@ impl Composition {
     /// The parameters that the parts use. Which ones encrypted values use cannot be told, so that all that never change
     /// in the life of an environment count as used there.
     fn parameters_of(&self, parts: &[Part<'_>]) -> Parameters {
-        let encrypted = parts.iter().any(|part| !part.entry.recipients.is_empty());
+        let encrypted = parts.iter().any(|part| part.entry.encrypted);
         let uses = |name: &str| parts.iter().any(|part| part.entry.variables.contains(name));
         let used = |(name, _): &(&String, &String)| uses(name) || (encrypted && *name != variables::COMMIT);
         let parameters = self.scope.parameters.iter().filter(used);
         parameters.map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
+    fn layer(&self, part: &Part<'_>) -> &str {
+        self.scope.layers.get(part.id.0).map_or("", String::as_str)
+    }
+
     fn source(&self, part: &Part<'_>) -> Source {
         Source {
-            layer: self.scope.layers.get(part.id.0).cloned().unwrap_or_default(),
-            path: part.id.1.to_string(),
+            layer: self.layer(part).into(),
+            path: Arc::clone(&part.id.1),
             blob_id: part.file.blob_id,
             index: part.entry.index,
             line: part.entry.line,
-            encrypted: !part.entry.recipients.is_empty(),
+            encrypted: part.entry.encrypted,
         }
     }
 }

@@ -230,7 +230,7 @@ fn one_change_among_a_hundred_thousand_files_touches_one_object() {
     let template = outline("x.yaml", "", text);
     let file = |number: usize, value: &str| {
         let mut outline = template.clone();
-        outline.entries[0].name = format!("c{number}");
+        outline.entries[0].name = format!("c{number}").into();
         outline.entries[0].content_id = value.to_owned();
         Some((blob_id(value.as_bytes()), Arc::new(outline)))
     };

@@ -38,11 +38,11 @@ pub fn read(shape: &Shape<'_>) -> (Option<Entry>, Vec<YamlError>) {
     let mut entry = Entry {
         index: shape.index,
         line: shape.line,
-        api_version,
-        name,
+        api_version: api_version.into(),
+        name: name.into(),
         namespace: namespace(shape.node, &value),
         content_id: shape.content_id.clone(),
-        recipients: shape.recipients.clone(),
+        encrypted: shape.encrypted,
         leaves,
         variables: variables_of(shape.node, &mut problems),
         removes: removes(&kind, &value),
@@ -53,7 +53,7 @@ pub fn read(shape: &Shape<'_>) -> (Option<Entry>, Vec<YamlError>) {
         deletes: directive(map) == Some("delete"),
         kind,
     };
-    entry.leaves.retain(|path, _| !IDENTITY.contains(&&**path));
+    entry.leaves.retain(|path| !IDENTITY.contains(&path));
     (Some(entry), problems)
 }
 
@@ -70,7 +70,6 @@ pub fn leaves_of(kind: &Kind, value: &Value, node: &Node) -> (Leaves, Vec<YamlEr
         // `stringData` comes after `data` and wins.
         leaves.insert(path, Leaf { line: at.line, ciphertext: ciphertext(&found, at) });
     });
-    // made of all at once the nodes of the map are full, which one by one they are not
     let leaves = leaves.into_iter().map(|(path, leaf)| (path.into(), leaf)).collect();
     (leaves, mistakes.into_values().collect())
 }
