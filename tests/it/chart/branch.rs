@@ -36,6 +36,7 @@ pub async fn branches_come_and_go(world: &mut World) {
     let token = run(world, "kubectl create token osier-branches -n osier-system").await;
     write_kubeconfig(world, "branches", token.trim());
     prepare(world).await;
+    too_much_power_is_refused(world).await;
     start(world, "service", "protected").await;
     start(world, "branches", "branches").await;
     for branch in ["calm", "x"] {
@@ -70,6 +71,27 @@ async fn prepare(world: &mut World) {
         write(world, &format!("policies/branch/{name}"), &[], &fs::read_to_string(entry.path()).unwrap());
     }
     world.push("branches are environments").await;
+}
+
+/// With an account that may do anything the lane does not begin, and takes no Lease.
+async fn too_much_power_is_refused(world: &mut World) {
+    let admin = "kubectl create serviceaccount strong -n osier-system && \
+        kubectl create clusterrolebinding strong --clusterrole cluster-admin --serviceaccount osier-system:strong";
+    run(world, admin).await;
+    let token = run(world, "kubectl create token strong -n osier-system").await;
+    write_kubeconfig(world, "strong", token.trim());
+    let output = world
+        .run(
+            "mkdir ../data/strong && osier controller --lane branches --namespace osier-system --kubeconfig ../kubeconfig-strong \
+             --keys ../keys-branches --data ../data/strong --listen 127.0.0.1:0",
+        )
+        .await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(6), "{said}");
+    assert!(said.contains("may delete namespace `osier-system`") && said.contains("lanes.branches.prefixes"), "{said}");
+    assert_eq!(run(world, "kubectl get namespace osier-system -o jsonpath={.status.phase}").await, "Active");
+    let leases = "kubectl get leases -n osier-system -o name --ignore-not-found";
+    assert!(!run(world, leases).await.contains("branches"), "it took the Lease");
 }
 
 fn write(world: &mut World, path: &str, classes: &[&str], content: &str) {
@@ -175,12 +197,16 @@ async fn the_other_lane_goes_on(world: &mut World) {
     sees(world, LEVEL, "warn").await;
 }
 
-/// What was refused: what it asked for in a namespace where somebody had taken its rights, or where it had not taken them; elsewhere at
+/// What was refused: to delete its own namespace, which it only tries; what it asked for in a namespace where somebody had taken its rights, or where it had not taken them; elsewhere at
 /// most a look in the moment until the server knows of its binding, or when the binding went before the rest of the namespace.
 async fn refusals(world: &World) {
     asked::is_documented(world, &world.account, "protected", |_| false).await;
     let [calm, x, y] = [CALM, X, Y].map(|name| world.names.real(name));
     let is_look = |line: &AuditLine| ["list", "watch"].contains(&line.verb.as_str());
-    let is_expected = |line: &AuditLine| [&x, &y].contains(&&line.namespace) || line.namespace == calm && is_look(line);
+    let is_tried =
+        |line: &AuditLine| (&*line.verb, &*line.resource, &*line.name) == ("delete", "namespaces", "osier-system");
+    let is_expected = |line: &AuditLine| {
+        is_tried(line) || [&x, &y].contains(&&line.namespace) || line.namespace == calm && is_look(line)
+    };
     asked::is_documented(world, &User::person(ACCOUNT), "branches", is_expected).await;
 }
