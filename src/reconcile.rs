@@ -241,6 +241,7 @@ async fn execute(world: &mut World, prepared: &mut Prepared, record: u64) -> Out
         // the namespace may be why
         memory.namespace_checked &= outcome.is_complete();
     }
+    place::restore_rights(world, prepared, &outcome).await;
     outcome
 }
 

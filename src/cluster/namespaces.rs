@@ -105,6 +105,20 @@ impl Cluster {
             Err(failure) => Err(Error::call(format!("delete namespace `{namespace}`"))(failure)),
         }
     }
+
+    /// Whether we may delete a namespace. The API server says so, its admission policies included, and deletes nothing.
+    ///
+    /// # Errors
+    /// `Call`, also if there is no such namespace.
+    pub async fn may_delete_place(&self, namespace: &str) -> Result<bool, Error> {
+        // said twice, as what reads the body does not read the query: a mistake here would cost the namespace
+        let body = json!({"apiVersion": "v1", "kind": "DeleteOptions", "dryRun": ["All"]});
+        match self.call(&Call::delete(format!("{}?dryRun=All", path(namespace)), &body)).await {
+            Ok(_) => Ok(true),
+            Err(failure) if failure.code() == Some(403) => Ok(false),
+            Err(failure) => Err(Error::call(format!("try to delete namespace `{namespace}`"))(failure)),
+        }
+    }
 }
 
 fn path(namespace: &str) -> String {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::cluster;
 use crate::cluster::Cluster;
@@ -20,7 +21,7 @@ use crate::model::reason::{Reason, Retry};
 use crate::server;
 use crate::server::health::Health;
 use crate::server::pages::Pages;
-use crate::settings::controller::ControllerSettings;
+use crate::settings::controller::{ControllerSettings, Lane};
 use crate::supervise::{Order, Stop, Tasks};
 
 /// Held while a process uses the directory of mirrors.
@@ -29,6 +30,12 @@ const DATA_LOCK: &str = ".osier-lock";
 const KEYS: &str = "keys";
 /// Longest time for one request about a Lease: two fit into what is left when a renewal is late.
 const LEASE_TIMEOUT: Duration = Duration::from_secs(4);
+/// What the names of service accounts begin with.
+const SERVICE_ACCOUNTS: &str = "system:serviceaccount:";
+/// An admission policy that was made a moment ago, as when the chart is installed, is not in force yet.
+const IN_FORCE: Duration = Duration::from_secs(5);
+/// Between two looks whether it is.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// A process that serves nothing yet: its work is spawned into `tasks`.
 pub struct Process {
@@ -85,6 +92,16 @@ pub enum Error {
         #[from]
         source: cluster::error::Error,
     },
+    /// The lane of branches has rights that reach beyond branches.
+    #[error(
+        "`{account}` may delete namespace `{namespace}`, which is no branch's: nothing that branches can do may reach so far"
+    )]
+    TooPowerful {
+        /// The service account.
+        account: String,
+        /// osier's own.
+        namespace: String,
+    },
     /// The operating system gives no random bytes.
     #[error("cannot make a name for this process: no random bytes")]
     Random {
@@ -100,6 +117,7 @@ impl Error {
         match self {
             Self::Cluster { source } => source.reason(),
             Self::Listen(error) => error.reason(),
+            Self::TooPowerful { .. } => Reason::PolicyDenied,
             Self::DataTaken { .. } | Self::Data { .. } | Self::Random { .. } => Reason::ServerUnavailable,
         }
     }
@@ -109,7 +127,7 @@ impl Error {
         match self {
             Self::Cluster { source } => source.retry(),
             Self::Listen(error) => error.retry(),
-            Self::DataTaken { .. } | Self::Data { .. } | Self::Random { .. } => Retry::Later,
+            Self::TooPowerful { .. } | Self::DataTaken { .. } | Self::Data { .. } | Self::Random { .. } => Retry::Later,
         }
     }
 
@@ -118,6 +136,11 @@ impl Error {
         match self {
             Self::Cluster { source } => source.hint(),
             Self::Listen(error) => Some(error.hint()),
+            Self::TooPowerful { .. } => Some(
+                "limit the account to the prefixes of branches, as `lanes.branches.prefixes` of the chart does with an admission policy, and \
+                 start it again"
+                    .to_owned(),
+            ),
             Self::DataTaken { .. } => {
                 Some("pass --data DIR with a directory of its own: each replica keeps mirrors of its own".to_owned())
             }
@@ -146,6 +169,9 @@ pub fn take_data(directory: &Path) -> Result<File, Error> {
 /// # Errors
 /// What cannot be used; nothing runs then.
 pub async fn start(settings: &ControllerSettings, clock: fn() -> Timestamp) -> Result<Process, Error> {
+    if settings.lane == Lane::Branches {
+        check_confinement(settings).await?;
+    }
     let (listener, address) = server::listen("--listen", settings.listen).await?;
     let (health, metrics) = (Arc::new(Health::new([KEYS])), Arc::new(Metrics::default()));
     let mut tasks = Tasks::default();
@@ -159,6 +185,27 @@ pub async fn start(settings: &ControllerSettings, clock: fn() -> Timestamp) -> R
     let stop = tasks.stop(Order::Last);
     tasks.spawn("probes", Order::Last, stop.ends(pages.serve(listener)));
     Ok(Process { tasks, lanes, keys, health, metrics, address })
+}
+
+/// Whatever mistakes the lane of branches makes, its account must not be able to delete a namespace that is no branch's. osier's own stands
+/// for all of these.
+///
+/// Persons are not looked at: who tries the lane with a kubeconfig of his own may do what he may.
+async fn check_confinement(settings: &ControllerSettings) -> Result<(), Error> {
+    let cluster = connect(settings).await?.with_timeout(settings.request_timeout);
+    let account = cluster.who_am_i().await?;
+    if !account.starts_with(SERVICE_ACCOUNTS) {
+        tracing::warn!(account, "this is no service account: what the lane of branches may do is not looked at");
+        return Ok(());
+    }
+    let end = Instant::now() + IN_FORCE;
+    while cluster.may_delete_place(&settings.namespace).await? {
+        if Instant::now() >= end {
+            return Err(Error::TooPowerful { account, namespace: settings.namespace.clone() });
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+    Ok(())
 }
 
 async fn keeper(

@@ -1,18 +1,32 @@
 //! The namespace of an environment: the platform engineer makes that of a protected one, osier that of a branch.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
 use crate::cluster;
 use crate::cluster::namespaces::{Owner, Place};
+use crate::cluster::watched::Watched;
+use crate::cluster::write::{Outcome, StepOutcome, StepResult};
 use crate::desired::namespace::{self, Marks};
 use crate::git::content::Content;
+use crate::model::object::Kind;
 use crate::model::reason::Reason;
 use crate::model::tree::split_layer;
 use crate::model::wire;
+use crate::planning::live::LiveSet;
 use crate::reconcile::error::Error;
 use crate::reconcile::prepare::Prepared;
 use crate::reconcile::source::Source;
 use crate::reconcile::subject::Subject;
 use crate::reconcile::world::World;
 
+/// An API server knows of a binding when it has heard of it, which is a moment after it was made.
+const LAG: Duration = Duration::from_secs(5);
+/// Between two looks whether it has.
+const AGAIN: Duration = Duration::from_millis(50);
 /// `namespace.yaml` is a few labels; more is a mistake.
 const BYTES: u64 = 64 << 10;
 
@@ -51,12 +65,37 @@ pub async fn make(world: &World, prepared: &Prepared) -> Result<(), Error> {
     let marks = marks(world, prepared).await?;
     let reference = reference(subject);
     world.cluster.create_place(&prepared.namespace, &owner(world, subject, &reference), &marks).await?;
-    world.cluster.bind_place(&prepared.namespace).await?;
     tracing::info!(environment = subject.name, namespace = prepared.namespace, "made the namespace");
-    if let Some(watched) = &world.watched {
-        watched.look(&prepared.kinds()).await?;
+    match &world.watched {
+        Some(watched) => take_rights(world, watched, &prepared.kinds()).await.map(drop),
+        None => Ok(world.cluster.bind_place(&prepared.namespace).await?),
     }
-    Ok(())
+}
+
+/// Takes the rights of an environment in the namespace of a branch, and looks at what is there once the API server knows of them.
+///
+/// # Errors
+/// It does not grant them, or nothing can be listed with them.
+pub async fn take_rights(world: &World, watched: &Watched, kinds: &BTreeSet<Kind>) -> Result<Arc<LiveSet>, Error> {
+    world.cluster.bind_place(watched.namespace()).await?;
+    let end = Instant::now() + LAG;
+    loop {
+        match watched.look(kinds).await {
+            Err(error) if error.reason() == Reason::Forbidden && Instant::now() < end => sleep(AGAIN).await,
+            live => return Ok(live?),
+        }
+    }
+}
+
+/// Where somebody took away what the service may do in the namespace of a branch, it takes it again: the next pass can write.
+pub async fn restore_rights(world: &World, prepared: &Prepared, outcome: &Outcome) {
+    let is_forbidden = |step: &StepResult| matches!(step.result, StepOutcome::Failed { reason: Reason::Forbidden, .. });
+    if prepared.subject.branch.is_none() || !outcome.steps.iter().any(is_forbidden) {
+        return;
+    }
+    if let Err(error) = world.cluster.bind_place(&prepared.namespace).await {
+        tracing::warn!(environment = prepared.subject.name, reason = error.reason().as_str(), "{error}");
+    }
 }
 
 async fn marks(world: &World, prepared: &Prepared) -> Result<Marks, Error> {

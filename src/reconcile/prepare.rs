@@ -444,8 +444,7 @@ async fn look(
     let live = match watched.look(&kinds).await {
         // we may have ended between making the namespace and binding ourselves in it
         Err(error) if error.reason() == Reason::Forbidden && subject.branch.is_some() => {
-            world.cluster.bind_place(&config.namespace).await?;
-            return Err(error.into());
+            place::take_rights(world, &watched, &kinds).await?
         }
         live => live?,
     };

@@ -1,5 +1,7 @@
 //! The chart: what the real helm makes of it, and that it says what the code says.
 
+mod asked;
+mod branch;
 mod installed;
 mod lanes;
 mod people;

@@ -6,7 +6,7 @@ use crate::cluster::call::{jittered, pause};
 use crate::cluster::error::Error;
 use crate::model::reason::Reason;
 
-/// A refusal stands until somebody grants a right: asking seldom is enough.
+/// A refusal stands until somebody grants a right, which may just have been done: after the first few, asking seldom is enough.
 const REFUSED: Duration = Duration::from_mins(1);
 
 /// From this failure on a rest grows no longer: some eight seconds. A server that is back shall not be overlooked for long.
@@ -61,6 +61,7 @@ impl Pace {
         match (error.reason(), asked) {
             (Reason::ServerUnavailable, Some(asked)) => asked.min(REFUSED) + pause,
             (Reason::ServerUnavailable, None) => pause,
+            _ if self.failures < LONGEST => pause,
             _ => jittered(REFUSED),
         }
     }

@@ -36,7 +36,7 @@ pub async fn world(people: &Value) -> World {
     upgrade(&mut world, "new").await;
     assert_eq!(column(&mut world).await, ".status.commit");
     let token = run(&mut world, "kubectl create token osier-protected -n osier-system").await;
-    write_kubeconfig(&world, token.trim());
+    write_kubeconfig(&world, "service", token.trim());
     world
 }
 
@@ -96,10 +96,10 @@ async fn column(world: &mut World) -> String {
     run(world, &format!("kubectl get crd environments.osier.dev -o jsonpath='{columns}'")).await
 }
 
-/// The service's kubeconfig with a token of its service account.
-fn write_kubeconfig(world: &World, token: &str) {
+/// The kubeconfig of a service of that name, with a token of its service account.
+pub fn write_kubeconfig(world: &World, name: &str, token: &str) {
     let admin = fs::read_to_string(world.server.kubeconfig(&world.user)).unwrap();
     let mut kubeconfig: Value = serde_json::from_str(&admin).unwrap();
     kubeconfig["users"][0]["user"] = json!({"token": token});
-    fs::write(world.path("kubeconfig-service"), kubeconfig.to_string()).unwrap();
+    fs::write(world.path(&format!("kubeconfig-{name}")), kubeconfig.to_string()).unwrap();
 }

@@ -11,9 +11,12 @@ use crate::rights::run;
 use crate::scenarios::world::World;
 use crate::support::server::PATIENCE;
 
-const ACCOUNT: &str = "system:serviceaccount:osier-system:osier-branches";
-const TEMPLATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/policies/branch-namespace");
-const NAMESPACES: &str = "/api/v1/namespaces";
+/// The account of the lane.
+pub const ACCOUNT: &str = "system:serviceaccount:osier-system:osier-branches";
+/// What users copy into their repository.
+pub const TEMPLATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/policies/branch-namespace");
+/// Where namespaces are made.
+pub const NAMESPACES: &str = "/api/v1/namespaces";
 
 fn namespace(name: &str, labels: &Value) -> Value {
     json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
@@ -31,7 +34,8 @@ fn bindings(namespace: &str) -> String {
 
 /// Installs a lane of branches and tries what it must not be able to do.
 pub async fn a_lane_of_branches_keeps_to_its_namespaces(world: &mut World) {
-    let lane = json!({"keys": "k", "prefixes": ["trial"], "subjects": ["group:shop-developers"]});
+    let subjects = ["group:shop-developers".to_owned(), world.name("group:shop-developers")];
+    let lane = json!({"keys": "k", "prefixes": ["trial", world.name("shop-b")], "subjects": subjects});
     let home = world.name("shop");
     let repository = json!({"home": home, "namespaces": [world.name("shop-staging")]});
     write_values(world, &json!({"repositories": {"shop": repository}, "lanes": {"branches": lane}}));

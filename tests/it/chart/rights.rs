@@ -4,18 +4,16 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::chart::installed::{self, OWN};
+use crate::chart::asked::{self, BESIDES};
+use crate::chart::installed;
 use crate::chart::people::subjects;
-use crate::chart::{documents, lanes, people, rendered};
-use crate::rights::{
-    a_push_and_what_others_do, asked, back_and_forth, first_state, rules, run, sees, shop, told_of_pods,
-};
+use crate::chart::{branch, documents, lanes, people, rendered};
+use crate::rights::{a_push_and_what_others_do, back_and_forth, first_state, rules, run, sees, shop, told_of_pods};
 use crate::scenarios::service::service;
 use crate::scenarios::world::World;
-use crate::support::audit::AuditLine;
 
 /// The README's headings, and what the chart calls that role.
-const PLACES: [(&str, &str, &str); 4] = [
+pub const PLACES: [(&str, &str, &str); 4] = [
     ("in the whole cluster", "ClusterRole", "osier-protected"),
     ("in its own namespace", "Role", "osier-protected"),
     ("in the home namespace", "Role", "osier-home-protected"),
@@ -23,10 +21,10 @@ const PLACES: [(&str, &str, &str); 4] = [
 ];
 
 /// Group, resource with its subresource, verb.
-type Right = (String, String, String);
+pub type Right = (String, String, String);
 
 /// The rights of the README's service in a place.
-fn documented(place: &str) -> BTreeSet<Right> {
+pub fn documented(place: &str) -> BTreeSet<Right> {
     documented_of("service", place)
 }
 
@@ -60,7 +58,7 @@ fn the_chart_gives_the_rights_in_the_readme_and_no_others() {
     for (place, kind, name) in PLACES {
         assert_eq!(given(kind, name), documented(place), "{place}");
     }
-    let besides = documented("in the whole cluster for branch environments, besides");
+    let besides = documented(BESIDES);
     let all: BTreeSet<Right> = documented(PLACES[0].0).union(&besides).cloned().collect();
     assert_eq!(given("ClusterRole", "osier-branches"), all);
 }
@@ -106,8 +104,9 @@ async fn the_service_runs_as_helm_installs_it() {
     people::do_what_their_roles_say(world).await;
     told_of_pods(world).await;
     assert_eq!(service(world, "stop").await, "");
-    nothing_was_asked_that_is_not_documented(world).await;
+    asked::is_documented(world, &world.account, "protected", |_| false).await;
     lanes::a_lane_of_branches_keeps_to_its_namespaces(world).await;
+    branch::branches_come_and_go(world).await;
     what_was_applied_outlives_the_chart(world).await;
     world.scan().await;
 }
@@ -116,27 +115,6 @@ async fn the_service_runs_as_helm_installs_it() {
 async fn pods_are_admitted(world: &mut World) {
     sees(world, "kubectl get pods -n osier-system -o name | xargs", "pod/osier-protected-0 pod/osier-protected-1")
         .await;
-}
-
-/// Everybody may ask what a server serves, which names no resource, and who he is; the rest is in the table, namespace by namespace.
-async fn nothing_was_asked_that_is_not_documented(world: &World) {
-    let [cluster, own, home, target] = PLACES.map(|(place, _, _)| documented(place));
-    let [home_name, target_name] = ["shop", "shop-staging"].map(|name| world.name(name));
-    for line in asked(world).await {
-        assert_ne!(line.code, 403, "{line:?}");
-        let AuditLine { group, resource, subresource, verb, namespace, .. } = &line;
-        let resource = if subresource.is_empty() { resource.clone() } else { format!("{resource}/{subresource}") };
-        let right = (group.clone(), resource, verb.clone());
-        let there = match namespace.as_str() {
-            OWN => &own,
-            name if name == home_name => &home,
-            name if name == target_name => &target,
-            _ => &cluster,
-        };
-        let is_everybodys = right.1.is_empty() || right.1 == "selfsubjectreviews";
-        let is_documented = there.contains(&right) || cluster.contains(&right);
-        assert!(is_everybodys || is_documented, "the README has no such right: {line:?}");
-    }
 }
 
 /// Definitions stay, and with them the books; nothing in the namespaces of environments was the chart's.

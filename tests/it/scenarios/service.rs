@@ -139,6 +139,9 @@ fn command(world: &World, name: &str, arguments: &[&str], log: File) -> Command 
     if !arguments.contains(&"--lane") {
         command.args(["--lane", "protected"]);
     }
+    // an account of its own, if it has one
+    let own = world.path(&format!("kubeconfig-{name}"));
+    let kubeconfig = if own.exists() { own } else { world.path("kubeconfig-service") };
     let keys = if arguments.starts_with(&["--lane", "branches"]) { "keys-branches" } else { "keys" };
     if !arguments.contains(&"--namespace") {
         command.args(["--namespace", &shop]);
@@ -146,7 +149,7 @@ fn command(world: &World, name: &str, arguments: &[&str], log: File) -> Command 
     command.args(["--listen", "127.0.0.1:0"]);
     command.arg("--keys").arg(world.path(keys)).arg("--data").arg(world.path(&data(name)));
     command.args(arguments);
-    command.env_clear().env("KUBECONFIG", world.path("kubeconfig-service")).env("OSIER_LOG", "trace");
+    command.env_clear().env("KUBECONFIG", kubeconfig).env("OSIER_LOG", "trace");
     command.env("HOME", world.path("home")).env("TMPDIR", world.path("tmp")).env("NO_COLOR", "1");
     command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
     command

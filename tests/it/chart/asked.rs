@@ -1,0 +1,50 @@
+//! What the accounts of the chart asked for, by the server's audit log, against the README's tables.
+
+use std::collections::BTreeSet;
+
+use crate::chart::installed::OWN;
+use crate::chart::rights::{PLACES, Right, documented};
+use crate::scenarios::world::World;
+use crate::support::audit::AuditLine;
+use crate::support::control_plane::User;
+use crate::support::server::Server;
+
+/// The heading of what a lane of branches may do besides.
+pub const BESIDES: &str = "in the whole cluster for branch environments, besides";
+
+/// Everybody may ask what a server serves, which names no resource, and who he is; the rest is in the table, namespace by namespace.
+///
+/// Panics if anything else was asked for, or refused that is not `expected` to be.
+pub async fn is_documented(world: &World, account: &User, lane: &str, expected: impl Fn(&AuditLine) -> bool) {
+    let Server::Real(control_plane) = &world.server else { panic!("the sandbox checks no rights") };
+    let [cluster, own, home, target] = PLACES.map(|(place, _, _)| documented(place));
+    let besides = if lane == "branches" { documented(BESIDES) } else { BTreeSet::new() };
+    let [home_name, target_name] = ["shop", "shop-staging"].map(|name| world.name(name));
+    let prefix = format!("{}-", world.name("shop-b"));
+    let (mut lines, mut used) = (0, BTreeSet::new());
+    for line in control_plane.audit(account).await {
+        assert!(line.code != 403 || expected(&line), "refused: {line:?}");
+        let there = match line.namespace.as_str() {
+            OWN => &own,
+            name if name == home_name => &home,
+            name if name == target_name && lane == "protected" => &target,
+            name if name.starts_with(&prefix) && lane == "branches" => &target,
+            _ => &cluster,
+        };
+        let right = right(&line);
+        let is_everybodys = right.1.is_empty() || right.1 == "selfsubjectreviews";
+        let is_documented = [there, &cluster, &besides].iter().any(|rights| rights.contains(&right));
+        assert!(is_everybodys || is_documented, "the README has no such right: {line:?}");
+        lines += 1;
+        used.insert(right);
+    }
+    println!("{lane}: {lines} requests, {} rights used", used.len());
+    assert!(lines > 0, "the lane {lane} asked for nothing");
+}
+
+/// As tables of rights name it.
+fn right(line: &AuditLine) -> Right {
+    let AuditLine { group, resource, subresource, verb, .. } = line;
+    let resource = if subresource.is_empty() { resource.clone() } else { format!("{resource}/{subresource}") };
+    (group.clone(), resource, verb.clone())
+}
