@@ -15,6 +15,7 @@ pub mod names;
 pub mod namespace;
 pub mod open;
 pub mod outline;
+pub mod packed;
 pub mod references;
 pub mod render;
 pub mod set;

@@ -172,7 +172,9 @@ impl Composition {
     /// # Errors
     /// Every mistake in any file: an environment is applied whole or not at all.
     pub fn desired(&mut self) -> Result<&DesiredSet, Vec<Problem>> {
-        for object in std::mem::take(&mut self.touched) {
+        let touched = std::mem::take(&mut self.touched);
+        let is_whole = touched.len() == self.entries.len();
+        for object in touched {
             self.object_problems.remove(&object);
             self.desired.objects.remove(&object);
             match self.compose(&object) {
@@ -188,6 +190,11 @@ impl Composition {
                     self.object_problems.insert(object, problems);
                 }
             }
+        }
+        if is_whole {
+            // made of all at once the nodes of maps are full, which one by one they are not
+            self.entries = std::mem::take(&mut self.entries).into_iter().collect();
+            self.desired.objects = std::mem::take(&mut self.desired.objects).into_iter().collect();
         }
         let mut problems = self.scope_problems();
         problems.extend(self.file_problems.values().chain(self.object_problems.values()).flatten().cloned());
@@ -232,7 +239,8 @@ impl Composition {
         }
         for (position, entry) in file.outline.entries.iter().enumerate() {
             let object = self.object(entry);
-            let (entries, new) = (self.entries.entry(object.clone()).or_default(), (id.clone(), position));
+            let (entries, new) = (self.entries.entry(object.clone()), (id.clone(), position));
+            let entries = entries.or_insert_with(|| Vec::with_capacity(1));
             entries.insert(entries.partition_point(|known| *known < new), new);
             self.touched.insert(object);
             for variable in &entry.variables {

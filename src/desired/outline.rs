@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::desired::packed::Packed;
 use crate::model::object::Kind;
 use crate::model::problem::Problem;
 use crate::model::short::Short;
@@ -40,7 +41,7 @@ pub struct Entry {
     /// True if the file is encrypted.
     pub encrypted: bool,
     /// Leaves by dotted path, such as `data.LOG_LEVEL`; list items of keyed lists as `containers[name=app]`.
-    pub leaves: Leaves,
+    pub leaves: Packed,
     /// Names of the variables that it uses, such as `osier.branch`.
     pub variables: BTreeSet<String>,
     /// For a ConfigMap or Secret: what it takes away from the layers below, such as `data.OLD`, or `data` for everything there.
@@ -75,36 +76,8 @@ impl Entry {
     }
 }
 
-/// Leaves by dotted path, in its order. They are most of what an outline takes in memory, so that there is no room to spare.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Leaves(Box<[(Short<22>, Leaf)]>);
-
-impl Leaves {
-    /// The leaf at a path.
-    pub fn get(&self, path: &str) -> Option<&Leaf> {
-        let at = self.0.binary_search_by(|(known, _)| known.as_str().cmp(path)).ok()?;
-        self.0.get(at).map(|(_, leaf)| leaf)
-    }
-
-    /// Leaves out the others.
-    pub fn retain(&mut self, wanted: impl Fn(&str) -> bool) {
-        let mut leaves = std::mem::take(&mut self.0).into_vec();
-        leaves.retain(|(path, _)| wanted(path));
-        self.0 = leaves.into();
-    }
-
-    /// Every leaf with its path.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Leaf)> {
-        self.0.iter().map(|(path, leaf)| (path.as_str(), leaf))
-    }
-}
-
-/// Of two leaves at one path the later one counts.
-impl FromIterator<(Short<22>, Leaf)> for Leaves {
-    fn from_iter<T: IntoIterator<Item = (Short<22>, Leaf)>>(leaves: T) -> Self {
-        Self(leaves.into_iter().collect::<BTreeMap<_, _>>().into_iter().collect())
-    }
-}
+/// Leaves by dotted path.
+pub type Leaves = BTreeMap<Short<22>, Leaf>;
 
 /// A leaf, without its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -92,7 +92,7 @@ pub fn fields(kind: &Kind, object: &Value) -> Option<String> {
 /// The same of what `fields` gave, layer upon layer.
 pub fn of_layers<'a>(kind: &Kind, layers: impl IntoIterator<Item = &'a str>) -> BTreeSet<Reference> {
     let mut merge = Merge::new(kind);
-    let leaves = Leaves::default();
+    let leaves = Leaves::new();
     let file = File { path: "", line: 0, leaves: &leaves };
     for layer in layers {
         let documents = yaml::parse(layer).unwrap_or_default();

@@ -122,7 +122,7 @@ spec:
     let fields = entry.referring.as_deref().unwrap();
     let places = entry.references.iter().map(|reference| {
         let path = references::place(&entry.kind, fields, reference).unwrap();
-        let line = entry.leaves.get(&path).unwrap().line;
+        let line = entry.leaves.iter().find(|(known, _)| *known == path).unwrap().1.line;
         format!("{}/{} {:?}: {line}", reference.kind.kind, reference.name, reference.key)
     });
     assert_eq!(

@@ -54,7 +54,7 @@ pub fn applied(old: Option<&Manifest>, new: &Manifest) -> Vec<LeafChange> {
 ///
 /// Leaves that are cleartext on both sides are left out, because outlines do not hold their values.
 pub fn shape(old: &Leaves, new: &Leaves) -> Vec<LeafChange> {
-    let paths: BTreeSet<&str> = old.iter().chain(new.iter()).map(|(path, _)| path).collect();
+    let paths: BTreeSet<&str> = old.keys().chain(new.keys()).map(|path| &**path).collect();
     let change = |path: &str| {
         let ciphertexts = (old.get(path).map(|leaf| &leaf.ciphertext), new.get(path).map(|leaf| &leaf.ciphertext));
         let word = match ciphertexts {

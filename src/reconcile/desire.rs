@@ -74,7 +74,7 @@ impl Outlines {
     pub fn shape(&self, desired: &Desired) -> Leaves {
         let known = self.known();
         let entries = desired.sources.iter().filter_map(|source| known.entry(source));
-        entries.flat_map(|entry| entry.leaves.iter()).map(|(path, leaf)| (path.into(), *leaf)).collect()
+        entries.flat_map(|entry| entry.leaves.iter()).map(|(path, leaf)| (path.into(), leaf)).collect()
     }
 
     /// The keys that a desired ConfigMap or Secret has.
@@ -92,7 +92,7 @@ impl Outlines {
         let place = |source: &Origin| {
             let entry = known.entry(source)?;
             let leaf = references::place(kind, entry.referring.as_deref()?, reference)?;
-            Some((source.path.to_string(), entry.leaves.get(leaf.as_str())?.line))
+            Some((source.path.to_string(), entry.leaves.iter().find(|(path, _)| *path == leaf)?.1.line))
         };
         let top = workload.sources.last().map(|source| (source.path.to_string(), source.line)).unwrap_or_default();
         workload.sources.iter().rev().find_map(place).unwrap_or(top)

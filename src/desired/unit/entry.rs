@@ -6,6 +6,7 @@ use crate::desired::leaves::{self, Found, Place};
 use crate::desired::lists::ENCRYPTED;
 use crate::desired::merge::directive;
 use crate::desired::outline::{Entry, Leaf, Leaves};
+use crate::desired::packed::Packed;
 use crate::desired::references;
 use crate::desired::unit::Shape;
 use crate::desired::unit::rules::{self, Rules};
@@ -35,7 +36,7 @@ pub fn read(shape: &Shape<'_>) -> (Option<Entry>, Vec<YamlError>) {
     problems.extend(mistakes);
     let rules = Rules { shape, kind: &kind, name: &name, value: &value, leaves: &leaves };
     problems.extend(rules.check());
-    let mut entry = Entry {
+    let entry = Entry {
         index: shape.index,
         line: shape.line,
         api_version: api_version.into(),
@@ -43,7 +44,7 @@ pub fn read(shape: &Shape<'_>) -> (Option<Entry>, Vec<YamlError>) {
         namespace: namespace(shape.node, &value),
         content_id: shape.content_id.clone(),
         encrypted: shape.encrypted,
-        leaves,
+        leaves: Packed::new(&leaves, |path| !IDENTITY.contains(&path)),
         variables: variables_of(shape.node, &mut problems),
         removes: removes(&kind, &value),
         references: references::of(&kind, &value),
@@ -53,7 +54,6 @@ pub fn read(shape: &Shape<'_>) -> (Option<Entry>, Vec<YamlError>) {
         deletes: directive(map) == Some("delete"),
         kind,
     };
-    entry.leaves.retain(|path| !IDENTITY.contains(&path));
     (Some(entry), problems)
 }
 
