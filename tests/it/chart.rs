@@ -6,6 +6,7 @@ mod installed;
 mod lanes;
 mod people;
 mod rights;
+mod table;
 
 use std::fs;
 use std::path::Path;

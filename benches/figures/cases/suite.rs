@@ -8,10 +8,11 @@ use crate::table::Row;
 /// Where `make test` keeps what it printed.
 const LOG: &str = "test.log";
 /// How the tests begin the lines that are figures, and whether a run without one is complete.
-const LINES: [(&str, &str); 4] = [
+const LINES: [(&str, &str); 5] = [
     ("contract", "contract rows that hold"),
     ("scenarios", "scenarios"),
     ("crash", "crash points x scenarios"),
+    ("rights", "rights used by the suite"),
     ("canary", "canary: secret values found elsewhere"),
 ];
 

@@ -28,12 +28,13 @@ pub fn documented(place: &str) -> BTreeSet<Right> {
     documented_of("service", place)
 }
 
-fn documented_of(account: &str, place: &str) -> BTreeSet<Right> {
+/// The rights of an account of the README in a place.
+pub fn documented_of(account: &str, place: &str) -> BTreeSet<Right> {
     rights(&documents(&rules(account, place))[0])
 }
 
 /// Whatever names a rule is limited to: the README's are not.
-fn rights(rules: &Value) -> BTreeSet<Right> {
+pub fn rights(rules: &Value) -> BTreeSet<Right> {
     let words = |rule: &Value, field: &str| -> Vec<String> {
         rule[field].as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned()).collect()
     };

@@ -1,12 +1,13 @@
 #!/bin/sh
-# control-plane.sh PROGRAMS FOLDER PORT: a real control plane in FOLDER, with the keys that lie there, for as long as standard input is open.
+# control-plane.sh PROGRAMS FOLDER PORT ASKED: a real control plane in FOLDER, with the keys that lie there, for as long as standard input is open.
 #
 # The other end of that pipe is held by the process that runs the tests. However that process dies, the pipe closes,
-# and this script stops the servers and removes the folder: nothing is left behind.
+# and this script stops the servers and removes the folder: nothing is left behind but the file ASKED. It has a line for all that somebody
+# asked for with osier, of whatever he called himself: user (digits are `0`), verb, resource with its subresource, group.
 # What arrives is an order a line: `controllers` once the API server answers; `stop` (as SIGKILL does) and `start` of API server and etcd;
 # `keep` and `restore` between them, of what etcd has.
 set -u
-programs=$1 folder=$2 port=$3
+programs=$1 folder=$2 port=$3 asked=$4
 cd "$folder" || exit 1
 
 # Sockets instead of ports: only the API server's port can collide with another test process.
@@ -33,6 +34,17 @@ stop() {
   wait $servers
 }
 
+summary() {
+  awk 'function field(name) { return match($0, "\"" name "\":\"[^\"]*\"") ? substr($0, RSTART + length(name) + 4, RLENGTH - length(name) - 5) : "" }
+    /"stage":"RequestReceived"/ && /"userAgent":"osier\// && /"objectRef":/ {
+      user = field("username"); gsub(/[0-9]+/, "0", user)
+      subresource = field("subresource")
+      line = user "\t" field("verb") "\t" field("resource") (subresource == "" ? "" : "/" subresource) "\t" field("apiGroup")
+      if (!seen[line]++) print line
+    }' audit.log
+}
+
+: >"$asked.open"
 start
 controllers=
 while read -r order; do
@@ -53,4 +65,5 @@ done
 # shellcheck disable=SC2086 # a list of process ids, or nothing
 kill -9 $controllers 2>/dev/null
 stop
+summary >"$asked" && rm "$asked.open"
 cd / && rm -rf "$folder"

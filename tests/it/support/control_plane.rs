@@ -3,12 +3,12 @@
 
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, parent_id};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
-use std::{fs, thread};
+use std::{fs, process, thread};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -184,12 +184,20 @@ fn spawn(programs: &Path, folder: &Path, port: u16) -> Child {
         .arg(script)
         .args([programs, folder])
         .arg(port.to_string())
+        .arg(asked(port))
         .stdin(Stdio::piped())
         .stdout(log.try_clone().unwrap())
         .stderr(log)
         .process_group(0)
         .spawn()
         .unwrap()
+}
+
+/// Where it is kept for `tests/rights.rs` what this run of cargo asked for.
+fn asked(port: u16) -> PathBuf {
+    let run = Path::new(env!("CARGO_TARGET_TMPDIR")).join("asked").join(parent_id().to_string());
+    fs::create_dir_all(&run).unwrap();
+    run.join(format!("{}-{port}", process::id()))
 }
 
 /// On a thread of its own: the caller may be inside a runtime already.
