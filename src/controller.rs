@@ -11,6 +11,7 @@ pub mod branches;
 pub mod environment;
 pub mod error;
 pub mod flapping;
+pub mod follows;
 pub mod lease;
 pub mod metrics;
 pub mod plans;
