@@ -8,6 +8,7 @@
 
 pub mod announce;
 pub mod branches;
+pub mod changed;
 pub mod environment;
 pub mod error;
 pub mod flapping;

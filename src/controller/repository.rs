@@ -16,6 +16,7 @@ use crate::cluster::everywhere::Everywhere;
 use crate::cluster::leases::Leadership;
 use crate::cluster::watch::Event;
 use crate::cluster::watched::Watched;
+use crate::controller::changed::Changed;
 use crate::controller::environment::{Inputs, Shared, Task};
 use crate::controller::follows::Follows;
 use crate::controller::metrics::Subject;
@@ -203,6 +204,7 @@ struct Lead<'a> {
     environments: BTreeMap<String, Environment>,
     /// Why no environment is removed now, if so.
     removals: watch::Sender<Option<String>>,
+    changed: Changed,
     /// When those are to be made that could not be made.
     again: Option<Instant>,
     /// Whether another environment may be wanted than those that have a task.
@@ -231,6 +233,7 @@ impl<'a> Lead<'a> {
             plans: None,
             environments: BTreeMap::new(),
             removals: watch::Sender::default(),
+            changed: Changed::default(),
             again: None,
             unsettled: true,
             status_at: None,
@@ -397,7 +400,8 @@ impl<'a> Lead<'a> {
         }
         let branches = &tip.known.branches_anywhere()?;
         let config = target::config(&Source::Mirror(self.mirror.clone(), tip.known.tip())).await.ok();
-        let mut roll = branches::roll(config.as_ref(), &repository, branches, &self.environments);
+        let wanted = self.changed.wanted(self.mirror, config.as_ref(), &tip.known, &self.environments).await?;
+        let mut roll = branches::roll(config.as_ref(), &repository, &wanted, &self.environments);
         let held = branches::too_many_gone(&repository, tip.known.tip(), branches, &self.environments);
         self.removals.send_if_modified(|before| std::mem::replace(before, held.clone()) != held);
         let mut failed = false;

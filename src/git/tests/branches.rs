@@ -127,3 +127,27 @@ async fn a_followed_repository_without_its_fallback_says_nothing() {
     std::fs::remove_dir_all(world.path("remote")).unwrap();
     assert!(matches!(heads.look("feature/one").await.unwrap(), Err(Unknown::Unreachable { .. })));
 }
+
+#[tokio::test]
+async fn a_branch_changes_a_layer_if_it_does_so_since_it_forked() {
+    let mut world = World::new();
+    let root = world.push("main", &[("own/a.yaml", "1"), ("base/a.yaml", "1")]);
+    world.point("feature/same", root);
+    world.point("feature/elsewhere", root);
+    world.point("feature/here", root);
+    world.push("feature/elsewhere", &[("own/a.yaml", "1"), ("base/a.yaml", "2")]);
+    let here = world.push("feature/here", &[("own/a.yaml", "2"), ("base/a.yaml", "1")]);
+    let back = world.push("feature/back", &[("own/a.yaml", "1"), ("base/a.yaml", "1")]);
+    // what the protected branch changes meanwhile is not the branch's
+    let main = world.push("main", &[("own/a.yaml", "3"), ("base/a.yaml", "1")]);
+    let mirror = world.mirror().await;
+    let seen = branches(&mirror).await;
+    let changes = async |tip: GitId, names: &[&str]| {
+        let names = layers(names);
+        mirror.read(move |objects| objects.changes_since_fork(tip, main, &names)).await.unwrap()
+    };
+    assert!(!changes(root, &["own"]).await && !changes(seen["feature/elsewhere"], &["own"]).await);
+    assert!(changes(here, &["own"]).await && changes(here, &["none", "own"]).await);
+    assert!(!changes(here, &["base", "none"]).await && !changes(here, &[]).await);
+    assert!(changes(back, &["base"]).await, "it has nothing in common with the protected branch");
+}
