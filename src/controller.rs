@@ -8,9 +8,11 @@
 
 pub mod announce;
 pub mod branches;
+pub mod changed;
 pub mod environment;
 pub mod error;
 pub mod flapping;
+pub mod follows;
 pub mod lease;
 pub mod metrics;
 pub mod plans;

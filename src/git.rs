@@ -10,6 +10,7 @@ pub mod error;
 pub mod failure;
 pub mod fetch;
 pub mod forge;
+pub mod heads;
 pub mod mirror;
 pub mod objects;
 pub mod remotes;

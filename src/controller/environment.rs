@@ -1,6 +1,7 @@
 //! One environment: from triggers to passes, one at a time.
 
 mod departure;
+mod heads;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use crate::cluster::watched::{News, Watched};
 use crate::cluster::write::StepOutcome;
 use crate::controller::announce::{Announcements, Announcer, announce};
 use crate::controller::environment::departure::Departure;
+use crate::controller::environment::heads::Heads;
 use crate::controller::flapping::{Flapping, WINDOW};
 use crate::controller::metrics::{Metrics, Subject};
 use crate::controller::readiness::Readiness;
@@ -25,7 +27,6 @@ use crate::model::environment::Environment;
 use crate::model::object::ObjectId;
 use crate::model::reason::Reason;
 use crate::model::repository::Repository;
-use crate::model::tree::GitId;
 use crate::planning::changes::LeafChange;
 use crate::planning::plan::Step;
 use crate::reconcile::error::Error;
@@ -89,9 +90,6 @@ pub struct Task {
     /// The tips that were looked at last.
     attended: Option<Heads>,
 }
-
-/// Tip of the protected branch, and of the environment's own if it is another's.
-type Heads = (GitId, Option<GitId>);
 
 /// What made osier look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -238,12 +236,14 @@ impl Task {
         let Ok(_slot) = shared.slots.take(self.has_little_to_do(trigger)).await else { return };
         drop(waiting);
         let Some(tip) = self.inputs.sight.borrow_and_update().tip.clone() else { return };
-        self.attended = Some(self.heads(&tip));
+        let before = self.attended.replace(self.heads(&tip));
         self.world.repository = self.inputs.repository.borrow_and_update().clone();
         self.world.keyring = self.inputs.keys.borrow_and_update().keyring.clone();
         self.readiness.begins();
-        if let Some(commit) = self.told_of().filter(|commit| trigger == Trigger::Push && self.is_new(*commit)) {
-            self.inputs.statuses.begins(&self.name, commit);
+        for place in self.told_of() {
+            if trigger == Trigger::Push && self.is_new(&place, before.as_ref()) {
+                self.inputs.statuses.begins(&self.name, place);
+            }
         }
         let begun = Instant::now();
         let reason = match contained(self.pass(trigger, &tip)).await {
@@ -464,8 +464,8 @@ impl Task {
 
     /// Tells people what became otherwise.
     fn announce(&mut self, verdict: &Verdict, record: Option<u64>) {
-        if let Some(commit) = self.told_of() {
-            self.inputs.statuses.said(&self.name, commit, verdict);
+        for place in self.told_of() {
+            self.inputs.statuses.said(&self.name, place, verdict);
         }
         let Some(memory) = self.world.memory.get_mut(&self.name) else { return };
         if let Some(number) = memory.interrupted.take() {
@@ -507,35 +507,10 @@ impl Task {
 
     /// When a status that may wait is due.
     fn later(&self) -> Option<Duration> {
-        let tip = self.attended.map(|(main, own)| own.unwrap_or(main).to_string());
+        let tip = self.attended.as_ref().map(|heads| heads.own.unwrap_or(heads.main).to_string());
         let environment = &self.world.memory.get(&self.name)?.environment;
         let said = environment.status.as_ref().map(|status| status.commit.clone());
         (said != tip && environment.spec.hold.is_none()).then(|| Duration::from_secs(MOVED_ON_SECONDS.unsigned_abs()))
-    }
-
-    /// True if the environment is one of this cluster that has never looked at this commit.
-    fn is_new(&self, commit: GitId) -> bool {
-        let environment = self.inputs.environment.borrow();
-        let Some(status) = environment.as_ref().and_then(|environment| environment.status.as_ref()) else {
-            return false;
-        };
-        let others = [Reason::Elsewhere, Reason::Orphaned].map(Reason::as_str);
-        let is_ours = status.ready().is_some_and(|ready| !others.contains(&ready.reason.as_str()));
-        is_ours && status.attempted != commit.to_string()
-    }
-
-    /// The commit that forges are told of: that of the environment's own branch, as long as there is one.
-    fn told_of(&self) -> Option<GitId> {
-        let (main, own) = self.attended?;
-        let is_of_branch = self.inputs.environment.borrow().as_ref().is_some_and(|it| it.reference().is_some());
-        own.or_else(|| (!is_of_branch).then_some(main))
-    }
-
-    fn heads(&self, tip: &Tip) -> Heads {
-        let environment = self.inputs.environment.borrow();
-        let branch = environment.as_ref().and_then(Environment::branch);
-        let own = branch.and_then(|branch| tip.known.branches()?.get(branch).copied());
-        (tip.known.tip(), own)
     }
 
     fn report(&self, verdict: &Verdict, problems: usize) {

@@ -1,5 +1,6 @@
-//! The remote of one Repository: looked at in intervals, when somebody says so, and when a local one changes.
+//! The remote of one Repository, or one that it follows: looked at in intervals, when somebody says so, and when a local one changes.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -14,12 +15,13 @@ use crate::cluster::watch::{Event, Events};
 use crate::controller::metrics::Metrics;
 use crate::git;
 use crate::git::credentials::Credentials;
-use crate::git::fetch::{Accepted, Fetch, Known, Unknown};
+use crate::git::fetch::{Accepted, Branches, Fetch, Followed, Known, Unknown};
+use crate::git::heads::Heads;
 use crate::git::mirror::Mirror;
 use crate::git::remotes::Remotes;
 use crate::model::environment::Lane;
 use crate::model::reason::Reason;
-use crate::model::repository::Repository;
+use crate::model::repository::{Follow, Repository};
 use crate::model::tree::GitId;
 use crate::reconcile::error::sentence;
 use crate::reconcile::source::Source;
@@ -38,7 +40,7 @@ const WINDOW: Duration = Duration::from_millis(50);
 /// How often the branches are asked for while the protected one moves.
 const TIMES: usize = 3;
 
-/// The protected branch's tip, and when it was first seen.
+/// The protected branch's tip with all that was seen beside it, and when it was first seen so.
 #[derive(Clone, Debug)]
 pub struct Tip {
     /// What a look at the remote said.
@@ -56,6 +58,53 @@ pub struct Sight {
     pub looked: Option<Instant>,
     /// Why it cannot be gone on from there now, if so.
     pub trouble: Option<Trouble>,
+    /// The followed repositories by name.
+    pub followed: BTreeMap<String, Aside>,
+}
+
+/// What a followed repository said last. While it cannot be read, that stays.
+#[derive(Clone, Debug, Default)]
+pub struct Aside {
+    /// Its branches.
+    pub known: Followed,
+    /// When it was looked at last and known; nobody is told of it alone.
+    pub looked: Option<Instant>,
+    /// Why it cannot be read now, if so.
+    pub trouble: Option<Trouble>,
+}
+
+impl Sight {
+    /// When the remote that was looked at longest ago was, and the one that was looked at last; `None` while one of them never was.
+    pub fn looks(&self) -> Option<(Instant, Instant)> {
+        let all = || self.followed.values().map(|aside| aside.looked).chain([self.looked]);
+        let oldest = all().min()??;
+        Some((oldest, all().flatten().max()?))
+    }
+
+    /// True if each repository that is followed was asked by now, whatever came of it.
+    pub fn asked_all(&self, follows: &[Follow]) -> bool {
+        let asked = |follow: &Follow| {
+            let aside = self.followed.get(&follow.name);
+            aside.is_some_and(|aside| aside.looked.is_some() || aside.trouble.is_some())
+        };
+        follows.iter().all(asked)
+    }
+
+    /// Takes over what was seen of the followed repositories; true if that is news.
+    pub fn set_beside(&mut self, seen: Instant) -> bool {
+        let followed = self.seen_beside();
+        let Some(tip) = &mut self.tip else { return false };
+        let known = tip.known.clone().beside(followed);
+        let is_news = known != tip.known;
+        if is_news {
+            *tip = Tip { known, seen };
+        }
+        is_news
+    }
+
+    fn seen_beside(&self) -> BTreeMap<String, Followed> {
+        self.followed.iter().map(|(name, aside)| (name.clone(), aside.known.clone())).collect()
+    }
 }
 
 /// What keeps a remote from being read.
@@ -73,14 +122,22 @@ pub struct Remote {
     pub lane: &'static str,
     /// The API server, for the credentials.
     pub cluster: Arc<Cluster>,
-    /// The mirror.
-    pub mirror: Mirror,
+    /// Which remote.
+    pub of: Of,
     /// The grant, as it was seen last.
     pub repository: watch::Receiver<Arc<Repository>>,
     /// Where what is seen goes.
     pub sight: watch::Sender<Sight>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+}
+
+/// Which remote is followed, and who asks it.
+pub enum Of {
+    /// The Repository's own, which is mirrored.
+    Own(Mirror),
+    /// A followed one by its name, of which the refs are read; nobody asks while it is not known where it is.
+    Followed(String, Option<Heads>),
 }
 
 /// What says where the remote is.
@@ -95,10 +152,10 @@ impl Remote {
         }
     }
 
-    /// Returns once nobody tells of the Repository any more.
+    /// Returns once nobody tells of the Repository any more, or the Repository follows it no more.
     async fn look_here_and_there(&mut self) {
         while self.repository.has_changed().is_ok() {
-            let whereabouts = whereabouts(&self.repository.borrow_and_update());
+            let Some(whereabouts) = self.whereabouts() else { return };
             let home = self.repository.borrow().spec.home.clone();
             let mut credentials = match &whereabouts.2 {
                 Some(name) => self.cluster.watch_secret(&home, name),
@@ -107,7 +164,7 @@ impl Remote {
             let local_refs = match self.remotes(&home, &whereabouts).await {
                 Ok(remotes) => {
                     let local_refs = remotes.local_refs();
-                    match self.mirror.change_remotes(remotes).await {
+                    match self.turn_to(remotes).await {
                         Ok(()) => Some(local_refs),
                         Err(error) => return tracing::error!(reason = error.reason().as_str(), "{error}"),
                     }
@@ -120,6 +177,26 @@ impl Remote {
             tokio::select! {
                 () = self.look_there(&whereabouts, local_refs.as_deref()) => {}
                 () = another(&mut credentials) => {}
+            }
+        }
+    }
+
+    async fn turn_to(&mut self, remotes: Remotes) -> Result<(), git::error::Error> {
+        match &mut self.of {
+            Of::Own(mirror) => mirror.change_remotes(remotes).await?,
+            Of::Followed(_, heads) => *heads = Some(Heads::open(remotes)?),
+        }
+        Ok(())
+    }
+
+    fn whereabouts(&mut self) -> Option<Whereabouts> {
+        let repository = self.repository.borrow_and_update();
+        let spec = &repository.spec;
+        match &self.of {
+            Of::Own(_) => Some((spec.url.clone(), spec.fallback_urls.clone(), spec.credentials.clone())),
+            Of::Followed(name, _) => {
+                let follow = spec.follows.iter().find(|follow| follow.name == *name)?;
+                Some((follow.url.clone(), Vec::new(), follow.credentials.clone()))
             }
         }
     }
@@ -145,10 +222,10 @@ impl Remote {
             if local_refs.is_some() {
                 self.look().await;
             }
-            let repository = self.repository.borrow_and_update().clone();
-            if self::whereabouts(&repository) != *whereabouts {
+            if self.whereabouts().as_ref() != Some(whereabouts) {
                 return;
             }
+            let repository = self.repository.borrow().clone();
             tokio::time::sleep(WINDOW).await;
             tokio::select! {
                 () = tokio::time::sleep(jittered(interval(&repository))) => {
@@ -164,15 +241,24 @@ impl Remote {
 
     async fn look(&mut self) {
         let repository = self.repository.borrow().clone();
-        let name = repository.metadata.name.as_deref().unwrap_or_default();
-        let accepted = self.accepted(&repository);
         let seen = Instant::now();
-        match self.fetch(&repository, accepted).await {
+        match &self.of {
+            Of::Own(mirror) => self.look_at_own(mirror, &repository, seen).await,
+            Of::Followed(name, Some(heads)) => self.look_aside(name, heads, &repository, seen).await,
+            Of::Followed(_, None) => {}
+        }
+    }
+
+    async fn look_at_own(&self, mirror: &Mirror, repository: &Repository, seen: Instant) {
+        let name = repository.metadata.name.as_deref().unwrap_or_default();
+        let accepted = self.accepted(repository);
+        match self.fetch(mirror, repository, accepted).await {
             Ok(Fetch::Known(known)) => {
                 self.metrics.fetched(name, None, since_epoch());
                 self.sight.send_if_modified(|sight| {
                     let was_in_trouble = sight.trouble.take().is_some();
                     sight.looked = Some(seen);
+                    let known = known.beside(sight.seen_beside());
                     let moved = sight.tip.as_ref().is_none_or(|tip| tip.known != known);
                     if moved {
                         tracing::info!(repository = name, revision = known.tip().short(), "the branch moved");
@@ -182,25 +268,54 @@ impl Remote {
                 });
             }
             Ok(Fetch::Unknown(unknown)) => {
-                self.go_on_from_the_mirror(&repository, seen).await;
+                self.go_on_from_the_mirror(mirror, repository, seen).await;
                 self.cannot(trouble(unknown.reason(), &unknown, unknown.hint()));
             }
             Err(error) => self.cannot(trouble(error.reason(), &error, error.hint())),
         }
     }
 
+    async fn look_aside(&self, name: &str, heads: &Heads, repository: &Repository, seen: Instant) {
+        let Some(follow) = repository.spec.follows.iter().find(|follow| follow.name == name) else { return };
+        match heads.look(&follow.fallback).await {
+            Ok(Ok(branches)) => {
+                self.metrics.fetched(&self.named(), None, since_epoch());
+                self.saw_aside(name, follow, branches, seen);
+            }
+            Ok(Err(unknown)) => self.cannot(trouble(unknown.reason(), &unknown, hint_aside(&unknown))),
+            Err(error) => self.cannot(trouble(error.reason(), &error, error.hint())),
+        }
+    }
+
+    fn saw_aside(&self, name: &str, follow: &Follow, branches: Branches, seen: Instant) {
+        self.sight.send_if_modified(|sight| {
+            // it is followed no more
+            let Some(aside) = sight.followed.get_mut(name) else { return false };
+            let known = Followed { fallback: follow.fallback.clone(), branches: Some(Arc::new(branches)) };
+            let is_first = aside.looked.is_none();
+            let was_in_trouble = aside.trouble.is_some();
+            *aside = Aside { known, looked: Some(seen), trouble: None };
+            sight.set_beside(seen) || is_first || was_in_trouble
+        });
+    }
+
     /// The protected branch, and for the lane of branches all of them, with the history of those that `osier.yaml` gives an environment.
-    async fn fetch(&self, repository: &Repository, accepted: Accepted) -> Result<Fetch, git::error::Error> {
+    async fn fetch(
+        &self,
+        mirror: &Mirror,
+        repository: &Repository,
+        accepted: Accepted,
+    ) -> Result<Fetch, git::error::Error> {
         let protected = &repository.spec.protected_branch;
         for _ in 0..TIMES {
-            let known = match self.mirror.fetch(protected, accepted).await? {
+            let known = match mirror.fetch(protected, accepted).await? {
                 Fetch::Known(known) if self.lane == Lane::Branches.as_str() => known,
                 other => return Ok(other),
             };
             // what cannot be read gives nobody an environment, and takes none away
-            let config = target::config(&Source::Mirror(self.mirror.clone(), known.tip())).await.unwrap_or_default();
+            let config = target::config(&Source::Mirror(mirror.clone(), known.tip())).await.unwrap_or_default();
             let wanted = move |branch: &str| config.branch(branch).is_some();
-            match self.mirror.branches(protected, known, wanted).await? {
+            match mirror.branches(protected, known, wanted).await? {
                 Ok(Some(known)) => return Ok(Fetch::Known(known)),
                 Ok(None) => {}
                 Err(unknown) => return Ok(Fetch::Unknown(unknown)),
@@ -210,27 +325,42 @@ impl Remote {
     }
 
     /// A process that starts while the remote cannot be read knows what the one before it knew.
-    async fn go_on_from_the_mirror(&self, repository: &Repository, seen: Instant) {
+    async fn go_on_from_the_mirror(&self, mirror: &Mirror, repository: &Repository, seen: Instant) {
         if self.sight.borrow().tip.is_some() {
             return;
         }
-        if let Ok(Some(known)) = self.mirror.last_known(&repository.spec.protected_branch).await {
+        if let Ok(Some(known)) = mirror.last_known(&repository.spec.protected_branch).await {
             self.sight.send_modify(|sight| sight.tip = Some(Tip { known, seen }));
         }
     }
 
     fn cannot(&self, trouble: Trouble) {
-        let repository = self.repository.borrow().clone();
-        let name = repository.metadata.name.as_deref().unwrap_or_default();
-        self.metrics.fetched(name, Some(trouble.reason), since_epoch());
+        let name = self.named();
+        self.metrics.fetched(&name, Some(trouble.reason), since_epoch());
         self.sight.send_if_modified(|sight| {
-            let is_new = sight.trouble.as_ref() != Some(&trouble);
+            let place = match &self.of {
+                Of::Own(_) => &mut sight.trouble,
+                Of::Followed(name, _) => match sight.followed.get_mut(name) {
+                    Some(aside) => &mut aside.trouble,
+                    None => return false,
+                },
+            };
+            let is_new = place.as_ref() != Some(&trouble);
             if is_new {
                 tracing::warn!(repository = name, reason = trouble.reason.as_str(), "{}", trouble.message);
             }
-            sight.trouble = Some(trouble);
+            *place = Some(trouble);
             is_new
         });
+    }
+
+    /// As logs and metrics name the remote: `shop`, or `shop/cart` if it follows it.
+    fn named(&self) -> String {
+        let repository = self.repository.borrow().metadata.name.clone().unwrap_or_default();
+        match &self.of {
+            Of::Own(_) => repository,
+            Of::Followed(name, _) => format!("{repository}/{name}"),
+        }
     }
 
     /// The tip that was accepted last: by this process, else as the Repository's status says.
@@ -243,9 +373,14 @@ impl Remote {
     }
 }
 
-fn whereabouts(repository: &Repository) -> Whereabouts {
-    let spec = &repository.spec;
-    (spec.url.clone(), spec.fallback_urls.clone(), spec.credentials.clone())
+/// Without the branch that is always there it is another repository, or nobody has pushed yet.
+fn hint_aside(unknown: &Unknown) -> Option<String> {
+    match unknown {
+        Unknown::Empty | Unknown::BranchMissing { .. } => {
+            Some("push the branch, or correct `url` or `fallback` in `follows`".to_owned())
+        }
+        other => other.hint(),
+    }
 }
 
 fn trouble(reason: Reason, error: &dyn std::error::Error, hint: Option<String>) -> Trouble {
@@ -304,4 +439,36 @@ fn local(places: &[PathBuf]) -> (Option<RecommendedWatcher>, mpsc::Receiver<()>)
 #[expect(clippy::disallowed_methods, reason = "a metric of when, which decides nothing")]
 fn since_epoch() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn follows(names: &[&str]) -> Vec<Follow> {
+        let follow = |name: &&str| serde_json::json!({"name": name, "url": "/srv/git/cart.git"});
+        names.iter().map(|name| serde_json::from_value(follow(name)).expect("the others have defaults")).collect()
+    }
+
+    #[test]
+    fn the_looks_of_all_remotes_count() {
+        let start = Instant::now();
+        let [first, second] = [1, 2].map(|seconds| start + Duration::from_secs(seconds));
+        let mut sight = Sight { looked: Some(second), ..Sight::default() };
+        assert_eq!(sight.looks(), Some((second, second)));
+        sight.followed.insert("cart".to_owned(), Aside { looked: Some(first), ..Aside::default() });
+        assert_eq!(sight.looks(), Some((first, second)));
+        sight.followed.insert("web".to_owned(), Aside::default());
+        assert_eq!(sight.looks(), None);
+    }
+
+    #[test]
+    fn what_was_not_asked_is_waited_for_and_what_failed_is_not() {
+        let mut sight = Sight::default();
+        assert!(sight.asked_all(&[]) && !sight.asked_all(&follows(&["cart"])));
+        let trouble = Some(Trouble { reason: Reason::RepositoryUnreachable, message: String::new() });
+        sight.followed.insert("cart".to_owned(), Aside { trouble, ..Aside::default() });
+        sight.followed.insert("web".to_owned(), Aside::default());
+        assert!(sight.asked_all(&follows(&["cart"])) && !sight.asked_all(&follows(&["cart", "web"])));
+    }
 }

@@ -16,10 +16,12 @@ use crate::cluster::everywhere::Everywhere;
 use crate::cluster::leases::Leadership;
 use crate::cluster::watch::Event;
 use crate::cluster::watched::Watched;
+use crate::controller::changed::Changed;
 use crate::controller::environment::{Inputs, Shared, Task};
+use crate::controller::follows::Follows;
 use crate::controller::metrics::Subject;
 use crate::controller::plans::Plans;
-use crate::controller::remote::{Remote, Sight, Tip};
+use crate::controller::remote::{Of, Remote, Sight, Tip};
 use crate::controller::seat::Seat;
 use crate::controller::statuses::{Statuses, Teller};
 use crate::controller::{branches, plans, status};
@@ -78,15 +80,22 @@ impl Follower {
         let Some(mirror) = self.mirror(&stop).await else { return };
         let sight = watch::Sender::default();
         let seen = sight.subscribe();
-        let remote = Remote {
-            lane: self.shared.lane,
-            cluster: self.cluster.clone(),
-            mirror: mirror.clone(),
-            repository: self.repository.clone(),
-            sight,
-            metrics: self.shared.metrics.clone(),
+        let (lane, cluster) = (self.shared.lane, self.cluster.clone());
+        let (repository, metrics) = (self.repository.clone(), self.shared.metrics.clone());
+        let follows = Follows {
+            lane,
+            cluster: cluster.clone(),
+            repository: repository.clone(),
+            sight: sight.clone(),
+            metrics: metrics.clone(),
         };
-        tokio::join!(remote.follow(stop.clone()), self.lead_whenever(mirror, seen, stop));
+        let follow = async {
+            if lane == Lane::Branches.as_str() {
+                follows.run(stop.clone()).await;
+            }
+        };
+        let remote = Remote { lane, cluster, of: Of::Own(mirror.clone()), repository, sight, metrics };
+        tokio::join!(remote.follow(stop.clone()), follow, self.lead_whenever(mirror, seen, stop.clone()));
     }
 
     async fn lead_whenever(&self, mirror: Mirror, sight: watch::Receiver<Sight>, stop: Stop) {
@@ -195,6 +204,7 @@ struct Lead<'a> {
     environments: BTreeMap<String, Environment>,
     /// Why no environment is removed now, if so.
     removals: watch::Sender<Option<String>>,
+    changed: Changed,
     /// When those are to be made that could not be made.
     again: Option<Instant>,
     /// Whether another environment may be wanted than those that have a task.
@@ -223,6 +233,7 @@ impl<'a> Lead<'a> {
             plans: None,
             environments: BTreeMap::new(),
             removals: watch::Sender::default(),
+            changed: Changed::default(),
             again: None,
             unsettled: true,
             status_at: None,
@@ -383,10 +394,14 @@ impl<'a> Lead<'a> {
 
     /// The environments of branches, which are their namespaces' names; those that are missing are made first.
     async fn of_branches(&mut self, world: &World, tip: &Tip) -> Option<BTreeMap<String, String>> {
-        let branches = tip.known.branches()?;
         let repository = self.repository.borrow().clone();
+        if !self.sight.borrow().asked_all(&repository.spec.follows) {
+            return None;
+        }
+        let branches = &tip.known.branches_anywhere()?;
         let config = target::config(&Source::Mirror(self.mirror.clone(), tip.known.tip())).await.ok();
-        let mut roll = branches::roll(config.as_ref(), &repository, branches, &self.environments);
+        let wanted = self.changed.wanted(self.mirror, config.as_ref(), &tip.known, &self.environments).await?;
+        let mut roll = branches::roll(config.as_ref(), &repository, &wanted, &self.environments);
         let held = branches::too_many_gone(&repository, tip.known.tip(), branches, &self.environments);
         self.removals.send_if_modified(|before| std::mem::replace(before, held.clone()) != held);
         let mut failed = false;
@@ -412,7 +427,12 @@ impl<'a> Lead<'a> {
             let pause = if failed { FAILED } else { Duration::ZERO };
             self.again = Some(Instant::now() + pause);
         }
-        roll.served.retain(|name| self.environments.contains_key(name));
+        // of what waits and is nowhere to be seen nobody knows whether it is gone
+        let known = |environment: &Environment| {
+            let branch = environment.branch().unwrap_or_default();
+            !branches::is_idle(environment) || tip.known.has(branch).is_some()
+        };
+        roll.served.retain(|name| self.environments.get(name).is_some_and(known));
         Some(roll.served.into_iter().map(|name| (name.clone(), name)).collect())
     }
 

@@ -11,7 +11,7 @@ use crate::cluster::Cluster;
 use crate::cluster::error::Error;
 use crate::cluster::leases::BootTime;
 use crate::controller::lease::{Move, Seen};
-use crate::model::repository::{LaneStatus, Repository};
+use crate::model::repository::{LaneStatus, Repository, UnknownFollow};
 use crate::supervise::Stop;
 
 /// Between two looks at a Lease of another service.
@@ -85,14 +85,14 @@ impl Seat {
             }
         }
         let mut status = repository.status.clone().unwrap_or_default();
-        status.lanes = self.lanes(repository, None);
+        status.lanes = self.lanes(repository, None, Vec::new());
         cluster.write_repository_status(repository, &status).await?;
         tracing::info!(repository = repository.metadata.name, lease = self.lease, "serves this Repository from now on");
         Ok(true)
     }
 
     /// The lanes as the status names them, ours with our Lease and this tip, or the one that it had.
-    pub fn lanes(&self, repository: &Repository, tip: Option<String>) -> Vec<LaneStatus> {
+    pub fn lanes(&self, repository: &Repository, tip: Option<String>, unknown: Vec<UnknownFollow>) -> Vec<LaneStatus> {
         let before = repository.status.iter().flat_map(|status| &status.lanes);
         let (ours, others): (Vec<_>, Vec<_>) = before.cloned().partition(|lane| lane.lane == self.lane);
         let ours = LaneStatus {
@@ -100,6 +100,7 @@ impl Seat {
             tip: tip.or_else(|| ours.into_iter().find_map(|lane| lane.tip)),
             lease: Some(self.lease.clone()),
             account: Some(self.account.clone()),
+            unknown,
         };
         let mut lanes: Vec<LaneStatus> = others.into_iter().chain([ours]).collect();
         lanes.sort_by(|one, other| one.lane.cmp(&other.lane));

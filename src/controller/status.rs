@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 
-use crate::controller::remote::Sight;
+use crate::controller::remote::{Sight, Trouble};
 use crate::controller::seat::Seat;
 use crate::model::reason::Reason;
-use crate::model::repository::{Repository, RepositoryStatus};
+use crate::model::repository::{Repository, RepositoryStatus, UnknownFollow};
 use crate::reconcile::settle::{self, Verdict};
 
 /// The status as it should be; `None` if it is.
@@ -22,9 +22,18 @@ pub fn of(repository: &Repository, sight: &Sight, seat: &Seat, now: Timestamp) -
         }
         (None, None) => return None,
     };
-    let lanes = seat.lanes(repository, tip.map(|tip| tip.to_string()));
+    let lanes = seat.lanes(repository, tip.map(|tip| tip.to_string()), unknown(sight));
     let generation = repository.metadata.generation;
     let conditions = settle::conditions(&before.conditions, &verdict, generation, now);
     let status = RepositoryStatus { look_at: before.look_at.clone(), lanes, conditions };
     (repository.status.as_ref() != Some(&status)).then_some(status)
+}
+
+/// The followed repositories that cannot be read.
+fn unknown(sight: &Sight) -> Vec<UnknownFollow> {
+    let unknown = sight.followed.iter().filter_map(|(name, aside)| {
+        let Trouble { reason, message } = aside.trouble.as_ref()?;
+        Some(UnknownFollow { name: name.clone(), reason: reason.to_string(), message: message.clone() })
+    });
+    unknown.collect()
 }

@@ -31,22 +31,37 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// What commits are to show; clones share the queue.
 #[derive(Clone)]
 pub struct Statuses {
-    queue: mpsc::Sender<Shown>,
+    queue: mpsc::Sender<(Follow, Shown)>,
 }
 
+/// A commit that shows how an environment stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The followed repository that it is of; without it the Repository's own.
+    pub follow: Follow,
+    /// Which one.
+    pub commit: GitId,
+}
+
+/// Name of a followed repository, or the Repository's own.
+type Follow = Option<String>;
+
 /// What is still to be shown.
-pub type Waiting = mpsc::Receiver<Shown>;
+pub type Waiting = mpsc::Receiver<(Follow, Shown)>;
 
 /// Has commits show it.
 pub struct Teller {
     cluster: Arc<Cluster>,
     repository: watch::Receiver<Arc<Repository>>,
     metrics: Arc<Metrics>,
-    /// The forge, as the Repository names it, while it takes what it is told.
-    forge: Option<(CommitStatuses, Forge)>,
+    /// The forges, as the Repository names them, while they take what they are told.
+    forges: BTreeMap<Follow, (Site, Forge)>,
     /// What each context showed last.
-    shown: BTreeMap<String, Shown>,
+    shown: BTreeMap<(Follow, String), Shown>,
 }
+
+/// URL of a repository, and the forge that it lies on.
+type Site = (String, CommitStatuses);
 
 impl Statuses {
     /// One that has nothing to show yet, and what it will have.
@@ -56,21 +71,21 @@ impl Statuses {
     }
 
     /// The environment begins to look at this commit.
-    pub fn begins(&self, environment: &str, commit: GitId) {
-        self.tell(environment, commit, Mark::Pending, "osier is looking at it".to_owned());
+    pub fn begins(&self, environment: &str, place: Place) {
+        self.tell(environment, place, Mark::Pending, "osier is looking at it".to_owned());
     }
 
     /// The conditions of the environment say this of the commit.
-    pub fn said(&self, environment: &str, commit: GitId, verdict: &Verdict) {
+    pub fn said(&self, environment: &str, place: Place, verdict: &Verdict) {
         let Some(mark) = mark(verdict) else { return };
         let waits = if verdict.waits() { ", and its workloads are not ready yet" } else { "" };
         let meaning = verdict.reason.meaning().trim_end_matches('.');
-        self.tell(environment, commit, mark, format!("{}: {meaning}{waits}", verdict.reason));
+        self.tell(environment, place, mark, format!("{}: {meaning}{waits}", verdict.reason));
     }
 
-    fn tell(&self, environment: &str, commit: GitId, mark: Mark, description: String) {
+    fn tell(&self, environment: &str, Place { follow, commit }: Place, mark: Mark, description: String) {
         let shown = Shown { commit, context: format!("{MANAGER}/{environment}"), mark, description };
-        if self.queue.try_send(shown).is_err() {
+        if self.queue.try_send((follow, shown)).is_err() {
             tracing::debug!(environment, "a commit status is dropped: too many are waiting");
         }
     }
@@ -97,19 +112,20 @@ fn mark(verdict: &Verdict) -> Option<Mark> {
 impl Teller {
     /// One that has told nothing yet.
     pub fn new(cluster: Arc<Cluster>, repository: watch::Receiver<Arc<Repository>>, metrics: Arc<Metrics>) -> Self {
-        Self { cluster, repository, metrics, forge: None, shown: BTreeMap::new() }
+        Self { cluster, repository, metrics, forges: BTreeMap::new(), shown: BTreeMap::new() }
     }
 
-    /// Tells the forge what comes, until nobody has anything to tell. Of what waits together, the newest of each context counts.
+    /// Tells the forges what comes, until nobody has anything to tell. Of what waits together, the newest of each context counts, and the
+    /// Repository's own forge comes first.
     pub async fn tell(mut self, mut waiting: Waiting) {
+        let key = |(follow, shown): (Follow, Shown)| ((follow, shown.context.clone()), shown);
         while let Some(first) = waiting.recv().await {
-            let mut newest = BTreeMap::from([(first.context.clone(), first)]);
+            let mut newest = BTreeMap::from([key(first)]);
             while let Ok(next) = waiting.try_recv() {
-                newest.insert(next.context.clone(), next);
+                newest.extend([key(next)]);
             }
-            let Some(statuses) = self.repository.borrow().spec.statuses.clone() else { continue };
             for (context, shown) in newest {
-                if self.shown.get(&context) != Some(&shown) && self.show(&statuses, &shown).await {
+                if self.shown.get(&context) != Some(&shown) && self.show(&context.0, &shown).await {
                     self.shown.insert(context, shown);
                 }
             }
@@ -117,18 +133,20 @@ impl Teller {
     }
 
     /// Tries a few times, with pauses; true if the commit shows it.
-    async fn show(&mut self, statuses: &CommitStatuses, shown: &Shown) -> bool {
+    async fn show(&mut self, follow: &Follow, shown: &Shown) -> bool {
+        let Some(site) = site(&self.repository.borrow(), follow.as_deref()) else { return false };
         let name = self.repository.borrow().metadata.name.clone().unwrap_or_default();
         for attempt in 0..ATTEMPTS {
-            let Some(forge) = self.forge(statuses).await else { break };
+            let Some(forge) = self.forge(follow, &site).await else { break };
             let Err(failure) = forge.show(shown.clone()).await else {
                 self.metrics.commit_status(&name, true);
                 return true;
             };
             // with other credentials it may go better
-            self.forge = None;
+            self.forges.remove(follow);
             tracing::warn!(
                 repository = name,
+                follow,
                 context = shown.context,
                 attempt,
                 "the forge does not show a commit status: {failure}"
@@ -143,29 +161,37 @@ impl Teller {
     }
 
     /// The forge with today's credentials; `None` if it cannot be told anything.
-    async fn forge(&mut self, statuses: &CommitStatuses) -> Option<&Forge> {
-        if self.forge.as_ref().is_none_or(|(known, _)| known != statuses) {
+    async fn forge(&mut self, follow: &Follow, site: &Site) -> Option<&Forge> {
+        if self.forges.get(follow).is_none_or(|(known, _)| known != site) {
             let repository = self.repository.borrow().clone();
-            self.forge = match self.open(statuses, &repository).await {
-                Ok(forge) => Some((statuses.clone(), forge)),
+            self.forges.remove(follow);
+            match self.open(site, &repository).await {
+                Ok(forge) => drop(self.forges.insert(follow.clone(), (site.clone(), forge))),
                 Err(why) => {
-                    tracing::warn!(repository = repository.metadata.name, "commits show no statuses: {why}");
-                    None
+                    tracing::warn!(repository = repository.metadata.name, follow, "commits show no statuses: {why}");
                 }
-            };
+            }
         }
-        self.forge.as_ref().map(|(_, forge)| forge)
+        self.forges.get(follow).map(|(_, forge)| forge)
     }
 
-    async fn open(&self, statuses: &CommitStatuses, repository: &Repository) -> Result<Forge, String> {
-        let CommitStatuses { forge, credentials, api } = statuses;
+    async fn open(&self, site: &Site, repository: &Repository) -> Result<Forge, String> {
+        let (url, CommitStatuses { forge, credentials, api }) = site;
         let sort = Sort::parse(forge).map_err(|error| error.to_string())?;
         let home = &repository.spec.home;
         let data = self.cluster.secret(home, credentials).await.map_err(|error| error.to_string())?;
         let data = data.ok_or_else(|| format!("there is no Secret `{home}/{credentials}`"))?;
         let credentials = Credentials::from_secret(data).map_err(|error| error.to_string())?;
-        Forge::open(sort, &repository.spec.url, api.as_deref(), credentials).map_err(|error| error.to_string())
+        Forge::open(sort, url, api.as_deref(), credentials).map_err(|error| error.to_string())
     }
+}
+
+/// Where the commits of a repository are shown; `None` if nowhere.
+fn site(repository: &Repository, follow: Option<&str>) -> Option<Site> {
+    let spec = &repository.spec;
+    let Some(name) = follow else { return Some((spec.url.clone(), spec.statuses.clone()?)) };
+    let follow = spec.follows.iter().find(|follow| follow.name == name)?;
+    Some((follow.url.clone(), follow.statuses.clone()?))
 }
 
 /// True if the forge may take it in a moment.
@@ -186,6 +212,10 @@ fn may_pass(failure: &Failure) -> bool {
 mod tests {
     use super::*;
 
+    fn place() -> Place {
+        Place { follow: None, commit: GitId([1; 20]) }
+    }
+
     #[test]
     fn what_was_applied_is_green_what_waits_is_yellow_and_the_rest_is_red() {
         let verdict =
@@ -204,8 +234,8 @@ mod tests {
         }
         for reason in Reason::ALL {
             let (statuses, mut waiting) = Statuses::new();
-            statuses.said("staging", GitId::parse(&"a".repeat(40)).unwrap(), &verdict(*reason, false));
-            let Ok(shown) = waiting.try_recv() else { continue };
+            statuses.said("staging", place(), &verdict(*reason, false));
+            let Ok((_, shown)) = waiting.try_recv() else { continue };
             assert!(!shown.description.contains("Secret/db") && shown.description.len() < 200, "{shown:?}");
         }
     }
@@ -214,7 +244,7 @@ mod tests {
     fn a_queue_that_is_full_takes_nothing_and_stops_nobody() {
         let (statuses, waiting) = Statuses::new();
         for _ in 0..2 * QUEUE {
-            statuses.begins("staging", GitId::parse(&"a".repeat(40)).unwrap());
+            statuses.begins("staging", place());
         }
         assert_eq!(waiting.len(), QUEUE);
     }

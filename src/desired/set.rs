@@ -10,7 +10,8 @@ use crate::model::object::{Kind, ObjectId};
 use crate::model::short::Short;
 use crate::model::tree::GitId;
 
-/// Parameters of an environment by name (`osier.branch`, `osier.slug`, `osier.namespace`, `osier.commit`, `osier.environment`).
+/// Parameters of an environment by name (`osier.branch`, `osier.slug`, `osier.namespace`, `osier.commit`, `osier.environment`, and
+/// `osier.commit.<name>` for each followed repository).
 pub type Parameters = BTreeMap<String, String>;
 
 /// Every object that the environment shall have.

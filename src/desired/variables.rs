@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use zeroize::Zeroize;
 
 use crate::desired::closest::closest;
+use crate::desired::names;
 use crate::desired::set::Parameters;
 use crate::desired::value::{Secret, SecretKind, Value};
 use crate::model::cleartext::Cleartext;
@@ -12,16 +13,19 @@ use crate::model::cleartext::Cleartext;
 /// The names that can stand between `${` and `}`.
 pub const NAMES: [&str; 5] = ["osier.branch", "osier.slug", "osier.namespace", COMMIT, "osier.environment"];
 
-/// The one variable whose value changes in the life of an environment.
+/// The variable whose value changes in the life of an environment, as do those of followed repositories.
 pub const COMMIT: &str = "osier.commit";
+
+/// What the name of a followed repository comes behind: that repository's commit.
+pub const COMMIT_OF: &str = "osier.commit.";
 
 const OPEN: &str = "${osier.";
 
 /// One use of a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Variable<'a> {
-    /// One of [`NAMES`].
-    Known(&'static str),
+    /// One of [`NAMES`], or the commit of a followed repository.
+    Known(&'a str),
     /// Looks like one, but is none: what stands there.
     Unknown(&'a str),
 }
@@ -38,14 +42,16 @@ pub fn uses(text: &str) -> Vec<Variable<'_>> {
 /// What is wrong with an unknown variable, and what to do.
 pub fn mistake(written: &str) -> (String, String) {
     let name = written.trim_start_matches("${").trim_end_matches('}');
-    if name.starts_with("osier.commit.") {
-        return (format!("`${{{name}}}` is not supported by this version yet"), String::new());
-    }
     let hint = match closest(name, NAMES) {
         Some(near) => format!("did you mean `${{{near}}}`?"),
         None => format!("use one of {}", NAMES.map(|name| format!("${{{name}}}")).join(" ")),
     };
     (format!("unknown variable `{written}`"), hint)
+}
+
+/// True if the value of a variable changes in the life of an environment.
+pub fn is_commit(name: &str) -> bool {
+    name == COMMIT || name.starts_with(COMMIT_OF)
 }
 
 /// `text` with the variables that `parameters` has filled in.
@@ -85,7 +91,8 @@ pub fn encrypted_mistake(secret: &Secret) -> Option<(&'static str, String)> {
     }
     // Inputs are told without a key, so that a new commit would go unseen.
     let hint = "use it in a value that is not encrypted".to_owned();
-    uses.contains(&Variable::Known(COMMIT)).then_some(("`${osier.commit}`, which encrypted values cannot use", hint))
+    let is_commit = |variable: &Variable<'_>| matches!(variable, Variable::Known(name) if is_commit(name));
+    uses.iter().any(is_commit).then_some(("`${osier.commit}`, which encrypted values cannot use", hint))
 }
 
 /// The text of an encrypted string.
@@ -128,6 +135,10 @@ impl<'a> Piece<'a> {
     }
 }
 
+fn is_known(name: &str) -> bool {
+    NAMES.contains(&name) || name.strip_prefix(COMMIT_OF).is_some_and(names::is_label)
+}
+
 fn pieces(text: &str) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
     let mut rest = text;
@@ -137,7 +148,7 @@ fn pieces(text: &str) -> Vec<Piece<'_>> {
         let end = line.find('}').map_or_else(|| line.find(char::is_whitespace).unwrap_or(line.len()), |end| end + 1);
         let (written, after) = tail.split_at(end);
         let name = written.strip_prefix("${").and_then(|name| name.strip_suffix('}'));
-        let known = NAMES.into_iter().find(|known| Some(*known) == name);
+        let known = name.filter(|name| is_known(name));
         pieces.push(Piece {
             before,
             written,
@@ -172,7 +183,8 @@ mod tests {
             [Variable::Unknown("${osier.brunch}"), Variable::Unknown("${osier.slug")]
         );
         assert_eq!(mistake("${osier.brunch}").1, "did you mean `${osier.branch}`?");
-        assert!(mistake("${osier.commit.web}").0.contains("not supported"));
+        assert_eq!(uses("${osier.commit.web} ${osier.commit.Web}")[0], Variable::Known("osier.commit.web"));
+        assert_eq!(uses("${osier.commit.Web}"), [Variable::Unknown("${osier.commit.Web}")]);
     }
 
     #[test]

@@ -25,7 +25,7 @@ impl From<Fetch> for Result<GitId, Unknown> {
     }
 }
 
-/// A tip that the remote has and that continues what was accepted.
+/// A tip that the remote has and that continues what was accepted, and what was seen of followed repositories beside it.
 ///
 /// # Guarantees
 /// Only a fetch makes one.
@@ -33,14 +33,69 @@ impl From<Fetch> for Result<GitId, Unknown> {
 pub struct Known {
     tip: GitId,
     branches: Option<Arc<Branches>>,
+    followed: Arc<BTreeMap<String, Followed>>,
 }
 
 /// Every branch of a remote whose name is UTF-8, and where it is.
 pub type Branches = BTreeMap<String, GitId>;
 
+/// What was seen last of a followed repository.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Followed {
+    /// The branch that counts where it lacks another.
+    pub fallback: String,
+    /// Its branches; `None` while it was never seen.
+    pub branches: Option<Arc<Branches>>,
+}
+
+impl Followed {
+    /// Where a branch is that can have an environment.
+    pub fn branch(&self, name: &str) -> Option<GitId> {
+        self.branches.as_ref()?.get(name).copied().filter(|_| name != self.fallback)
+    }
+
+    /// The commit that counts for the environment of a branch; `None` while nothing is known.
+    pub fn commit(&self, name: &str) -> Option<GitId> {
+        let branches = self.branches.as_ref()?;
+        branches.get(name).or_else(|| branches.get(&self.fallback)).copied()
+    }
+}
+
 impl Known {
     pub(in crate::git) fn new(tip: GitId) -> Self {
-        Self { tip, branches: None }
+        Self { tip, branches: None, followed: Arc::default() }
+    }
+
+    /// The same with what was seen of followed repositories, by name.
+    #[must_use]
+    pub fn beside(self, followed: BTreeMap<String, Followed>) -> Self {
+        Self { followed: Arc::new(followed), ..self }
+    }
+
+    /// The followed repositories by name.
+    pub fn followed(&self) -> &BTreeMap<String, Followed> {
+        &self.followed
+    }
+
+    /// All branches that can have an environment, wherever they are; the repository's own commit counts first.
+    pub fn branches_anywhere(&self) -> Option<Branches> {
+        let elsewhere = self.followed.values().flat_map(|followed| {
+            let branches = followed.branches.iter().flat_map(|branches| branches.iter());
+            branches.filter(|(name, _)| **name != followed.fallback)
+        });
+        let mut all: Branches = elsewhere.map(|(name, tip)| (name.clone(), *tip)).collect();
+        all.extend(self.branches()?.iter().map(|(name, tip)| (name.clone(), *tip)));
+        Some(all)
+    }
+
+    /// Whether a branch is anywhere; `None` if it was not seen and there is a repository of which nothing is known.
+    pub fn has(&self, name: &str) -> Option<bool> {
+        let mut followed = self.followed.values();
+        let own = self.branches()?;
+        if own.contains_key(name) || followed.clone().any(|followed| followed.branch(name).is_some()) {
+            return Some(true);
+        }
+        followed.all(|followed| followed.branches.is_some()).then_some(false)
     }
 
     pub(in crate::git) fn with_branches(self, branches: Branches) -> Self {

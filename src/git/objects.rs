@@ -117,6 +117,16 @@ impl<'r> Objects<'r> {
         Ok(reached)
     }
 
+    /// The newest commit that both have in their history.
+    pub(in crate::git) fn fork(&self, one: GitId, other: GitId) -> Result<Option<GitId>, Error> {
+        let (one, other) = (self.find_commit(one)?.id(), self.find_commit(other)?.id());
+        match self.repository.merge_base(one, other) {
+            Ok(fork) => Ok(Some(git_id(fork))),
+            Err(e) if e.code() == ErrorCode::NotFound => Ok(None),
+            Err(e) => Err(unreadable("commit", one, &e)),
+        }
+    }
+
     /// Commits reachable from `from` and not from `until`, newest first, at most `limit`.
     ///
     /// # Errors

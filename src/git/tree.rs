@@ -78,6 +78,17 @@ impl Objects<'_> {
         layers.iter().filter(moves).map(|layer| Ok((layer.clone(), self.compare(Some(&old), &new, layer)?))).collect()
     }
 
+    /// True if `tip` has another content of these layers than where it forked from `main`; also if the two have nothing in common.
+    ///
+    /// # Errors
+    /// `NotFound` for a commit, `Object`.
+    pub fn changes_since_fork(&self, tip: GitId, main: GitId, layers: &[String]) -> Result<bool, Error> {
+        let Some(fork) = self.fork(tip, main)? else { return Ok(true) };
+        let (fork, tip) = (self.root(fork)?, self.root(tip)?);
+        let mut all = layers.iter();
+        all.try_fold(false, |found, layer| Ok(found || self.directory(&fork, layer)? != self.directory(&tip, layer)?))
+    }
+
     /// The id of the directory `path` below `root`, if there is one.
     pub(in crate::git) fn directory(&self, root: &Tree<'_>, path: &str) -> Result<Option<Oid>, Error> {
         let mut id = root.id();

@@ -134,16 +134,23 @@ pub struct KindGrant {
     pub kind: String,
 }
 
-/// An application repository whose branches are followed.
+/// An application repository whose branches are followed: its refs alone are read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Follow {
-    /// Its name in variables.
+    /// Its name in variables: `${osier.commit.<name>}`.
+    #[schemars(length(max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
     /// Where it is.
     pub url: String,
-    /// Name of the Secret with the credentials.
+    /// Name of the Secret in the home namespace with the credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<String>,
+    /// The branch whose commit counts where it lacks an environment's branch. It is always there, and has no environment of its own.
+    #[serde(default = "main_branch")]
+    pub fallback: String,
+    /// Where its commits show how the environments stand; nowhere without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statuses: Option<CommitStatuses>,
 }
 
 /// Consent of an administrator to a tip or a plan.
@@ -190,4 +197,18 @@ pub struct LaneStatus {
     /// Account of its leader.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
+    /// Followed repositories that cannot be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown: Vec<UnknownFollow>,
+}
+
+/// A followed repository that cannot be read: what was seen of it stays.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct UnknownFollow {
+    /// Its name.
+    pub name: String,
+    /// `RepositoryUnreachable` or `RepositorySuspicious`.
+    pub reason: String,
+    /// A sentence.
+    pub message: String,
 }

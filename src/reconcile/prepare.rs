@@ -6,7 +6,8 @@ use std::sync::Arc;
 use crate::desired::config::{Config, EnvironmentConfig, Issues, Mode};
 use crate::desired::manifest::Manifest;
 use crate::desired::set::{DesiredSet, Parameters};
-use crate::git::fetch::Known;
+use crate::desired::variables::COMMIT_OF;
+use crate::git::fetch::{Followed, Known};
 use crate::git::objects::CommitInfo;
 use crate::model::environment::JobRun;
 use crate::model::object::{Kind, ObjectId};
@@ -107,6 +108,10 @@ pub struct Start {
     pub main: GitId,
     /// What `${osier.slug}` stands for.
     pub slug: String,
+    /// What `${osier.branch}` stands for.
+    pub branch: String,
+    /// `osier.commit.<name>` of each followed repository.
+    pub followed: Parameters,
     /// Its entry there: namespace, keys and mode are always today's.
     pub config: EnvironmentConfig,
     /// How issue keys look in commit messages.
@@ -148,7 +153,8 @@ async fn start(world: &World, ask: &Ask, subject: Subject, held: bool) -> Result
     let today = today(world, main, applied).await?;
     let config = target::entry(&today, &subject.name)?.clone();
     let (slug, environments) = (subject.name.clone(), today.environments.len());
-    Ok(Start { subject, tip: main, main, slug, config, issues: today.issues, environments })
+    let (branch, followed) = (world.repository.spec.protected_branch.clone(), Parameters::new());
+    Ok(Start { subject, tip: main, main, slug, branch, followed, config, issues: today.issues, environments })
 }
 
 /// An ordinary environment whose entry is made of the one in `branches` that its branch matches.
@@ -159,16 +165,33 @@ async fn start_of_branch(
     branch: &str,
     main: GitId,
 ) -> Result<Start, Error> {
-    let tip = target::branch_tip(ask, branch)?;
+    let seen = target::branch(ask, branch, main)?;
     let today = target::config(&Source::Mirror(world.mirror.clone(), main)).await?;
     let (entry, slug) = target::branch_entry(&today, world.name(), &subject.name, branch)?;
     // two branches of one slug have addresses of their own
-    let others = ask.tip.as_ref().and_then(Known::branches).into_iter().flat_map(|branches| branches.keys());
-    let twins = others.filter(|other| today.branch(other).is_some_and(|(_, twin)| twin == slug)).count();
+    let all = ask.tip.as_ref().and_then(Known::branches_anywhere).unwrap_or_default();
+    let twins = all.keys().filter(|other| today.branch(other).is_some_and(|(_, twin)| twin == slug)).count();
     let label = if twins > 1 { subject.name.rsplit('-').next().map(|hash| format!("{slug}-{hash}")) } else { None };
     let config = entry.environment(subject.name.clone(), main, label.as_ref().unwrap_or(&slug));
     let environments = today.environments.len() + ENVIRONMENTS;
-    Ok(Start { subject, tip, main, slug, config, issues: today.issues.clone(), environments })
+    let followed = followed(world, ask, &subject.name, branch);
+    // of a repository that is not the configuration's nothing gets here but commit ids and the slug
+    let branch = if seen.is_own { branch.to_owned() } else { slug.clone() };
+    let issues = today.issues.clone();
+    Ok(Start { subject, tip: seen.tip, main, slug, branch, followed, config, issues, environments })
+}
+
+/// The commits of followed repositories. One that was never seen by this process is where it was.
+fn followed(world: &World, ask: &Ask, name: &str, branch: &str) -> Parameters {
+    let head = world.memory.get(name).and_then(|memory| memory.chain.head.as_ref());
+    let before = |key: &String| head?.spec.parameters.get(key).cloned();
+    let followed = ask.tip.iter().flat_map(Known::followed);
+    let commit = |(name, followed): (&String, &Followed)| {
+        let key = format!("{COMMIT_OF}{name}");
+        let commit = followed.commit(branch).map(|commit| commit.to_string()).or_else(|| before(&key))?;
+        Some((key, commit))
+    };
+    followed.filter_map(commit).collect()
 }
 
 /// The tip's `osier.yaml`; while that has problems, the one `applied` last, if there is one to go on with: going back must work then.
@@ -203,7 +226,7 @@ pub async fn towards(world: &mut World, start: Start, choice: Choice) -> Result<
     let Choice { target, begins } = choice;
     let Compared { composed, inputs, plan, manifests, lacks_namespace } =
         compared(world, &start, &target, Keys::Needed).await?;
-    let Start { subject, tip: _, main: _, slug: _, config, issues, environments } = start;
+    let Start { subject, config, issues, environments, .. } = start;
     let commit = target.commit;
     let info = world.mirror.read(move |objects| objects.commit(commit)).await?;
     let issues = issues.map(|issues| issues.keys(&info.message)).unwrap_or_default();

@@ -6,7 +6,7 @@ use crate::desired::config::branches::BranchConfig;
 use crate::desired::config::{Config, EnvironmentConfig};
 use crate::desired::set::Parameters;
 use crate::git::content::Content;
-use crate::git::fetch::{Accepted, Known, Unknown};
+use crate::git::fetch::{Accepted, Unknown};
 use crate::git::objects::CommitInfo;
 use crate::model::environment::{Hold, HoldStatus};
 use crate::model::reason::Reason;
@@ -88,20 +88,40 @@ pub async fn accept(world: &World, subject: &Subject, ask: &Ask, held: bool) -> 
     }
 }
 
-/// The tip of a branch, as the look at the remote showed it; a rewritten one is followed.
+/// What a look at the remotes showed of a branch.
+pub struct Seen {
+    /// Its tip; that of the protected branch where a followed repository alone has it.
+    pub tip: GitId,
+    /// True if the repository itself has the branch.
+    pub is_own: bool,
+}
+
+/// A branch, as the look at the remotes showed it; a rewritten one is followed.
 ///
 /// # Errors
-/// `Expiring` if it is gone; `PolicyDenied` to a person who has not looked.
-pub fn branch_tip(ask: &Ask, branch: &str) -> Result<GitId, Error> {
-    let Some(branches) = ask.tip.as_ref().and_then(Known::branches) else {
+/// `Expiring` if it is gone; `RepositoryUnreachable` if nobody knows; `PolicyDenied` to a person who has not looked.
+pub fn branch(ask: &Ask, branch: &str, main: GitId) -> Result<Seen, Error> {
+    let Some((known, branches)) = ask.tip.as_ref().and_then(|known| Some((known, known.branches()?))) else {
         let hint = "push to the branch; `osier wait` follows it".to_owned();
         return Err(Error::blocked(Reason::PolicyDenied, "a branch environment is the service's to apply", hint));
     };
-    let gone = || {
-        let hint = "push the branch again to keep the environment";
-        Error::blocked(Reason::Expiring, format!("branch `{branch}` is gone"), hint)
-    };
-    branches.get(branch).copied().ok_or_else(gone)
+    if let Some(tip) = branches.get(branch) {
+        return Ok(Seen { tip: *tip, is_own: true });
+    }
+    match known.has(branch) {
+        Some(true) => Ok(Seen { tip: main, is_own: false }),
+        Some(false) => {
+            let hint = "push the branch again to keep the environment";
+            Err(Error::blocked(Reason::Expiring, format!("branch `{branch}` is gone"), hint))
+        }
+        None => {
+            let unseen = known.followed().iter().filter(|(_, followed)| followed.branches.is_none());
+            let unseen: Vec<String> = unseen.map(|(name, _)| format!("`{name}`")).collect();
+            let message = format!("branch `{branch}` is nowhere, but {} could not be read yet", unseen.join(", "));
+            let hint = "see `kubectl describe repository`: until then everything stays as it is";
+            Err(Error::blocked(Reason::RepositoryUnreachable, message, hint))
+        }
+    }
 }
 
 /// A tip that was seen a moment ago continues what this environment has seen, or is allowed all the same.
@@ -155,7 +175,9 @@ pub async fn choose(world: &mut World, ask: &Ask, start: &Start) -> Result<Choic
     let mut target = held(world, start, &records, &hold, "the hold names").await?;
     let commit = target.commit;
     let applied = world.memory[&subject.name].chain.applied.as_ref();
-    let elsewhere = applied.is_none_or(|applied| applied.spec.commit != commit.to_string());
+    let elsewhere = applied.is_none_or(|applied| {
+        applied.spec.commit != commit.to_string() || applied.spec.parameters != target.parameters
+    });
     let begins = elsewhere && !before.as_ref().is_some_and(|before| before.carries_out(&hold));
     let status = hold_status(&hold, before.as_ref(), commit, applied);
     let ended = !status.rejected.is_empty() && {
@@ -274,11 +296,13 @@ async fn revision(world: &World, start: &Start, commit: GitId) -> Result<Target,
     let Start { subject, slug, config, .. } = start;
     let branch = subject.branch.as_ref().unwrap_or(&world.repository.spec.protected_branch);
     let layers = layers_at(world, subject, config, commit).await?;
+    let mut parameters = parameters(&subject.name, slug, &start.branch, &config.namespace, commit);
+    parameters.extend(start.followed.clone());
     Ok(Target {
         commit,
         reference: format!("{}{branch}", wire::HEADS),
         layers,
-        parameters: parameters(&subject.name, slug, branch, &config.namespace, commit),
+        parameters,
         kind: RecordKind::Revision,
         by: String::new(),
         reason: String::new(),

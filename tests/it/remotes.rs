@@ -2,6 +2,7 @@
 
 mod commands;
 mod fallback;
+mod heads;
 mod hostile;
 mod https;
 mod ssh;

@@ -6,10 +6,11 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::rights::{LEVEL, config, sees, shop};
+use crate::scenarios::script::File;
 use crate::scenarios::service::{service, settle};
 use crate::scenarios::world::World;
 use crate::support::forge::{Forge, Told};
@@ -17,21 +18,22 @@ use crate::support::server::{PATIENCE, Server};
 
 const TOKEN: &str = "canary-4f-token-of-the-forge";
 
+const BRANCHES: &str = "apiVersion: osier.dev/v1alpha1
+kind: Config
+environments:
+  staging: {namespace: shop-staging, layers: [base]}
+branches:
+- match: [\"feature/**\"]
+  layers: [\"main:base\"]
+  namespace: {prefix: shop-b, template: policies/branch}
+";
+const LIMITS: &str = "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: osier}\nspec: {hard: {pods: \"20\"}}\n";
+
 /// A shop at work whose commits show how it stands.
 async fn world(forge: &Forge, sort: &str) -> World {
     let mut world = World::new(Server::sandbox().await).await;
     shop(&mut world);
-    world.canary.watch_for(TOKEN);
-    let home = world.name("shop");
-    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "forge"}, "data": {"bearerToken": STANDARD.encode(TOKEN)}});
-    let (status, said) = world.ask(Method::POST, &format!("/api/v1/namespaces/{home}/secrets"), Some(&secret)).await;
-    assert_eq!(status, 201, "{said}");
-    let path = format!("/apis/osier.dev/v1alpha1/repositories/{home}");
-    let (_, mut repository) = world.ask(Method::GET, &path, None).await;
-    repository["spec"]["statuses"] =
-        json!({"forge": sort, "credentials": "forge", "api": format!("http://{}/api", forge.address)});
-    let (status, said) = world.ask(Method::PUT, &path, Some(&repository)).await;
-    assert_eq!(status, 200, "{said}");
+    tells(&mut world, json!({"statuses": statuses(forge, sort)})).await;
     config(&mut world, "app", "info");
     world.push("the first state").await;
     service(&mut world, "start").await;
@@ -39,8 +41,33 @@ async fn world(forge: &Forge, sort: &str) -> World {
     world
 }
 
+fn statuses(forge: &Forge, sort: &str) -> Value {
+    json!({"forge": sort, "credentials": "forge", "api": format!("http://{}/api", forge.address)})
+}
+
+/// Adds the forge's token, and this to the spec of the Repository.
+async fn tells(world: &mut World, more: Value) {
+    world.canary.watch_for(TOKEN);
+    let home = world.name("shop");
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "forge"}, "data": {"bearerToken": STANDARD.encode(TOKEN)}});
+    let (status, said) = world.ask(Method::POST, &format!("/api/v1/namespaces/{home}/secrets"), Some(&secret)).await;
+    assert_eq!(status, 201, "{said}");
+    let path = format!("/apis/osier.dev/v1alpha1/repositories/{home}");
+    let (_, mut repository) = world.ask(Method::GET, &path, None).await;
+    for (field, value) in more.as_object().unwrap() {
+        repository["spec"][field] = value.clone();
+    }
+    let (status, said) = world.ask(Method::PUT, &path, Some(&repository)).await;
+    assert_eq!(status, 200, "{said}");
+}
+
 async fn head(world: &mut World) -> String {
-    String::from_utf8(world.run("git rev-parse HEAD").await.stdout).unwrap().trim().to_owned()
+    head_of(world, ".").await
+}
+
+async fn head_of(world: &mut World, repository: &str) -> String {
+    let output = world.run(&format!("git -C {repository} rev-parse HEAD")).await;
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 /// Waits until the forge was told that this commit stands so; all that it was told of it.
@@ -129,4 +156,33 @@ async fn a_forge_that_fails_delays_nothing_and_is_told_again_a_few_times() {
     let of_refused = forge.told().into_iter().filter(|told| told.path.contains(&refused)).count();
     assert!(of_refused <= 2, "what is refused for good is not said again");
     end(world, &forge).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_commit_of_a_followed_repository_shows_it_on_its_own_forge() {
+    let (forge, code) = (Forge::start().await, Forge::start().await);
+    let mut world = World::new(Server::sandbox().await).await;
+    for (path, content) in [("osier.yaml", BRANCHES), ("policies/branch/limits.yaml", LIMITS)] {
+        let file = File { path: path.to_owned(), encrypted_for: Vec::new(), content: content.to_owned() };
+        world.write(&file);
+    }
+    config(&mut world, "app", "info");
+    world.push("the first state").await;
+    let cart = world.path("cart");
+    world.run("git init -q -b main ../cart && git -C ../cart commit -q --allow-empty -m 'the cart'").await;
+    let follows = json!([{"name": "cart", "url": cart, "statuses": statuses(&code, "github")}]);
+    tells(&mut world, json!({"statuses": statuses(&forge, "gitea"), "follows": follows})).await;
+    service(&mut world, "start --lane branches").await;
+    let main = head_of(&mut world, "../cart").await;
+    world.run("git -C ../cart switch -q --detach && git -C ../cart commit -q --allow-empty -m faster").await;
+    world.run("git -C ../cart switch -q -c feature/faster").await;
+    let first = head_of(&mut world, "../cart").await;
+    let told = shows(&code, &first, "success").await;
+    assert!(told.iter().all(|told| told.document["context"].as_str().unwrap().contains("-faster-")), "{told:?}");
+    world.run("git -C ../cart commit -q --allow-empty -m 'still faster'").await;
+    let second = head_of(&mut world, "../cart").await;
+    shows(&code, &second, "success").await;
+    // the configuration has no such branch, and the commit that others fall back to is not this environment's
+    assert!(forge.told().is_empty() && !code.told().iter().any(|told| told.path.contains(&main)));
+    end(world, &code).await;
 }

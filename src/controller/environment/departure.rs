@@ -20,19 +20,20 @@ const KEPT: Duration = Duration::from_secs(10);
 pub struct Departure(Option<Instant>);
 
 impl Departure {
-    /// How long to wait still, given when the remote was looked at last; `None` if it was seen without the branch twice, `grace` apart.
-    fn wait(&mut self, looked: Instant, grace: Duration, now: Instant) -> Option<Duration> {
-        let end = *self.0.get_or_insert(looked) + grace;
-        (looked < end).then(|| end.saturating_duration_since(now).max(AGAIN))
+    /// How long to wait still, given when the remotes were looked at, the one longest ago and the one last; `None` if all were seen without
+    /// the branch twice, `grace` apart.
+    fn wait(&mut self, (oldest, newest): (Instant, Instant), grace: Duration, now: Instant) -> Option<Duration> {
+        let end = *self.0.get_or_insert(newest) + grace;
+        (oldest < end).then(|| end.saturating_duration_since(now).max(AGAIN))
     }
 }
 
 impl Task {
-    /// True if the remote was looked at and does not have the environment's branch.
+    /// True if the remotes were looked at and none has the environment's branch.
     pub(super) fn has_lost_its_branch(&self, tip: &Tip) -> bool {
         let environment = self.world.memory.get(&self.name).map(|memory| &memory.environment);
         let branch = environment.and_then(|environment| environment.branch());
-        branch.zip(tip.known.branches()).is_some_and(|(branch, branches)| !branches.contains_key(branch))
+        branch.is_some_and(|branch| tip.known.has(branch) == Some(false))
     }
 
     /// The branch is there.
@@ -43,8 +44,11 @@ impl Task {
     /// One step towards the end.
     pub(super) async fn departs(&mut self, tip: &Tip) -> Reason {
         let terms = removal::terms(&self.world, &self.name, tip.known.tip()).await;
-        let looked = self.inputs.sight.borrow().looked.unwrap_or(tip.seen);
-        if let Some(wait) = self.departure.wait(looked, terms.grace, Instant::now()) {
+        let sight = self.inputs.sight.borrow().clone();
+        // a look since then may have shown the branch again
+        let is_newest = sight.tip.as_ref().is_some_and(|newest| newest.known == tip.known);
+        let looks = sight.looks().filter(|_| is_newest).unwrap_or((tip.seen, tip.seen));
+        if let Some(wait) = self.departure.wait(looks, terms.grace, Instant::now()) {
             let message =
                 format!("branch `{}` is gone, and the environment follows unless it comes back", terms.branch);
             return self.expires(message, wait).await;
@@ -109,10 +113,15 @@ mod tests {
         let (grace, first) = (Duration::from_mins(1), Instant::now());
         let mut departure = Departure::default();
         let after = |seconds| first + Duration::from_secs(seconds);
-        assert_eq!(departure.wait(first, grace, first), Some(grace));
+        assert_eq!(departure.wait((first, first), grace, first), Some(grace));
         // the time is over, but nobody has looked again
-        assert_eq!(departure.wait(first, grace, after(100)), Some(AGAIN));
-        assert_eq!(departure.wait(after(59), grace, after(59)), Some(AGAIN));
-        assert_eq!(departure.wait(after(60), grace, after(61)), None);
+        assert_eq!(departure.wait((first, first), grace, after(100)), Some(AGAIN));
+        // one that was looked at says nothing of the other
+        assert_eq!(departure.wait((after(59), after(100)), grace, after(100)), Some(AGAIN));
+        assert_eq!(departure.wait((after(60), after(61)), grace, after(61)), None);
+        // what was seen of one long ago does not count as the first sighting of both
+        let mut departure = Departure::default();
+        assert_eq!(departure.wait((first, after(500)), grace, after(500)), Some(grace));
+        assert_eq!(departure.wait((after(501), after(502)), grace, after(502)), Some(Duration::from_secs(58)));
     }
 }

@@ -81,7 +81,7 @@ impl Composition {
     fn parameters_of(&self, parts: &[Part<'_>]) -> Parameters {
         let encrypted = parts.iter().any(|part| part.entry.encrypted);
         let uses = |name: &str| parts.iter().any(|part| part.entry.variables.contains(name));
-        let used = |(name, _): &(&String, &String)| uses(name) || (encrypted && *name != variables::COMMIT);
+        let used = |(name, _): &(&String, &String)| uses(name) || (encrypted && !variables::is_commit(name));
         let parameters = self.scope.parameters.iter().filter(used);
         parameters.map(|(name, value)| (name.clone(), value.clone())).collect()
     }
@@ -155,6 +155,7 @@ fn part_problems(part: &Part<'_>, object: &ObjectId, scope: &Scope) -> Vec<Probl
             format!("namespace `{}`, but the environment's is `{}`", namespace.escape_debug(), scope.namespace);
         problems.push(part.problem(message).at(*line, 0).hint("remove the line: osier.yaml says the namespace"));
     }
+    problems.extend(part.entry.variables.iter().filter_map(|name| commit_problem(part, name, scope)));
     if kinds::is_reserved(object) {
         let message = format!("{} is made by Kubernetes in every namespace", object.short());
         problems.push(part.problem(message).hint("use another name"));
@@ -164,6 +165,19 @@ fn part_problems(part: &Part<'_>, object: &ObjectId, scope: &Scope) -> Vec<Probl
         problems.push(part.problem(message).hint("use lower-case letters, digits, `-` and `.`"));
     }
     problems
+}
+
+/// A commit of a repository of which this environment knows none.
+fn commit_problem(part: &Part<'_>, name: &str, scope: &Scope) -> Option<Problem> {
+    let follow = name.strip_prefix(variables::COMMIT_OF).filter(|_| !scope.parameters.contains_key(name))?;
+    let problem = part.problem(format!("`${{{name}}}` has no value in environment `{}`", scope.environment));
+    Some(if scope.isolation.is_some() {
+        problem.hint(format!(
+            "the Repository has to follow `{follow}`, and its remote has to be read: kubectl describe repository"
+        ))
+    } else {
+        problem.hint("only branch environments have it: write the tag here, and the variable in a layer of theirs")
+    })
 }
 
 /// Two documents of one layer that name the object.

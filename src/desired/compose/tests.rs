@@ -305,3 +305,28 @@ spec:
         .collect();
     assert_eq!(shown, ["ConfigMap/top-main None", "Secret/low-b Some(\"b\")", "Secret/top-a Some(\"a\")"]);
 }
+
+#[test]
+fn the_commit_of_a_followed_repository_is_a_parameter_and_elsewhere_a_problem() {
+    let document = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {A: '${osier.commit.cart}'}\n";
+    let fixture = Fixture::new(&format!("//- base/a.yaml\n{document}"));
+    let problems = fixture.desired("staging").unwrap_err();
+    expect![[r#"
+        base/a.yaml:1: `${osier.commit.cart}` has no value in environment `staging`
+          only branch environments have it: write the tag here, and the variable in a layer of theirs
+    "#]]
+    .assert_eq(&show(&problems));
+    let mut composition = fixture.composition("staging");
+    let mut inputs = Vec::new();
+    for cart in ["4f2a91c", "8d21f00"] {
+        let mut now = parameters("staging", "shop");
+        now.extend(
+            [("osier.commit.cart", cart), ("osier.commit.web", cart)].map(|(k, v)| (k.to_owned(), v.to_owned())),
+        );
+        composition.set_parameters(now);
+        let desired = composition.desired().unwrap().objects.values().next().unwrap();
+        assert_eq!(desired.parameters.keys().collect::<Vec<_>>(), ["osier.commit.cart"]);
+        inputs.push(desired.inputs.clone());
+    }
+    assert_ne!(inputs[0], inputs[1]);
+}

@@ -17,7 +17,7 @@ use crate::model::wire;
 pub const MAIN: &str = "main:";
 /// Longest prefix of a namespace: with a slug and the hash it fits into a DNS label.
 const PREFIX: usize = 20;
-const FIELDS: [&str; 9] = ["match", "layers", "keys", "max", "url", "namespace", "grace", "volumes", "allow"];
+const FIELDS: [&str; 10] = ["match", "layers", "keys", "when", "max", "url", "namespace", "grace", "volumes", "allow"];
 const ALLOW_FIELDS: [&str; 4] = ["labels", "annotations", "fields", "ingressClasses"];
 /// Stands for the slug in `url`.
 const SLUG: &str = "{slug}";
@@ -36,6 +36,9 @@ pub struct BranchConfig {
     /// The key class that opens its files.
     #[schemars(default)]
     pub keys: Option<String>,
+    /// Which of the branches get one.
+    #[schemars(default)]
+    pub when: When,
     /// How many environments there may be at a time.
     #[schemars(default)]
     pub max: Option<NonZeroU32>,
@@ -56,6 +59,17 @@ pub struct BranchConfig {
     /// Line where it begins in `osier.yaml`, from 1.
     #[schemars(skip)]
     pub line: u32,
+}
+
+/// Which branches get an environment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "camelCase")]
+pub enum When {
+    /// All that match.
+    #[default]
+    Always,
+    /// Those that change something in their layers, and those of followed repositories.
+    Changed,
 }
 
 /// What becomes of volumes when their environment ends.
@@ -147,6 +161,11 @@ impl Pattern {
 }
 
 impl BranchConfig {
+    /// The layers that are read from the branch itself.
+    pub fn own_layers(&self) -> Vec<String> {
+        self.layers.iter().filter(|layer| !layer.starts_with(MAIN)).cloned().collect()
+    }
+
     /// The slug of a branch, if it matches.
     pub fn slug(&self, branch: &str) -> Option<String> {
         self.patterns.iter().find_map(|pattern| pattern.rest_of(branch)).map(wire::branch_slug)
@@ -201,6 +220,7 @@ impl Reader {
             self.label(node, "`keys`");
             node.text().map(str::to_owned)
         });
+        let when = node.get("when").map_or(When::Always, |node| self.when(node));
         let max = node.get("max").and_then(|node| self.max(node));
         let namespace = node.get("namespace").and_then(|node| self.branch_namespace(node));
         let mut pinned = layers.iter().flatten().filter_map(|layer| layer.strip_prefix(MAIN));
@@ -213,7 +233,7 @@ impl Reader {
         let url = node.get("url").and_then(|node| self.url(node));
         let allow = node.get("allow").map(|node| self.allow(node)).unwrap_or_default();
         let (patterns, layers, namespace, line) = (patterns?, layers?, namespace?, node.line);
-        Some(BranchConfig { patterns, layers, keys, max, url, namespace, grace, volumes, allow, line })
+        Some(BranchConfig { patterns, layers, keys, when, max, url, namespace, grace, volumes, allow, line })
     }
 
     fn duration(&mut self, node: &Node, field: &str) -> Option<Duration> {
@@ -256,6 +276,17 @@ impl Reader {
         };
         let [labels, annotations, fields, ingress_classes] = ALLOW_FIELDS.map(&mut words);
         Allow { labels, annotations, fields, ingress_classes }
+    }
+
+    fn when(&mut self, node: &Node) -> When {
+        match node.text() {
+            Some("always") => When::Always,
+            Some("changed") => When::Changed,
+            _ => {
+                self.wrong(node, "unknown `when`", "write `always` or `changed`");
+                When::Always
+            }
+        }
     }
 
     fn volumes(&mut self, node: &Node) -> Volumes {

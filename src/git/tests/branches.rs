@@ -1,8 +1,12 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use super::{World, layers};
-use crate::git::fetch::{Accepted, Branches, Fetch, Known, Unknown};
+use crate::git::fetch::{Accepted, Branches, Fetch, Followed, Known, Unknown};
+use crate::git::heads::Heads;
 use crate::git::mirror::Mirror;
 use crate::git::tree::LayerTree;
-use crate::model::tree::pinned;
+use crate::model::tree::{GitId, pinned};
 
 async fn look(mirror: &Mirror) -> Result<Option<Known>, Unknown> {
     let Fetch::Known(known) = mirror.fetch("main", Accepted::default()).await.unwrap() else { panic!("not known") };
@@ -81,4 +85,69 @@ async fn a_pinned_layer_is_of_its_own_commit_and_does_not_change() {
     assert_eq!(files.iter().map(|(_, found)| count(found)).collect::<Vec<_>>(), [1, 2]);
     let changes = mirror.read(move |objects| objects.changes(one, two, &both)).await.unwrap();
     assert_eq!(changes.iter().map(|(layer, _)| layer.as_str()).collect::<Vec<_>>(), ["base"]);
+}
+
+#[tokio::test]
+async fn a_branch_is_gone_once_it_is_gone_everywhere() {
+    let mut world = World::new();
+    world.push("main", &[("a", "1")]);
+    let own = world.push("feature/both", &[("a", "2")]);
+    let known = look(&world.mirror().await).await.unwrap().unwrap();
+    let [theirs, main] = [[2; 20], [3; 20]].map(GitId);
+    let branches = |names: &[&str]| {
+        let tip = |name: &&str| ((*name).to_owned(), if *name == "trunk" { main } else { theirs });
+        let branches = Some(Arc::new(names.iter().map(tip).collect::<Branches>()));
+        Followed { fallback: "trunk".to_owned(), branches }
+    };
+    let seen = |followed: Followed| known.clone().beside(BTreeMap::from([("cart".to_owned(), followed)]));
+    let both = seen(branches(&["trunk", "feature/both", "feature/theirs"]));
+    let names: Vec<String> = both.branches_anywhere().unwrap().into_keys().collect();
+    assert_eq!(names, ["feature/both", "feature/theirs", "main"], "the fallback has no environment");
+    assert_eq!(both.branches_anywhere().unwrap()["feature/both"], own);
+    assert_eq!(
+        ["feature/both", "feature/theirs", "trunk", "none"].map(|name| both.has(name)),
+        [Some(true), Some(true), Some(false), Some(false)]
+    );
+    let cart = &both.followed()["cart"];
+    assert_eq!((cart.commit("feature/theirs"), cart.commit("none")), (Some(theirs), Some(main)));
+    // of one that was never seen nobody knows what it has
+    let blind = seen(Followed::default());
+    assert_eq!(["feature/both", "feature/theirs"].map(|name| blind.has(name)), [Some(true), None]);
+    assert_eq!(blind.followed()["cart"].commit("feature/both"), None);
+}
+
+#[tokio::test]
+async fn a_followed_repository_without_its_fallback_says_nothing() {
+    let mut world = World::new();
+    let heads = Heads::open(world.remotes()).unwrap();
+    assert_eq!(heads.look("main").await.unwrap(), Err(Unknown::Empty));
+    let one = world.push("feature/one", &[("a", "1")]);
+    assert_eq!(heads.look("main").await.unwrap(), Err(Unknown::BranchMissing { branch: "main".to_owned() }));
+    assert_eq!(heads.look("feature/one").await.unwrap(), Ok(Branches::from([("feature/one".to_owned(), one)])));
+    std::fs::remove_dir_all(world.path("remote")).unwrap();
+    assert!(matches!(heads.look("feature/one").await.unwrap(), Err(Unknown::Unreachable { .. })));
+}
+
+#[tokio::test]
+async fn a_branch_changes_a_layer_if_it_does_so_since_it_forked() {
+    let mut world = World::new();
+    let root = world.push("main", &[("own/a.yaml", "1"), ("base/a.yaml", "1")]);
+    world.point("feature/same", root);
+    world.point("feature/elsewhere", root);
+    world.point("feature/here", root);
+    world.push("feature/elsewhere", &[("own/a.yaml", "1"), ("base/a.yaml", "2")]);
+    let here = world.push("feature/here", &[("own/a.yaml", "2"), ("base/a.yaml", "1")]);
+    let back = world.push("feature/back", &[("own/a.yaml", "1"), ("base/a.yaml", "1")]);
+    // what the protected branch changes meanwhile is not the branch's
+    let main = world.push("main", &[("own/a.yaml", "3"), ("base/a.yaml", "1")]);
+    let mirror = world.mirror().await;
+    let seen = branches(&mirror).await;
+    let changes = async |tip: GitId, names: &[&str]| {
+        let names = layers(names);
+        mirror.read(move |objects| objects.changes_since_fork(tip, main, &names)).await.unwrap()
+    };
+    assert!(!changes(root, &["own"]).await && !changes(seen["feature/elsewhere"], &["own"]).await);
+    assert!(changes(here, &["own"]).await && changes(here, &["none", "own"]).await);
+    assert!(!changes(here, &["base", "none"]).await && !changes(here, &[]).await);
+    assert!(changes(back, &["base"]).await, "it has nothing in common with the protected branch");
 }

@@ -219,14 +219,22 @@ impl World {
         }
     }
 
-    /// What has a new commit or a new branch gets its name.
+    /// What has a new commit or a new branch gets its name, in the clone and in a followed repository.
     fn note_commits(&mut self) {
-        let refs = self.shell("git for-each-ref --format='%(refname)' refs/heads").output().unwrap();
+        self.note_commits_of(".");
+        if self.path("cart/.git").is_dir() {
+            self.note_commits_of("../cart");
+        }
+    }
+
+    fn note_commits_of(&mut self, repository: &str) {
+        let git = format!("git -C {repository}");
+        let refs = self.shell(&format!("{git} for-each-ref --format='%(refname)' refs/heads")).output().unwrap();
         for reference in String::from_utf8_lossy(&refs.stdout).lines() {
             let namespace = wire::branch_namespace("", "", &self.id, reference);
             self.names.add_branch(namespace.trim_matches('-'));
         }
-        let log = self.shell("git rev-list --all --reverse").output().unwrap();
+        let log = self.shell(&format!("{git} rev-list --all --reverse")).output().unwrap();
         for id in String::from_utf8_lossy(&log.stdout).lines() {
             self.names.add_commit(id);
         }

@@ -1,0 +1,70 @@
+//! The commits that an environment is made of, and which of them show how it stands.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::controller::environment::Task;
+use crate::controller::remote::Tip;
+use crate::controller::statuses::Place;
+use crate::git::fetch::Known;
+use crate::model::environment::Environment;
+use crate::model::reason::Reason;
+use crate::model::tree::GitId;
+
+/// The commits that an environment is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heads {
+    /// Tip of the protected branch.
+    pub main: GitId,
+    /// Tip of the environment's own branch, if the repository has it.
+    pub own: Option<GitId>,
+    /// What counts of each followed repository.
+    followed: BTreeMap<String, GitId>,
+    /// Those of them that have the environment's branch.
+    sharing: BTreeSet<String>,
+}
+
+impl Heads {
+    /// Those of the environment of a branch, or of one of the protected branch.
+    fn new(branch: Option<&str>, known: &Known) -> Self {
+        let mut heads = Self { main: known.tip(), own: None, followed: BTreeMap::new(), sharing: BTreeSet::new() };
+        let Some(branch) = branch else { return heads };
+        heads.own = known.branches().and_then(|branches| branches.get(branch).copied());
+        for (name, followed) in known.followed() {
+            heads.followed.extend(followed.commit(branch).map(|commit| (name.clone(), commit)));
+            heads.sharing.extend(followed.branch(branch).map(|_| name.clone()));
+        }
+        heads
+    }
+}
+
+impl Task {
+    pub(super) fn heads(&self, tip: &Tip) -> Heads {
+        Heads::new(self.inputs.environment.borrow().as_ref().and_then(Environment::branch), &tip.known)
+    }
+
+    /// True if the environment is one of this cluster that has never looked at this commit.
+    pub(super) fn is_new(&self, place: &Place, before: Option<&Heads>) -> bool {
+        let environment = self.inputs.environment.borrow();
+        let Some(status) = environment.as_ref().and_then(|environment| environment.status.as_ref()) else {
+            return false;
+        };
+        let others = [Reason::Elsewhere, Reason::Orphaned].map(Reason::as_str);
+        let is_ours = status.ready().is_some_and(|ready| !others.contains(&ready.reason.as_str()));
+        is_ours
+            && match &place.follow {
+                None => status.attempted != place.commit.to_string(),
+                // what a process before this one has looked at is not known
+                Some(name) => before.is_some_and(|before| before.followed.get(name) != Some(&place.commit)),
+            }
+    }
+
+    /// The commits that forges are told of: those of the environment's own branch, as long as there is one.
+    pub(super) fn told_of(&self) -> Vec<Place> {
+        let Some(Heads { main, own, followed, sharing }) = &self.attended else { return Vec::new() };
+        let is_of_branch = self.inputs.environment.borrow().as_ref().is_some_and(|it| it.reference().is_some());
+        let own = own.or_else(|| (!is_of_branch).then_some(*main)).map(|commit| Place { follow: None, commit });
+        let sharing = followed.iter().filter(|(name, _)| sharing.contains(*name));
+        let sharing = sharing.map(|(name, commit)| Place { follow: Some(name.clone()), commit: *commit });
+        own.into_iter().chain(sharing).collect()
+    }
+}
