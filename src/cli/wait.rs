@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
 use kube::core::error_boundary::InvalidObject;
@@ -71,14 +72,48 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
         None => wanted(&config, args)?,
     };
     let applied = args.applied;
-    let mut room = Room { clone: &clone, commit, applied, wanted, repository, environments: BTreeMap::new() };
+    let room = Room { clone: &clone, commit, applied, wanted, repository, environments: BTreeMap::new() };
+    in_room(settings, &cluster, room, (limit, &args.timeout)).await
+}
+
+/// Waits for the newest commit of a branch, given by its name or by that of its environment.
+///
+/// # Errors
+/// As `run`; no entry of `branches` matches.
+pub async fn for_branch(settings: &Settings, wanted: &str, applied: bool, timeout: &str) -> Result<Finding, Failure> {
+    let limit = times::duration(timeout)?;
+    let clone = context::clone(settings)?;
+    let cluster = Arc::new(context::cluster(settings).await?);
+    let repository = context::repository(settings, &cluster).await?;
+    let known = cluster.environment(&repository.spec.home, wanted).await?;
+    let branch = known.as_ref().and_then(Environment::branch).unwrap_or(wanted);
+    let resolve = |text: &str| clone.objects(|objects| objects.resolve(text));
+    let upstream =
+        |branch: &str| resolve(branch).or_else(|error| resolve(&format!("origin/{branch}")).map_err(|_| error));
+    let (commit, main) = (upstream(branch)?, upstream(&repository.spec.protected_branch)?);
+    let config = target::config(&Source::Clone(clone.clone(), main)).await?;
+    let Some(own) = entry_of_branch(&config, &repository, branch, commit) else {
+        let hint = format!("osier.yaml of {} says which branches have one", repository.spec.protected_branch);
+        return Err(Failure::usage(format!("no entry of `branches` matches `{branch}`"), hint));
+    };
+    let wanted = BTreeMap::from([own]);
+    let room = Room { clone: &clone, commit, applied, wanted, repository, environments: BTreeMap::new() };
+    in_room(settings, &cluster, room, (limit, timeout)).await
+}
+
+async fn in_room(
+    settings: &Settings,
+    cluster: &Arc<Cluster>,
+    mut room: Room<'_>,
+    (limit, timeout): (Duration, &str),
+) -> Result<Finding, Failure> {
     let text = settings.common.output == Output::Text;
-    let standings = tokio::time::timeout(limit, room.wait(&cluster, text)).await;
+    let standings = tokio::time::timeout(limit, room.wait(cluster, text)).await;
     let standings = standings.unwrap_or_else(|_| room.standings());
     if !text {
-        output::data(settings.common.output, &data(commit, &standings));
+        output::data(settings.common.output, &data(room.commit, &standings));
     }
-    verdict(commit, &standings, args)
+    verdict(room.commit, &standings, timeout)
 }
 
 /// What the wait is about, and what was seen so far.
@@ -241,6 +276,15 @@ fn of_branch(
     commit: GitId,
 ) -> Option<(String, EnvironmentConfig)> {
     let branch = branch.filter(|branch| *branch != repository.spec.protected_branch && args.environments.is_empty())?;
+    entry_of_branch(config, repository, branch, commit)
+}
+
+fn entry_of_branch(
+    config: &Config,
+    repository: &Repository,
+    branch: &str,
+    commit: GitId,
+) -> Option<(String, EnvironmentConfig)> {
     let (entry, slug) = config.branch(branch)?;
     let name = target::branch_environment(entry, &slug, repository.metadata.name.as_deref()?, branch);
     // layers of the protected branch are none of this commit's
@@ -317,7 +361,7 @@ fn data(commit: GitId, standings: &Standings) -> serde_json::Value {
 }
 
 /// The gravest standing decides.
-fn verdict(commit: GitId, standings: &Standings, args: &Args) -> Result<Finding, Failure> {
+fn verdict(commit: GitId, standings: &Standings, timeout: &str) -> Result<Finding, Failure> {
     let failed = standings.iter().find_map(|(name, standing)| match standing {
         Standing::Failed(reason, text) => Some((name, *reason, text)),
         _ => None,
@@ -334,7 +378,7 @@ fn verdict(commit: GitId, standings: &Standings, args: &Args) -> Result<Finding,
     let Some((name, _)) = standings.iter().find(|(_, standing)| matches!(standing, Standing::Waiting(_))) else {
         return Ok(Finding::Nothing);
     };
-    let message = format!("{} has not landed in `{name}` within {}", commit.short(), args.timeout);
+    let message = format!("{} has not landed in `{name}` within {timeout}", commit.short());
     let hint = format!("osier why {name}; is it pushed? does the service run? `osier wait --timeout` waits longer");
     Err(Failure::timed_out(message, hint))
 }

@@ -91,10 +91,14 @@ fn text(name: &str, environment: &Environment) -> String {
     lines.join("\n") + "\n"
 }
 
-fn fix(name: &str, environment: &Environment, ready: &Condition) -> String {
+/// What to run.
+pub fn fix(name: &str, environment: &Environment, ready: &Condition) -> String {
     let Some(status) = &environment.status else { return advice::fix(&ready.reason, name, "") };
     if status.waits() && ready.reason == Reason::Applied.as_str() {
         return advice::waiting(&status.namespace);
+    }
+    if status.life.as_ref().is_some_and(|life| life.over) {
+        return format!("push the branch again, or osier env open {name}");
     }
     advice::fix(&ready.reason, name, &status.namespace)
 }

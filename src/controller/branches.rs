@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+
 use crate::desired::config::Config;
 use crate::desired::config::branches::BranchConfig;
 use crate::git::fetch::Branches;
@@ -10,6 +12,7 @@ use crate::model::reason::Reason;
 use crate::model::repository::Repository;
 use crate::model::tree::GitId;
 use crate::model::wire;
+use crate::planning::life;
 use crate::reconcile::target;
 
 /// Branches that may go at once, unless they are less than half: more looks like a mistake of the remote.
@@ -38,6 +41,7 @@ pub fn roll(
     repository: &Repository,
     branches: &Branches,
     environments: &BTreeMap<String, Environment>,
+    now: Timestamp,
 ) -> Roll {
     let ours: BTreeMap<&String, &Environment> =
         environments.iter().filter(|(_, environment)| environment.lane() == Some(Lane::Branches)).collect();
@@ -47,6 +51,9 @@ pub fn roll(
     for (name, environment) in &ours {
         let has_ended = said(environment, Reason::Gone) || config.is_none();
         if is_idle(environment) && (claims.contains_key(*name) || has_ended) {
+            if rests(environment, branches, now) {
+                claims.remove(*name);
+            }
             continue;
         }
         roll.served.insert((*name).clone());
@@ -107,6 +114,14 @@ pub fn too_many_gone(
         let all = followed.len();
         format!("{gone} of {all} branches are gone at once: an administrator adds `tip: {tip}` to the Repository's `spec.allow` if that is meant")
     })
+}
+
+/// True if the environment's time was over, and its branch has not moved since.
+fn rests(environment: &Environment, branches: &Branches, now: Timestamp) -> bool {
+    let life = environment.status.as_ref().and_then(|status| status.life.as_ref());
+    let tip = environment.branch().and_then(|branch| branches.get(branch));
+    let over = life.zip(tip).is_some_and(|(life, tip)| life.tip == tip.to_string() && life.over);
+    said(environment, Reason::Gone) && over && !life::is_asked_for(environment.spec.expires.as_ref(), now)
 }
 
 /// True if the environment has not begun yet, waits to begin, or has ended.

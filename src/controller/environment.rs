@@ -3,6 +3,7 @@
 mod departure;
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,6 +87,8 @@ pub struct Task {
     announcements: Option<Announcements>,
     panics: u32,
     departure: Departure,
+    /// When the end of a branch environment comes near, or comes.
+    end_due: Option<Instant>,
     /// The tips that were looked at last.
     attended: Option<Heads>,
 }
@@ -133,6 +136,7 @@ impl Task {
             announcements: Some(announcements),
             panics: 0,
             departure: Departure::default(),
+            end_due: None,
             attended: None,
         }
     }
@@ -189,6 +193,7 @@ impl Task {
                 }
                 changed = self.inputs.keys.changed() => return changed.ok().map(|()| Trigger::Person),
                 () = tokio::time::sleep_until(self.pace.again()) => return Some(Trigger::Timer),
+                () = until(self.end_due) => return Some(Trigger::Timer),
                 news = watched.changed(), if may_repair => {
                     if self.is_drift(&news) {
                         return Some(Trigger::Drift);
@@ -232,7 +237,7 @@ impl Task {
 
     /// One pass, once there is a slot for it.
     async fn attend(&mut self, trigger: Trigger) {
-        self.push_due = None;
+        (self.push_due, self.end_due) = (None, None);
         let shared = self.shared.clone();
         let waiting = shared.metrics.waiting(QUEUE);
         let Ok(_slot) = shared.slots.take(self.has_little_to_do(trigger)).await else { return };
@@ -286,7 +291,12 @@ impl Task {
             return self.departs(tip).await;
         }
         self.stays();
+        let life = match self.lives(tip).await {
+            ControlFlow::Continue(life) => life,
+            ControlFlow::Break(reason) => return reason,
+        };
         let ask = Ask {
+            life,
             trigger: trigger.as_str(),
             take_over: true,
             tip: Some(tip.known.clone()),

@@ -341,9 +341,11 @@ impl<'a> Lead<'a> {
         }
         match environment {
             Some(environment) => {
-                let is_idle = branches::is_idle(&environment);
+                // somebody may ask for one whose time was over
+                let standing = |it: &Environment| (branches::is_idle(it), it.spec.expires.clone());
+                let now = standing(&environment);
                 let before = self.environments.insert(name.to_owned(), environment);
-                self.unsettled |= before.is_none_or(|before| branches::is_idle(&before) != is_idle);
+                self.unsettled |= before.is_none_or(|before| standing(&before) != now);
             }
             None => self.unsettled |= self.environments.remove(name).is_some() && self.serves_branches(),
         }
@@ -386,7 +388,8 @@ impl<'a> Lead<'a> {
         let branches = tip.known.branches()?;
         let repository = self.repository.borrow().clone();
         let config = target::config(&Source::Mirror(self.mirror.clone(), tip.known.tip())).await.ok();
-        let mut roll = branches::roll(config.as_ref(), &repository, branches, &self.environments);
+        let now = (self.follower.clock)();
+        let mut roll = branches::roll(config.as_ref(), &repository, branches, &self.environments, now);
         let held = branches::too_many_gone(&repository, tip.known.tip(), branches, &self.environments);
         self.removals.send_if_modified(|before| std::mem::replace(before, held.clone()) != held);
         let mut failed = false;

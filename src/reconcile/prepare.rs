@@ -44,6 +44,8 @@ pub struct Prepared {
     pub lacks_namespace: bool,
     /// The layer that fences the namespace of a branch environment in.
     pub template: Option<String>,
+    /// The address of a branch environment.
+    pub address: Option<String>,
     /// Its key class.
     pub class: Option<String>,
     /// The target's commit.
@@ -208,7 +210,7 @@ pub async fn towards(world: &mut World, start: Start, choice: Choice) -> Result<
     let info = world.mirror.read(move |objects| objects.commit(commit)).await?;
     let issues = issues.map(|issues| issues.keys(&info.message)).unwrap_or_default();
     let EnvironmentConfig { namespace, keys: class, mode, isolation, .. } = config;
-    let template = isolation.map(|isolation| isolation.template);
+    let (template, address) = isolation.map(|it| (Some(it.template), it.address)).unwrap_or_default();
     let composed = Some(composed);
     Ok(Prepared {
         subject,
@@ -217,6 +219,7 @@ pub async fn towards(world: &mut World, start: Start, choice: Choice) -> Result<
         namespace,
         lacks_namespace,
         template,
+        address,
         class,
         info,
         issues,

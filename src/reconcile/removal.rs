@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::cluster::namespaces::Place;
 use crate::desired::config::branches::Volumes;
-use crate::model::environment::EnvironmentStatus;
+use crate::model::environment::{EnvironmentStatus, Life};
 use crate::model::object::{Kind, ObjectId};
 use crate::model::tree::GitId;
 use crate::reconcile::error::Error;
@@ -23,6 +23,8 @@ pub struct Terms {
     pub branch: String,
     /// How long it has to be gone.
     pub grace: Duration,
+    /// How long it lives after a push, if it has an end.
+    pub lives: Option<Duration>,
     /// What becomes of volumes.
     pub volumes: Volumes,
 }
@@ -44,7 +46,8 @@ pub async fn terms(world: &World, name: &str, main: GitId) -> Terms {
     let config = target::config(&Source::Mirror(world.mirror.clone(), main)).await.unwrap_or_default();
     let entry = config.branch(&branch).map(|(entry, _)| entry);
     let grace = entry.and_then(|entry| entry.grace).unwrap_or(GRACE);
-    Terms { branch, grace, volumes: entry.map_or(Volumes::Keep, |entry| entry.volumes) }
+    let lives = entry.and_then(|entry| entry.lives);
+    Terms { branch, grace, lives, volumes: entry.map_or(Volumes::Keep, |entry| entry.volumes) }
 }
 
 /// Deletes the namespace of an environment, unless something keeps it.
@@ -71,11 +74,12 @@ pub async fn remove(world: &mut World, name: &str, terms: &Terms) -> Result<Remo
     Ok(Removal::Deleting(deleting(name, &place)))
 }
 
-/// Says that an environment is gone. What ran in it may run again if its branch comes back.
+/// Says that an environment is gone. What ran in it may run again if its branch comes back. `life`: what is kept of it, if it was its time that
+/// was over, and not its branch that went.
 ///
 /// # Errors
 /// The API server failed.
-pub async fn end(world: &mut World, name: &str, verdict: &Verdict) -> Result<(), Error> {
+pub async fn end(world: &mut World, name: &str, verdict: &Verdict, life: Option<Life>) -> Result<(), Error> {
     let Some(memory) = world.memory.get_mut(name) else { return Ok(()) };
     (memory.composed, memory.namespace_checked) = (None, false);
     let environment = &memory.environment;
@@ -83,7 +87,10 @@ pub async fn end(world: &mut World, name: &str, verdict: &Verdict) -> Result<(),
     let generation = environment.metadata.generation;
     let conditions = settle::conditions(&before.conditions, verdict, generation, (world.now)());
     let (commit, plan, jobs) = (String::new(), None, Vec::new());
-    let status = EnvironmentStatus { commit, plan, jobs, conditions, observed_generation: generation, ..before };
+    // whatever its branch is at when it comes back is seen for the first time
+    let anew = |life: Life| Life { tip: String::new(), ..life };
+    let life = life.map(|life| Life { over: true, ..life }).or(before.life.clone().map(anew));
+    let status = EnvironmentStatus { commit, plan, jobs, life, conditions, observed_generation: generation, ..before };
     write_status(world, name, status).await
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::environment::EnvironmentSpec;
+use crate::model::environment::{EnvironmentSpec, Expires, Life};
 use crate::model::repository::RepositorySpec;
 
 const CONFIG: &str = "apiVersion: osier.dev/v1alpha1
@@ -9,6 +9,8 @@ branches:
 - {match: [\"feature/**\"], layers: [\"main:base\"], max: 2, namespace: {prefix: f, template: t}}
 - {match: [\"**\"], layers: [\"main:base\"], namespace: {prefix: r, template: t}}
 ";
+
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
 fn repository() -> Repository {
     let spec = serde_json::json!({"url": "u", "home": "h"});
@@ -37,7 +39,7 @@ fn environment(branch: &str, created: u32, reason: Option<Reason>) -> (String, E
 
 fn call(config: Option<&str>, names: &[&str], environments: &[(String, Environment)]) -> Roll {
     let config = config.map(|text| Config::parse("osier.yaml", text).unwrap());
-    roll(config.as_ref(), &repository(), &branches(names), &environments.iter().cloned().collect())
+    roll(config.as_ref(), &repository(), &branches(names), &environments.iter().cloned().collect(), NOW)
 }
 
 #[test]
@@ -77,6 +79,22 @@ fn who_is_gone_is_served_until_that_is_said() {
     // an osier.yaml that cannot be read begins nothing and ends nothing
     let blind = call(None, &["main", "feature/a", "feature/b", "feature/d"], &[leaving.clone(), waiting, gone]);
     assert_eq!(blind, Roll { served: BTreeSet::from([leaving.0]), ..Roll::default() });
+}
+
+#[test]
+fn whose_time_was_over_rests_until_a_push_or_a_person() {
+    let (name, mut over) = environment("feature/a", 1, Some(Reason::Gone));
+    let life = Life { tip: GitId([1; 20]).to_string(), over: true, ..Life::default() };
+    over.status.as_mut().expect("it has one").life = Some(life);
+    let of = |over: &Environment| call(Some(CONFIG), &["main", "feature/a"], &[(name.clone(), over.clone())]);
+    assert_eq!(of(&over), Roll::default());
+    let mut asked = over.clone();
+    let at = "2026-11-21T00:00:00Z".to_owned();
+    asked.spec.expires = Some(Expires { at, by: "ann".to_owned(), reason: "again".to_owned() });
+    assert!(of(&asked).served.contains(&name));
+    let mut pushed = over;
+    pushed.status.as_mut().and_then(|status| status.life.as_mut()).expect("it has one").tip = "another".to_owned();
+    assert!(of(&pushed).served.contains(&name));
 }
 
 #[test]

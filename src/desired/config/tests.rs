@@ -186,7 +186,7 @@ fn mistakes_in_branches() {
             "{HEAD}
 environments: {{staging: {{namespace: shop-staging, layers: [\"main:base\"]}}}}
 branches:
-- {{match: [], layers: [], namespace: {{prefix: a-prefix-of-21-letters, template: ../t}}, max: 0, when: changed, lives: 72h}}
+- {{match: [], layers: [], namespace: {{prefix: a-prefix-of-21-letters, template: ../t}}, max: 0, when: changed, lives: 0s}}
 - {{match: [\"a b\", \"***\"], layers: [\"other:base\"], namespace: {{}}, grace: soon, volumes: drop, url: x, allow: {{labels: a}}}}
 - {{match: x, layers: [\"main:t/deep\"], namespace: {{prefix: b, template: t}}, generate: {{}}}}
 - {{}}
@@ -206,8 +206,6 @@ branches:
             osier.yaml:6:93: `max` must be a number from 1
               such as `max: 20`
             osier.yaml:6:96: `when` is not supported by this version yet
-              remove it
-            osier.yaml:6:111: `lives` is not supported by this version yet
               remove it
             osier.yaml:7:12: this is no name of a branch, with `*` and `**`
               such as `match: ["feature/**", "fix/*"]`
