@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use jiff::Timestamp;
 use kube::core::error_boundary::InvalidObject;
 use serde_json::json;
 
@@ -20,6 +21,7 @@ use crate::model::environment::{Condition, Environment};
 use crate::model::reason::Reason;
 use crate::model::repository::Repository;
 use crate::model::tree::{GitId, TreeChange};
+use crate::planning::life;
 use crate::reconcile::source::Source;
 use crate::reconcile::target::{self, CONFIG_PATH};
 use crate::report::advice;
@@ -207,6 +209,9 @@ impl Room<'_> {
                 format!("equals {}{record}", short(&status.commit))
             }),
             Some(ready) if is_there && status.waits() => Standing::Waiting(ready.message.clone()),
+            Some(ready) if ready.reason == Reason::Gone.as_str() && comes_back(environment) => {
+                Standing::Waiting("it is gone, and comes back".to_owned())
+            }
             _ if self.known() && held => refused(ready),
             _ if environment.spec.suspend.is_some() => refused(ready),
             _ if !is_ready && self.is_covered(&status.attempted, entry) => refused(ready),
@@ -303,6 +308,11 @@ fn wanted(config: &Config, args: &Args) -> Result<BTreeMap<String, EnvironmentCo
         .filter(|(name, _)| named(name))
         .map(|(name, entry)| (name.clone(), entry.clone()))
         .collect())
+}
+
+/// True if somebody has asked for a branch environment whose time was over.
+fn comes_back(environment: &Environment) -> bool {
+    life::is_asked_for(environment.spec.expires.as_ref(), Timestamp::now())
 }
 
 fn why_not_yet(trouble: Option<&Condition>, commit: &str) -> String {

@@ -91,8 +91,9 @@ pub async fn extend(settings: &Settings, args: &ExtendArgs) -> Result<Finding, F
         }
     };
     say(&cluster, &environment, &Ending { at: at.clone(), reason: &args.reason }).await?;
-    let before = end.filter(|end| *end > now).map(|end| format!(" instead of {end}")).unwrap_or_default();
-    anstream::println!("{} lives until {at}{before}", branch(&environment));
+    let before = end.filter(|end| *end > now).map(|end| format!(", instead of {end}")).unwrap_or_default();
+    let word = if at.parse().is_ok_and(|at: Timestamp| at > now) { "lives until" } else { "ends now: it lived until" };
+    anstream::println!("{} {word} {at}{before}", branch(&environment));
     Ok(Finding::Nothing)
 }
 

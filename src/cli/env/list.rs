@@ -35,14 +35,15 @@ pub async fn run(settings: &Settings) -> Result<Finding, Failure> {
 
 /// What programs get of one environment.
 pub fn data(environment: &Environment) -> Value {
-    let EnvironmentStatus { commit, namespace, address, life, .. } = environment.status.clone().unwrap_or_default();
+    let EnvironmentStatus { commit, namespace, address, life, ignored, .. } =
+        environment.status.clone().unwrap_or_default();
     let ready = get::ready(environment);
     let life = life.unwrap_or_default();
     json!({
         "name": environment.metadata.name, "branch": environment.branch(), "status": standing(environment), "namespace": namespace,
         "reason": ready.map(|ready| &ready.reason), "message": ready.map(|ready| &ready.message), "commit": commit,
         "created": environment.metadata.creation_timestamp, "pushed": Some(life.seen).filter(|seen| !seen.is_empty()), "ends": life.ends,
-        "expires": environment.spec.expires, "address": address,
+        "expires": environment.spec.expires, "address": address, "ignored": ignored,
     })
 }
 

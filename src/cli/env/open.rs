@@ -27,7 +27,8 @@ pub async fn run(settings: &Settings, args: &OpenArgs) -> Result<Finding, Failur
     let repository = context::repository(settings, &cluster).await?;
     let environment = env::find(settings, &cluster, &repository, &args.named).await?;
     let branch = branch(&environment);
-    if is_gone(&environment) {
+    let is_gone = is_gone(&environment);
+    if is_gone {
         if !environment.status.as_ref().and_then(|status| status.life.as_ref()).is_some_and(|life| life.over) {
             let message = format!("branch `{branch}` is gone, and so is its environment");
             return Err(Failure::new(message, Reason::Gone, Some(format!("push it again: git push origin {branch}"))));
@@ -38,6 +39,9 @@ pub async fn run(settings: &Settings, args: &OpenArgs) -> Result<Finding, Failur
     }
     let address = environment.status.as_ref().and_then(|status| status.address.as_ref());
     let Some(address) = address else {
+        if is_gone {
+            return Ok(Finding::Nothing);
+        }
         let hint = "give its entry in osier.yaml a `url`, such as `https://{slug}.preview.example.com`";
         return Err(Failure::general(format!("the environment of `{branch}` has no address"), hint));
     };

@@ -75,9 +75,12 @@ fn text(environment: &Environment, around: &Around, protected: &str) -> String {
     if let Some(address) = &status.address {
         line("address", address.clone());
     }
+    if let Some(ignored) = why::ignored(&status) {
+        line("ignored", ignored);
+    }
     line("ends", ends(environment, now));
     if let Some((there, max)) = around.cap {
-        line("of", format!("{there} environments; there may be {max}"));
+        line("cap", format!("{there} of at most {max} environments are there"));
     }
     if let Some(ready) = get::ready(environment) {
         line("fix", why::fix(&name, environment, ready));
