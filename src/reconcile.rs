@@ -16,6 +16,7 @@ pub mod desire;
 pub mod error;
 pub mod history;
 pub mod hold;
+pub mod ignored;
 pub mod open;
 pub mod parallel;
 pub mod place;
@@ -64,6 +65,8 @@ pub struct Ask {
     pub own_classes: bool,
     /// What the status is to keep of the life of a branch environment.
     pub life: Option<Life>,
+    /// What its branch changed in vain.
+    pub ignored: Vec<String>,
 }
 
 impl Ask {
@@ -79,6 +82,7 @@ impl Ask {
             patient: false,
             own_classes: false,
             life: None,
+            ignored: Vec::new(),
         }
     }
 }
@@ -328,6 +332,8 @@ async fn settle(
         hold: prepared.target.hold.clone(),
         jobs,
         life: ask.life.clone(),
+        ignored: ask.ignored.clone(),
+        ended: None,
         restorable: before.restorable.clone(),
         observed_generation: generation,
         conditions: settle::conditions(&before.conditions, &said, generation, now),
@@ -395,9 +401,10 @@ async fn conclude(
     let generation = memory.environment.metadata.generation;
     status.conditions = settle::conditions(&status.conditions, verdict, generation, (world.now)());
     status.observed_generation = generation;
-    status.plan = plan;
+    (status.plan, status.ended) = (plan, None);
     if let Some(ask) = ask {
         status.life.clone_from(&ask.life);
+        status.ignored.clone_from(&ask.ignored);
     }
     if let Some(tip) = ask.and_then(|ask| looked_at(ask, &memory.environment)) {
         status.attempted = tip.to_string();

@@ -291,12 +291,13 @@ impl Task {
             return self.departs(tip).await;
         }
         self.stays();
-        let life = match self.lives(tip).await {
-            ControlFlow::Continue(life) => life,
+        let (life, ignored) = match self.lives(tip).await {
+            ControlFlow::Continue(own) => own,
             ControlFlow::Break(reason) => return reason,
         };
         let ask = Ask {
             life,
+            ignored,
             trigger: trigger.as_str(),
             take_over: true,
             tip: Some(tip.known.clone()),

@@ -23,6 +23,7 @@ use crate::controller::remote::{Remote, Sight, Tip};
 use crate::controller::seat::Seat;
 use crate::controller::statuses::{Statuses, Teller};
 use crate::controller::{branches, plans, status};
+use crate::git::fetch::Branches;
 use crate::git::mirror::Mirror;
 use crate::git::remotes::Remotes;
 use crate::keys::Keyring;
@@ -34,7 +35,7 @@ use crate::model::wire;
 use crate::reconcile::settle::{self, Verdict};
 use crate::reconcile::source::Source;
 use crate::reconcile::world::World;
-use crate::reconcile::{subject, target};
+use crate::reconcile::{retention, subject, target};
 use crate::supervise::Stop;
 use crate::supervise::pace::{Pace, until};
 
@@ -44,6 +45,10 @@ const STATUS: Duration = Duration::from_secs(10);
 const AT_ONCE: usize = 20;
 /// Between two attempts to make them.
 const FAILED: Duration = Duration::from_secs(5);
+/// Between two attempts to forget an environment: nobody waits for that.
+const FORGET_AGAIN: Duration = Duration::from_mins(5);
+/// Longest time until the next look at what is to be forgotten.
+const LONGEST: Duration = Duration::from_hours(24);
 /// The first status after a change leaves the environments the precedence.
 const AFTER_ENVIRONMENTS: Duration = Duration::from_secs(1);
 
@@ -195,7 +200,7 @@ struct Lead<'a> {
     environments: BTreeMap<String, Environment>,
     /// Why no environment is removed now, if so.
     removals: watch::Sender<Option<String>>,
-    /// When those are to be made that could not be made.
+    /// When to look again at what could not be made, or is to be forgotten.
     again: Option<Instant>,
     /// Whether another environment may be wanted than those that have a task.
     unsettled: bool,
@@ -416,7 +421,35 @@ impl<'a> Lead<'a> {
             self.again = Some(Instant::now() + pause);
         }
         roll.served.retain(|name| self.environments.contains_key(name));
+        self.forget(world, branches).await;
         Some(roll.served.into_iter().map(|name| (name.clone(), name)).collect())
+    }
+
+    /// Deletes the books of one environment whose branch went long ago, if there is one. Nobody knows that of any branch while the remote cannot
+    /// be read.
+    async fn forget(&mut self, world: &World, branches: &Branches) {
+        if self.sight.borrow().trouble.is_some() {
+            return;
+        }
+        let now = (self.follower.clock)();
+        let (forgotten, next) = branches::forgotten(&self.repository.borrow(), branches, &self.environments, now);
+        let mut next = next.map(|next| next.duration_since(now).try_into().unwrap_or(Duration::ZERO));
+        if let Some(name) = forgotten.first() {
+            // the watch tells of it, and then comes the next
+            match retention::forget(world, name).await {
+                Ok(()) => tracing::info!(environment = name, "its branch went long ago, and now its records did"),
+                Err(error) => {
+                    tracing::warn!(
+                        environment = name,
+                        reason = error.reason().as_str(),
+                        "cannot be forgotten: {error}"
+                    );
+                    next = Some(FORGET_AGAIN);
+                }
+            }
+        }
+        let next = next.map(|next| Instant::now() + next.min(LONGEST));
+        self.again = [self.again, next].into_iter().flatten().min();
     }
 
     /// Says that an environment has to wait until another one is gone; false if it could not be said.

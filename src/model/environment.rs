@@ -171,6 +171,12 @@ pub struct EnvironmentStatus {
     /// How long it lives, if it is a branch's and somebody gave it an end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub life: Option<Life>,
+    /// Files and directories that its branch changed, and that only the protected branch's count of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignored: Vec<String>,
+    /// When it was removed, if it is a branch's and gone (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<String>,
     /// Ranges of Records that can be restored.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub restorable: Vec<Range>,

@@ -23,12 +23,10 @@ use crate::reconcile::source::Source;
 use crate::reconcile::subject::{self, Subject};
 use crate::reconcile::target::{self, Choice, Target};
 use crate::reconcile::world::World;
-use crate::reconcile::{Ask, compare, dangling, history, place};
+use crate::reconcile::{Ask, compare, dangling, history, place, retention};
 
 /// Inputs that are remembered of each Job: a rollback over more of its changes runs it again.
 const RUNS_NOTED: usize = 20;
-/// As many branch environments as share the Records of a Repository with those of `osier.yaml`: those that are gone keep theirs.
-const ENVIRONMENTS: usize = 200;
 
 /// A pass before its first write.
 pub struct Prepared {
@@ -169,7 +167,7 @@ async fn start_of_branch(
     let twins = others.filter(|other| today.branch(other).is_some_and(|(_, twin)| twin == slug)).count();
     let label = if twins > 1 { subject.name.rsplit('-').next().map(|hash| format!("{slug}-{hash}")) } else { None };
     let config = entry.environment(subject.name.clone(), main, label.as_ref().unwrap_or(&slug));
-    let environments = today.environments.len() + ENVIRONMENTS;
+    let environments = today.environments.len() + retention::BRANCHES;
     Ok(Start { subject, tip, main, slug, config, issues: today.issues.clone(), environments })
 }
 

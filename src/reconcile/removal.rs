@@ -9,6 +9,7 @@ use crate::model::environment::{EnvironmentStatus, Life};
 use crate::model::object::{Kind, ObjectId};
 use crate::model::tree::GitId;
 use crate::reconcile::error::Error;
+use crate::reconcile::history::seconds;
 use crate::reconcile::settle::{self, Verdict};
 use crate::reconcile::source::Source;
 use crate::reconcile::world::World;
@@ -17,7 +18,7 @@ use crate::reconcile::{place, subject, target, write_status};
 /// How long a branch has to be gone: renaming and pushing anew take less.
 const GRACE: Duration = Duration::from_mins(1);
 
-/// What `osier.yaml` says of the end of a branch's environment; while it cannot be read, nothing that costs data.
+/// What `osier.yaml` says of a branch's environment and its end; while it cannot be read, nothing that costs data.
 pub struct Terms {
     /// The branch.
     pub branch: String,
@@ -27,6 +28,8 @@ pub struct Terms {
     pub lives: Option<Duration>,
     /// What becomes of volumes.
     pub volumes: Volumes,
+    /// The directory of the protected branch that fences its namespace in.
+    pub template: Option<String>,
 }
 
 /// How far it came.
@@ -47,7 +50,8 @@ pub async fn terms(world: &World, name: &str, main: GitId) -> Terms {
     let entry = config.branch(&branch).map(|(entry, _)| entry);
     let grace = entry.and_then(|entry| entry.grace).unwrap_or(GRACE);
     let lives = entry.and_then(|entry| entry.lives);
-    Terms { branch, grace, lives, volumes: entry.map_or(Volumes::Keep, |entry| entry.volumes) }
+    let template = entry.map(|entry| entry.namespace.template.clone());
+    Terms { branch, grace, lives, volumes: entry.map_or(Volumes::Keep, |entry| entry.volumes), template }
 }
 
 /// Deletes the namespace of an environment, unless something keeps it.
@@ -86,11 +90,15 @@ pub async fn end(world: &mut World, name: &str, verdict: &Verdict, life: Option<
     let before = environment.status.clone().unwrap_or_default();
     let generation = environment.metadata.generation;
     let conditions = settle::conditions(&before.conditions, verdict, generation, (world.now)());
-    let (commit, plan, jobs) = (String::new(), None, Vec::new());
+    let said = before.ended.clone().filter(|_| settle::is_gone(&before));
+    let ended = said.or_else(|| Some(seconds((world.now)())));
+    let (commit, plan, jobs, ignored) = (String::new(), None, Vec::new(), Vec::new());
     // whatever its branch is at when it comes back is seen for the first time
-    let anew = |life: Life| Life { tip: String::new(), ..life };
-    let life = life.map(|life| Life { over: true, ..life }).or(before.life.clone().map(anew));
-    let status = EnvironmentStatus { commit, plan, jobs, life, conditions, observed_generation: generation, ..before };
+    let anew = || Life { tip: String::new(), ..before.life.clone().unwrap_or_default() };
+    let life = Some(life.map_or_else(anew, |life| Life { over: true, ..life }));
+    let observed_generation = generation;
+    let status =
+        EnvironmentStatus { commit, plan, jobs, life, ignored, ended, conditions, observed_generation, ..before };
     write_status(world, name, status).await
 }
 

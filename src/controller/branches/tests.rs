@@ -92,6 +92,12 @@ fn whose_time_was_over_rests_until_a_push_or_a_person() {
     let at = "2026-11-21T00:00:00Z".to_owned();
     asked.spec.expires = Some(Expires { at, by: "ann".to_owned(), reason: "again".to_owned() });
     assert!(of(&asked).served.contains(&name));
+    // one that waited, and is not wanted any more, is told so
+    let ready =
+        |it: &mut Environment| it.status.as_mut().expect("it has one").conditions[0].reason = "CapReached".to_owned();
+    let mut waiting = over.clone();
+    ready(&mut waiting);
+    assert_eq!(of(&waiting), Roll { served: BTreeSet::from([name.clone()]), ..Roll::default() });
     let mut pushed = over;
     pushed.status.as_mut().and_then(|status| status.life.as_mut()).expect("it has one").tip = "another".to_owned();
     assert!(of(&pushed).served.contains(&name));
@@ -115,4 +121,34 @@ fn many_that_go_at_once_are_held_until_somebody_allows_it() {
     let allow = serde_json::json!({"tip": tip.to_string(), "by": "ann", "reason": "meant"});
     allowing.spec.allow.push(serde_json::from_value(allow).unwrap());
     assert_eq!(too_many_gone(&allowing, tip, &left(0), &environments), None);
+}
+
+#[test]
+fn the_books_of_a_branch_are_kept_for_a_while_after_it() {
+    let gone = |branch: &str, day: u32| {
+        let (name, mut environment) = environment(branch, 1, Some(Reason::Gone));
+        environment.status.as_mut().expect("it has one").ended = Some(format!("2026-11-{day:02}T00:00:00Z"));
+        (name, environment)
+    };
+    let (old, new, there) = (gone("feature/old", 1), gone("feature/new", 20), gone("feature/there", 1));
+    let waiting = environment("feature/waiting", 1, Some(Reason::CapReached));
+    let all: BTreeMap<_, _> = [old.clone(), new.clone(), there, waiting].into_iter().collect();
+    let day = |text: &str| text.parse::<Timestamp>().expect("a moment");
+    let of = |repository: &Repository, now: &str| {
+        forgotten(repository, &branches(&["main", "feature/there"]), &all, day(now))
+    };
+    let due = Some(day("2026-12-01T00:00:00Z"));
+    assert_eq!(of(&repository(), "2026-11-30T23:59:59Z"), (vec![], due));
+    assert_eq!(of(&repository(), "2026-12-01T00:00:00Z"), (vec![old.0.clone()], Some(day("2026-12-20T00:00:00Z"))));
+    let mut hasty = repository();
+    hasty.spec.caps.insert("goneDays".to_owned(), 0);
+    assert_eq!(of(&hasty, "2026-11-21T00:00:00Z"), (vec![old.0, new.0], None));
+    let mut patient = repository();
+    patient.spec.caps.insert("goneDays".to_owned(), u64::MAX);
+    assert_eq!(of(&patient, "2126-11-21T00:00:00Z"), (vec![], Some(Timestamp::MAX)));
+    // of very many the newest are kept
+    let many: BTreeMap<_, _> =
+        (0..retention::BRANCHES + 1).map(|n| gone(&format!("feature/{n}"), 1 + u32::from(n != 77))).collect();
+    let (forgotten, _) = forgotten(&repository(), &branches(&["main"]), &many, day("2026-11-03T00:00:00Z"));
+    assert_eq!(forgotten, [gone("feature/77", 1).0]);
 }

@@ -12,6 +12,7 @@ use crate::controller::remote::Tip;
 use crate::model::environment::Life;
 use crate::model::reason::Reason;
 use crate::planning::life::{self, Facts, Outlook};
+use crate::reconcile::ignored;
 use crate::reconcile::removal::{self, Removal, Terms};
 use crate::reconcile::settle::Verdict;
 
@@ -45,25 +46,29 @@ impl Task {
         self.departure = Departure::default();
     }
 
-    /// How long the environment lives: what its status is to keep of that. Once that is over, one step towards the end, with what came of it.
-    pub(super) async fn lives(&mut self, tip: &Tip) -> ControlFlow<Reason, Option<Life>> {
+    /// What the status of a branch environment is to keep: of its life, and what its branch changed in vain. Once the life is over, one step
+    /// towards the end, with what came of it.
+    pub(super) async fn lives(&mut self, tip: &Tip) -> ControlFlow<Reason, (Option<Life>, Vec<String>)> {
         let environment = self.world.memory.get(&self.name).map(|memory| memory.environment.clone());
-        let Some(environment) = environment else { return ControlFlow::Continue(None) };
+        let Some(environment) = environment else { return ControlFlow::Continue((None, Vec::new())) };
         let before = environment.status.as_ref().and_then(|status| status.life.as_ref());
         let own = environment.branch().zip(tip.known.branches()).and_then(|(branch, branches)| branches.get(branch));
-        let Some(own) = own else { return ControlFlow::Continue(before.cloned()) };
+        let Some(own) = own.copied() else { return ControlFlow::Continue((before.cloned(), Vec::new())) };
         let terms = removal::terms(&self.world, &self.name, tip.known.tip()).await;
         let now = (self.world.now)();
-        let (own, said) = (own.to_string(), environment.spec.expires.as_ref());
+        let said = environment.spec.expires.as_ref();
         let Outlook { life, over, is_near, again } =
-            life::outlook(before, &Facts { tip: &own, lives: terms.lives, said, now });
+            life::outlook(before, &Facts { tip: &own.to_string(), lives: terms.lives, said, now });
         self.end_due = again.map(|again| Instant::now() + again.duration_since(now).try_into().unwrap_or_default());
         if is_near {
             let ends = life.as_ref().and_then(|life| life.ends.clone()).unwrap_or_default();
             let message = format!("it ends at {ends}, unless somebody pushes to `{}` or extends it", terms.branch);
             self.announcer.tell(&environment, Announcement { normal: true, reason: Reason::Expiring, message });
         }
-        let Some(why) = over else { return ControlFlow::Continue(life) };
+        let Some(why) = over else {
+            let ignored = ignored::of(&self.world, own, tip.known.tip(), terms.template).await;
+            return ControlFlow::Continue((life, ignored));
+        };
         let gone = format!("gone until the next push to `{}`: {why}", terms.branch);
         ControlFlow::Break(self.removes(&terms, gone, life).await)
     }

@@ -207,6 +207,8 @@ branches:
               such as `max: 20`
             osier.yaml:6:96: `when` is not supported by this version yet
               remove it
+            osier.yaml:6:118: `lives` must be longer than nothing
+              such as `lives: 72h`, or leave it out
             osier.yaml:7:12: this is no name of a branch, with `*` and `**`
               such as `match: ["feature/**", "fix/*"]`
             osier.yaml:7:19: this is no name of a branch, with `*` and `**`
