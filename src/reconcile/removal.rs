@@ -98,7 +98,7 @@ pub async fn end(world: &mut World, name: &str, verdict: &Verdict, life: Option<
     let life = Some(life.map_or_else(anew, |life| Life { over: true, ..life }));
     let observed_generation = generation;
     let status =
-        EnvironmentStatus { commit, plan, jobs, life, ignored, ended, conditions, observed_generation, ..before };
+        EnvironmentStatus { commit, plan, jobs, life, ignored, ended, observed_generation, conditions, ..before };
     write_status(world, name, status).await
 }
 

@@ -67,7 +67,9 @@ fn text(environment: &Environment, around: &Around, protected: &str) -> String {
     if let Some(ready) = get::ready(environment) {
         let (message, why) = style::halves(&ready.message);
         line("reason", format!("{}: {message}", ready.reason));
-        why.into_iter().for_each(|why| line("", why.to_owned()));
+        if let Some(why) = why {
+            line("", why.to_owned());
+        }
     }
     if let Some(suspend) = &environment.spec.suspend {
         line("suspended", format!("by {}: {}", suspend.by, suspend.reason));

@@ -148,7 +148,7 @@ fn the_books_of_a_branch_are_kept_for_a_while_after_it() {
     assert_eq!(of(&patient, "2126-11-21T00:00:00Z"), (vec![], Some(Timestamp::MAX)));
     // of very many the newest are kept
     let many: BTreeMap<_, _> =
-        (0..retention::BRANCHES + 1).map(|n| gone(&format!("feature/{n}"), 1 + u32::from(n != 77))).collect();
+        (0..=retention::BRANCHES).map(|n| gone(&format!("feature/{n}"), 1 + u32::from(n != 77))).collect();
     let (forgotten, _) = forgotten(&repository(), &branches(&["main"]), &many, day("2026-11-03T00:00:00Z"));
     assert_eq!(forgotten, [gone("feature/77", 1).0]);
 }
