@@ -12,6 +12,7 @@ pub mod context;
 pub mod controller;
 pub mod demo;
 pub mod diff;
+pub mod env;
 pub mod failure;
 pub mod generate;
 pub mod get;
@@ -87,6 +88,8 @@ enum Command {
     Get(get::Args),
     /// Wait until a commit has landed.
     Wait(wait::Args),
+    /// List the environments of branches, wait for them, and say when they end.
+    Env(env::Args),
     /// Say why an environment is as it is, and what to run.
     Why(why::Args),
     /// List what was applied.
@@ -129,6 +132,7 @@ pub async fn run(cli: Cli, process: ProcessEnvironment) -> Result<Finding, Failu
         Command::Approve(args) => approve::run(&settings, &args).await,
         Command::Get(args) => get::run(&settings, &args).await,
         Command::Wait(args) => wait::run(&settings, &args).await,
+        Command::Env(args) => env::run(&settings, &args).await,
         Command::Why(args) => why::run(&settings, &args).await,
         Command::History(args) => history::run(&settings, &args).await,
         Command::Rollback(args) => rollback::run(&settings, &args).await,

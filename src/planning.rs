@@ -13,6 +13,7 @@ pub mod fingerprint;
 pub mod health;
 pub mod immutable;
 mod jobs;
+pub mod life;
 pub mod live;
 pub mod live_index;
 pub mod opening;

@@ -16,6 +16,7 @@ pub mod desire;
 pub mod error;
 pub mod history;
 pub mod hold;
+pub mod ignored;
 pub mod open;
 pub mod parallel;
 pub mod place;
@@ -32,7 +33,7 @@ pub mod world;
 use crate::cluster::write::{Outcome, WriteContext};
 use crate::desired::config::Mode;
 use crate::git::fetch::Known;
-use crate::model::environment::{EnvironmentStatus, Hold, PlanStatus};
+use crate::model::environment::{Environment, EnvironmentStatus, Hold, Life, PlanStatus};
 use crate::model::reason::Reason;
 use crate::model::record::{Record, RecordResult};
 use crate::model::tree::GitId;
@@ -62,6 +63,10 @@ pub struct Ask {
     pub patient: bool,
     /// Refuse an environment whose key class this process does not hold: it is another lane's.
     pub own_classes: bool,
+    /// What the status is to keep of the life of a branch environment.
+    pub life: Option<Life>,
+    /// What its branch changed in vain.
+    pub ignored: Vec<String>,
 }
 
 impl Ask {
@@ -76,6 +81,8 @@ impl Ask {
             tip: None,
             patient: false,
             own_classes: false,
+            life: None,
+            ignored: Vec::new(),
         }
     }
 }
@@ -163,7 +170,7 @@ async fn carry_out(world: &mut World, ask: &Ask, mut prepared: Prepared) -> Resu
     let record = claim(world, ask, &prepared, allowed_by).await?;
     let number = record.spec.number;
     let outcome = execute(world, &mut prepared, number).await;
-    let verdict = verdict(&prepared, &outcome);
+    let verdict = verdict(ask, &prepared, &outcome);
     complete(world, ask, &record, &outcome, &verdict).await?;
     let reached = verdict.ready;
     let said = settle(world, ask, &prepared, &verdict, reached).await?;
@@ -187,8 +194,8 @@ async fn without_record(world: &mut World, ask: &Ask, mut prepared: Prepared) ->
     let number = world.memory[&ask.environment].chain.head.as_ref().map_or(0, |head| head.spec.number);
     let outcome = if prepared.plan.steps.is_empty() { None } else { Some(execute(world, &mut prepared, number).await) };
     let verdict = match &outcome {
-        Some(outcome) => verdict(&prepared, outcome),
-        None => applied(&prepared),
+        Some(outcome) => verdict(ask, &prepared, outcome),
+        None => applied(ask, &prepared),
     };
     let reached = verdict.ready;
     let said = settle(world, ask, &prepared, &verdict, reached).await?;
@@ -262,9 +269,9 @@ async fn complete(
     Ok(())
 }
 
-fn verdict(prepared: &Prepared, outcome: &Outcome) -> Verdict {
+fn verdict(ask: &Ask, prepared: &Prepared, outcome: &Outcome) -> Verdict {
     match outcome.first_failure() {
-        None => applied(prepared),
+        None => applied(ask, prepared),
         Some((object, reason, message)) => {
             let message = format!("{} of {}: {message}", object.short(), prepared.target.commit.short());
             Verdict {
@@ -277,16 +284,18 @@ fn verdict(prepared: &Prepared, outcome: &Outcome) -> Verdict {
     }
 }
 
-fn applied(prepared: &Prepared) -> Verdict {
+fn applied(ask: &Ask, prepared: &Prepared) -> Verdict {
+    let near = ask.life.as_ref().filter(|life| life.warned.is_some()).and_then(|life| life.ends.as_ref());
+    let end = near.map(|ends| format!("; it ends at {ends}")).unwrap_or_default();
     match &prepared.target.held_back {
         None => {
-            let message = format!("equals {}", prepared.target.commit.short());
+            let message = format!("equals {}{end}", prepared.target.commit.short());
             Verdict { ready: true, reason: Reason::Applied, message, stalled: false }
         }
         Some(why) => Verdict {
             ready: true,
             reason: Reason::HeldBack,
-            message: format!("held at {}: {why}", prepared.target.commit.short()),
+            message: format!("held at {}: {why}{end}", prepared.target.commit.short()),
             stalled: false,
         },
     }
@@ -314,6 +323,7 @@ async fn settle(
     let status = EnvironmentStatus {
         id: prepared.subject.environment_id.clone(),
         namespace: prepared.namespace.clone(),
+        address: prepared.address.clone(),
         reference: prepared.target.reference.clone(),
         commit: if reached { prepared.target.commit.to_string() } else { before.commit.clone() },
         attempted: prepared.target.commit.to_string(),
@@ -321,6 +331,9 @@ async fn settle(
         plan: settle::shown_plan(&before, &prepared.plan, verdict),
         hold: prepared.target.hold.clone(),
         jobs,
+        life: ask.life.clone(),
+        ignored: ask.ignored.clone(),
+        ended: None,
         restorable: before.restorable.clone(),
         observed_generation: generation,
         conditions: settle::conditions(&before.conditions, &said, generation, now),
@@ -354,8 +367,7 @@ async fn tell(world: &mut World, ask: &Ask, error: &Error) {
     }
     let stalled = error.retry() == crate::model::reason::Retry::Never;
     let verdict = Verdict { ready: false, reason: error.reason(), message: error.sentence(), stalled };
-    let tip = ask.tip.as_ref().map(Known::tip);
-    if let Err(second) = conclude(world, &ask.environment, &verdict, error.plan().cloned(), tip).await {
+    if let Err(second) = conclude(world, &ask.environment, &verdict, error.plan().cloned(), Some(ask)).await {
         tracing::warn!(
             environment = ask.environment,
             reason = second.reason().as_str(),
@@ -378,7 +390,7 @@ async fn conclude(
     name: &str,
     verdict: &Verdict,
     plan: Option<PlanStatus>,
-    tip: Option<GitId>,
+    ask: Option<&Ask>,
 ) -> Result<(), Error> {
     let Some(memory) = world.memory.get(name) else { return Ok(()) };
     if memory.environment.metadata.uid.is_none() {
@@ -389,11 +401,24 @@ async fn conclude(
     let generation = memory.environment.metadata.generation;
     status.conditions = settle::conditions(&status.conditions, verdict, generation, (world.now)());
     status.observed_generation = generation;
-    status.plan = plan;
-    if let Some(tip) = tip {
+    (status.plan, status.ended) = (plan, None);
+    if let Some(ask) = ask {
+        status.life.clone_from(&ask.life);
+        status.ignored.clone_from(&ask.ignored);
+    }
+    if let Some(tip) = ask.and_then(|ask| looked_at(ask, &memory.environment)) {
         status.attempted = tip.to_string();
     }
     write_status(world, name, status).await
+}
+
+/// The commit that the remote has for an environment: of its own branch, if it is a branch's.
+fn looked_at(ask: &Ask, environment: &Environment) -> Option<GitId> {
+    let known = ask.tip.as_ref()?;
+    match environment.branch() {
+        Some(branch) => known.branches()?.get(branch).copied(),
+        None => Some(known.tip()),
+    }
 }
 
 /// Keeps the composed revision for the next pass, if the environment equals it now.

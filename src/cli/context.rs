@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::cli::failure::Failure;
+use crate::cli::get;
 use crate::cluster::Cluster;
 use crate::git::credentials::Credentials;
 use crate::git::mirror::Mirror;
@@ -161,16 +162,22 @@ pub fn clone(settings: &Settings) -> Result<Arc<Worktree>, Failure> {
     Ok(Arc::new(Worktree::discover(&settings.directory)?))
 }
 
-/// The Environment, which has to be there.
+/// The Environment of this name, or of this branch, which has to be there.
 ///
 /// # Errors
-/// There is none of that name.
+/// There is none.
 pub async fn environment(cluster: &Cluster, home: &str, name: &str) -> Result<Environment, Failure> {
     if let Some(environment) = cluster.environment(home, name).await? {
         return Ok(environment);
     }
-    let names: Vec<String> =
-        cluster.environments(home).await?.into_iter().filter_map(|environment| environment.metadata.name).collect();
+    let all = cluster.environments(home).await?;
+    // after its entry got another prefix a branch may have had two
+    let is_gone = |it: &Environment| get::ready(it).is_some_and(|ready| ready.reason == Reason::Gone.as_str());
+    let of_branch = all.iter().filter(|it| it.branch() == Some(name) || it.reference() == Some(name));
+    if let Some(environment) = of_branch.min_by_key(|it| is_gone(it)) {
+        return Ok(environment.clone());
+    }
+    let names: Vec<&str> = all.iter().filter_map(|it| it.branch().or(it.metadata.name.as_deref())).collect();
     let hint = match names.as_slice() {
         [] => format!("nothing was applied yet: `osier apply {name}`"),
         names => format!("there are: {}", names.join(", ")),

@@ -32,16 +32,17 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
     let cluster = context::cluster(settings).await?;
     let repository = context::repository(settings, &cluster).await?;
     let home = &repository.spec.home;
-    context::environment(&cluster, home, &args.environment).await?;
-    let mut records = cluster.records(home, &args.environment).await?;
+    let environment = context::environment(&cluster, home, &args.environment).await?;
+    let name = environment.metadata.name.as_deref().unwrap_or_default();
+    let mut records = cluster.records(home, name).await?;
     records.sort_by_key(|record| std::cmp::Reverse(record.spec.number));
-    warn_of_forged(&cluster, &repository, &records, &args.environment).await?;
+    warn_of_forged(&cluster, &repository, &records, name).await?;
     records.truncate(args.limit);
     match settings.common.output {
         Output::Text => anstream::print!("{}", text(&records, Timestamp::now())),
         format => output::data(
             format,
-            &json!({"kind": "History", "environment": args.environment, "records": records.iter().map(data).collect::<Vec<_>>()}),
+            &json!({"kind": "History", "environment": name, "records": records.iter().map(data).collect::<Vec<_>>()}),
         ),
     }
     Ok(Finding::Nothing)

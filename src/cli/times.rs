@@ -39,7 +39,17 @@ pub fn duration(text: &str) -> Result<Duration, Failure> {
 /// How long ago, for people: `12s`, `5m`, `3h`, `2d`.
 pub fn ago(time: &str, now: Timestamp) -> String {
     let Ok(time) = time.parse::<Timestamp>() else { return String::new() };
-    let seconds = now.as_second().saturating_sub(time.as_second()).max(0);
+    span(now.as_second().saturating_sub(time.as_second()))
+}
+
+/// How long until then, for people: `in 71h`.
+pub fn left(time: &str, now: Timestamp) -> String {
+    let Ok(time) = time.parse::<Timestamp>() else { return String::new() };
+    format!("in {}", span(time.as_second().saturating_sub(now.as_second())))
+}
+
+fn span(seconds: i64) -> String {
+    let seconds = seconds.max(0);
     match seconds {
         0..60 => format!("{seconds}s"),
         60..3600 => format!("{}m", seconds / 60),
@@ -81,5 +91,9 @@ mod tests {
         assert_eq!(of("2026-12-01T08:00:00Z", 1), Ok("2026-12-01T08:00:00Z".to_owned()));
         assert_eq!((of("soon", 1), of("", 1), of("99999999999999d", 1)), (Err(2), Err(2), Err(2)));
         assert_eq!(ago("2026-11-21T07:55:00Z", now), "5m");
+        assert_eq!(
+            (left("2026-11-24T07:55:00Z", now), left("2026-11-21T07:55:00Z", now)),
+            ("in 2d".to_owned(), "in 0s".to_owned())
+        );
     }
 }

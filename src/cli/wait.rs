@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
+use jiff::Timestamp;
 use kube::core::error_boundary::InvalidObject;
 use serde_json::json;
 
@@ -19,6 +21,7 @@ use crate::model::environment::{Condition, Environment};
 use crate::model::reason::Reason;
 use crate::model::repository::Repository;
 use crate::model::tree::{GitId, TreeChange};
+use crate::planning::life;
 use crate::reconcile::source::Source;
 use crate::reconcile::target::{self, CONFIG_PATH};
 use crate::report::advice;
@@ -71,14 +74,48 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
         None => wanted(&config, args)?,
     };
     let applied = args.applied;
-    let mut room = Room { clone: &clone, commit, applied, wanted, repository, environments: BTreeMap::new() };
+    let room = Room { clone: &clone, commit, applied, wanted, repository, environments: BTreeMap::new() };
+    in_room(settings, &cluster, room, (limit, &args.timeout)).await
+}
+
+/// Waits for the newest commit of a branch, given by its name or by that of its environment.
+///
+/// # Errors
+/// As `run`; no entry of `branches` matches.
+pub async fn for_branch(settings: &Settings, wanted: &str, applied: bool, timeout: &str) -> Result<Finding, Failure> {
+    let limit = times::duration(timeout)?;
+    let clone = context::clone(settings)?;
+    let cluster = Arc::new(context::cluster(settings).await?);
+    let repository = context::repository(settings, &cluster).await?;
+    let known = cluster.environment(&repository.spec.home, wanted).await?;
+    let branch = known.as_ref().and_then(Environment::branch).unwrap_or(wanted);
+    let resolve = |text: &str| clone.objects(|objects| objects.resolve(text));
+    let upstream =
+        |branch: &str| resolve(branch).or_else(|error| resolve(&format!("origin/{branch}")).map_err(|_| error));
+    let (commit, main) = (upstream(branch)?, upstream(&repository.spec.protected_branch)?);
+    let config = target::config(&Source::Clone(clone.clone(), main)).await?;
+    let Some(own) = entry_of_branch(&config, &repository, branch, commit) else {
+        let hint = format!("osier.yaml of {} says which branches have one", repository.spec.protected_branch);
+        return Err(Failure::usage(format!("no entry of `branches` matches `{branch}`"), hint));
+    };
+    let wanted = BTreeMap::from([own]);
+    let room = Room { clone: &clone, commit, applied, wanted, repository, environments: BTreeMap::new() };
+    in_room(settings, &cluster, room, (limit, timeout)).await
+}
+
+async fn in_room(
+    settings: &Settings,
+    cluster: &Arc<Cluster>,
+    mut room: Room<'_>,
+    (limit, timeout): (Duration, &str),
+) -> Result<Finding, Failure> {
     let text = settings.common.output == Output::Text;
-    let standings = tokio::time::timeout(limit, room.wait(&cluster, text)).await;
+    let standings = tokio::time::timeout(limit, room.wait(cluster, text)).await;
     let standings = standings.unwrap_or_else(|_| room.standings());
     if !text {
-        output::data(settings.common.output, &data(commit, &standings));
+        output::data(settings.common.output, &data(room.commit, &standings));
     }
-    verdict(commit, &standings, args)
+    verdict(room.commit, &standings, timeout)
 }
 
 /// What the wait is about, and what was seen so far.
@@ -172,6 +209,9 @@ impl Room<'_> {
                 format!("equals {}{record}", short(&status.commit))
             }),
             Some(ready) if is_there && status.waits() => Standing::Waiting(ready.message.clone()),
+            Some(ready) if ready.reason == Reason::Gone.as_str() && comes_back(environment) => {
+                Standing::Waiting("it is gone, and comes back".to_owned())
+            }
             _ if self.known() && held => refused(ready),
             _ if environment.spec.suspend.is_some() => refused(ready),
             _ if !is_ready && self.is_covered(&status.attempted, entry) => refused(ready),
@@ -241,6 +281,15 @@ fn of_branch(
     commit: GitId,
 ) -> Option<(String, EnvironmentConfig)> {
     let branch = branch.filter(|branch| *branch != repository.spec.protected_branch && args.environments.is_empty())?;
+    entry_of_branch(config, repository, branch, commit)
+}
+
+fn entry_of_branch(
+    config: &Config,
+    repository: &Repository,
+    branch: &str,
+    commit: GitId,
+) -> Option<(String, EnvironmentConfig)> {
     let (entry, slug) = config.branch(branch)?;
     let name = target::branch_environment(entry, &slug, repository.metadata.name.as_deref()?, branch);
     // layers of the protected branch are none of this commit's
@@ -259,6 +308,11 @@ fn wanted(config: &Config, args: &Args) -> Result<BTreeMap<String, EnvironmentCo
         .filter(|(name, _)| named(name))
         .map(|(name, entry)| (name.clone(), entry.clone()))
         .collect())
+}
+
+/// True if somebody has asked for a branch environment whose time was over.
+fn comes_back(environment: &Environment) -> bool {
+    life::is_asked_for(environment.spec.expires.as_ref(), Timestamp::now())
 }
 
 fn why_not_yet(trouble: Option<&Condition>, commit: &str) -> String {
@@ -317,7 +371,7 @@ fn data(commit: GitId, standings: &Standings) -> serde_json::Value {
 }
 
 /// The gravest standing decides.
-fn verdict(commit: GitId, standings: &Standings, args: &Args) -> Result<Finding, Failure> {
+fn verdict(commit: GitId, standings: &Standings, timeout: &str) -> Result<Finding, Failure> {
     let failed = standings.iter().find_map(|(name, standing)| match standing {
         Standing::Failed(reason, text) => Some((name, *reason, text)),
         _ => None,
@@ -334,7 +388,7 @@ fn verdict(commit: GitId, standings: &Standings, args: &Args) -> Result<Finding,
     let Some((name, _)) = standings.iter().find(|(_, standing)| matches!(standing, Standing::Waiting(_))) else {
         return Ok(Finding::Nothing);
     };
-    let message = format!("{} has not landed in `{name}` within {}", commit.short(), args.timeout);
+    let message = format!("{} has not landed in `{name}` within {timeout}", commit.short());
     let hint = format!("osier why {name}; is it pushed? does the service run? `osier wait --timeout` waits longer");
     Err(Failure::timed_out(message, hint))
 }

@@ -7,7 +7,7 @@ use crate::cli::failure::{Failure, Finding};
 use crate::cli::place::At;
 use crate::cli::{context, get, output, times, view};
 use crate::desired::manifest::{Manifest, Origin};
-use crate::model::environment::{Condition, Environment};
+use crate::model::environment::{Condition, Environment, EnvironmentStatus};
 use crate::model::object::ObjectId;
 use crate::model::reason::Reason;
 use crate::reconcile::desire::{self, Outlines};
@@ -84,6 +84,9 @@ fn text(name: &str, environment: &Environment) -> String {
         };
         lines.push(format!("  {held} {} by {}: {}", hold.to, hold.by, hold.reason));
     }
+    if let Some(ignored) = ignored(&status) {
+        lines.push(format!("  ignored   {ignored}"));
+    }
     if let Some(plan) = status.plan.clone().filter(|_| ready.status != "True" && !status.is_applied()) {
         lines.push(format!("  plan      {}", plan.digest));
     }
@@ -91,10 +94,20 @@ fn text(name: &str, environment: &Environment) -> String {
     lines.join("\n") + "\n"
 }
 
-fn fix(name: &str, environment: &Environment, ready: &Condition) -> String {
+/// What the branch changed in vain, if it did.
+pub fn ignored(status: &EnvironmentStatus) -> Option<String> {
+    let ignored = status.ignored.join(", ");
+    (!ignored.is_empty()).then(|| format!("{ignored} of the branch: only the protected branch's counts"))
+}
+
+/// What to run.
+pub fn fix(name: &str, environment: &Environment, ready: &Condition) -> String {
     let Some(status) = &environment.status else { return advice::fix(&ready.reason, name, "") };
     if status.waits() && ready.reason == Reason::Applied.as_str() {
         return advice::waiting(&status.namespace);
+    }
+    if ready.reason == Reason::Gone.as_str() && status.life.as_ref().is_some_and(|life| life.over) {
+        return format!("push the branch again, or osier env open {name}");
     }
     advice::fix(&ready.reason, name, &status.namespace)
 }

@@ -18,23 +18,29 @@ pub fn admission() -> Vec<Value> {
     [environments(), records(), people(), plans(), repositories()].into_iter().flatten().collect()
 }
 
-/// Only accounts of the lane create Environments (empty ones: what people say comes from people) and write their status.
+/// Only accounts of the lane create Environments (empty ones: what people say comes from people) and write their status. Such an account deletes
+/// none of another lane; who is none of them deletes what RBAC lets him.
 fn environments() -> [Value; 2] {
-    let lane = format!("object.metadata.?labels[?'{LANE}'].orValue('')");
+    let lane = format!("(request.operation == 'DELETE' ? oldObject : object).metadata.?labels[?'{LANE}'].orValue('')");
     let account = format!(
         "variables.lane in ['protected', 'branches'] && {ENVIRONMENTS}.check('record-' + variables.lane).allowed()"
     );
     let empty =
         "request.operation != 'CREATE' || !['hold', 'suspend', 'expires', 'allow'].exists(it, it in object.spec)";
+    // each question to the authorizer costs a third of what an expression may
+    let own = format!(
+        "request.operation != 'DELETE' || !(variables.lane in ['protected', 'branches']) || {ENVIRONMENTS}.check('record-' + variables.lane).allowed() || !{ENVIRONMENTS}.check(variables.lane == 'branches' ? 'record-protected' : 'record-branches').allowed()"
+    );
     policy(
         "osier-environments",
-        &[("CREATE", "environments"), ("UPDATE", "environments/status")],
+        &[("CREATE", "environments"), ("DELETE", "environments"), ("UPDATE", "environments/status")],
         json!([{"name": "lane", "expression": lane}]),
         json!([
             rule(
-                &account,
+                &format!("request.operation == 'DELETE' || ({account})"),
                 "only osier creates Environments and writes their status (verb record-<lane> on environments.osier.dev)"
             ),
+            rule(&own, "an account of osier deletes no Environment of another lane"),
             rule(empty, "an Environment is created empty; hold, suspend, expires and allow are set afterwards"),
         ]),
     )

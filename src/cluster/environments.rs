@@ -110,6 +110,23 @@ impl Cluster {
         Err(Error::Changed { what: what(name) })
     }
 
+    /// Deletes an Environment as it was read; one that is gone already is done.
+    ///
+    /// # Errors
+    /// `Changed` if it is another one by now, or was changed; `Call`.
+    pub async fn delete_environment(&self, environment: &Environment) -> Result<(), Error> {
+        let metadata = &environment.metadata;
+        let (home, name) = place(environment);
+        let body = json!({"apiVersion": "v1", "kind": "DeleteOptions",
+            "preconditions": {"uid": metadata.uid, "resourceVersion": metadata.resource_version}});
+        match self.call(&Call::delete(path(home, name), &body)).await {
+            Ok(_) => Ok(()),
+            Err(failure) if failure.code() == Some(404) => Ok(()),
+            Err(failure) if failure.is_conflict() => Err(Error::Changed { what: what(name) }),
+            Err(failure) => Err(Error::call(format!("delete {}", what(name)))(failure)),
+        }
+    }
+
     /// Changes what people say about an Environment, as a person's command does: what `change` makes of the spec as it is now.
     ///
     /// # Guarantees

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::desired::config::Config;
 use crate::desired::config::branches::BranchConfig;
 use crate::git::fetch::Branches;
@@ -10,10 +12,15 @@ use crate::model::reason::Reason;
 use crate::model::repository::Repository;
 use crate::model::tree::GitId;
 use crate::model::wire;
-use crate::reconcile::target;
+use crate::planning::life::{self, Facts};
+use crate::reconcile::{retention, target};
 
 /// Branches that may go at once, unless they are less than half: more looks like a mistake of the remote.
 const FEW: usize = 10;
+
+/// Days that the books of an environment are kept after its branch went, unless `caps.goneDays` of the Repository says otherwise: what a branch
+/// did is asked for in the sprint after it.
+const GONE_DAYS: u64 = 30;
 
 /// What there shall be.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -38,6 +45,8 @@ pub fn roll(
     repository: &Repository,
     branches: &Branches,
     environments: &BTreeMap<String, Environment>,
+    marks: impl Fn(&str) -> Option<String>,
+    now: Timestamp,
 ) -> Roll {
     let ours: BTreeMap<&String, &Environment> =
         environments.iter().filter(|(_, environment)| environment.lane() == Some(Lane::Branches)).collect();
@@ -47,6 +56,14 @@ pub fn roll(
     for (name, environment) in &ours {
         let has_ended = said(environment, Reason::Gone) || config.is_none();
         if is_idle(environment) && (claims.contains_key(*name) || has_ended) {
+            let entry = claims.get(*name).map(|claim| claim.entry);
+            if entry.is_some_and(|entry| is_over(environment, entry, &marks, now)) {
+                claims.remove(*name);
+                // one that waited has still to be told that it waits for nothing
+                if !said(environment, Reason::Gone) {
+                    roll.served.insert((*name).clone());
+                }
+            }
             continue;
         }
         roll.served.insert((*name).clone());
@@ -107,6 +124,49 @@ pub fn too_many_gone(
         let all = followed.len();
         format!("{gone} of {all} branches are gone at once: an administrator adds `tip: {tip}` to the Repository's `spec.allow` if that is meant")
     })
+}
+
+/// Environments whose branch is gone, and whose books need not be kept any longer, the oldest first; and when the next one comes to that.
+pub fn forgotten(
+    repository: &Repository,
+    environments: &BTreeMap<String, Environment>,
+    is_gone: impl Fn(&str) -> bool,
+    now: Timestamp,
+) -> (Vec<String>, Option<Timestamp>) {
+    let days = repository.spec.caps.get("goneDays").copied().unwrap_or(GONE_DAYS);
+    let kept = SignedDuration::from_hours(
+        i64::try_from(days).unwrap_or(i64::MAX / 3600).saturating_mul(24).min(i64::MAX / 3600),
+    );
+    let left = |it: &&Environment| it.branch().is_some_and(&is_gone);
+    let gone = environments.values().filter(left).filter(|it| said(it, Reason::Gone));
+    let mut gone: Vec<(Timestamp, &str)> =
+        gone.filter_map(|it| Some((ended(it)?, it.metadata.name.as_deref()?))).collect();
+    gone.sort_unstable();
+    let surplus = gone.len().saturating_sub(retention::BRANCHES);
+    let due = |ended: &Timestamp| ended.checked_add(kept).unwrap_or(Timestamp::MAX);
+    let is_due = |(index, (ended, _)): &(usize, &(Timestamp, &str))| *index < surplus || due(ended) <= now;
+    let forgotten: Vec<String> =
+        gone.iter().enumerate().filter(is_due).map(|(_, (_, name))| (*name).to_owned()).collect();
+    let next = gone.get(forgotten.len()).map(|(ended, _)| due(ended));
+    (forgotten, next)
+}
+
+/// When an environment that is gone was removed.
+fn ended(environment: &Environment) -> Option<Timestamp> {
+    environment.status.as_ref()?.ended.as_ref()?.parse().ok()
+}
+
+/// True if the environment's time is over, and neither a push nor a person has brought it back.
+fn is_over(
+    environment: &Environment,
+    entry: &BranchConfig,
+    marks: impl Fn(&str) -> Option<String>,
+    now: Timestamp,
+) -> bool {
+    let life = environment.status.as_ref().and_then(|status| status.life.as_ref());
+    let Some(tip) = environment.branch().and_then(marks) else { return life.is_some_and(|life| life.over) };
+    let said = environment.spec.expires.as_ref();
+    life::outlook(life, &Facts { tip: &tip, lives: entry.lives, said, now }).over.is_some()
 }
 
 /// True if the environment has not begun yet, waits to begin, or has ended.

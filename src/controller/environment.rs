@@ -4,6 +4,7 @@ mod departure;
 mod heads;
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,6 +88,8 @@ pub struct Task {
     announcements: Option<Announcements>,
     panics: u32,
     departure: Departure,
+    /// When the end of a branch environment comes near, or comes.
+    end_due: Option<Instant>,
     /// The tips that were looked at last.
     attended: Option<Heads>,
 }
@@ -131,6 +134,7 @@ impl Task {
             announcements: Some(announcements),
             panics: 0,
             departure: Departure::default(),
+            end_due: None,
             attended: None,
         }
     }
@@ -187,6 +191,7 @@ impl Task {
                 }
                 changed = self.inputs.keys.changed() => return changed.ok().map(|()| Trigger::Person),
                 () = tokio::time::sleep_until(self.pace.again()) => return Some(Trigger::Timer),
+                () = until(self.end_due) => return Some(Trigger::Timer),
                 news = watched.changed(), if may_repair => {
                     if self.is_drift(&news) {
                         return Some(Trigger::Drift);
@@ -230,7 +235,7 @@ impl Task {
 
     /// One pass, once there is a slot for it.
     async fn attend(&mut self, trigger: Trigger) {
-        self.push_due = None;
+        (self.push_due, self.end_due) = (None, None);
         let shared = self.shared.clone();
         let waiting = shared.metrics.waiting(QUEUE);
         let Ok(_slot) = shared.slots.take(self.has_little_to_do(trigger)).await else { return };
@@ -286,7 +291,13 @@ impl Task {
             return self.departs(tip).await;
         }
         self.stays();
+        let (life, ignored) = match self.lives(tip).await {
+            ControlFlow::Continue(own) => own,
+            ControlFlow::Break(reason) => return reason,
+        };
         let ask = Ask {
+            life,
+            ignored,
             trigger: trigger.as_str(),
             take_over: true,
             tip: Some(tip.known.clone()),

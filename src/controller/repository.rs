@@ -25,6 +25,7 @@ use crate::controller::remote::{Of, Remote, Sight, Tip};
 use crate::controller::seat::Seat;
 use crate::controller::statuses::{Statuses, Teller};
 use crate::controller::{branches, plans, status};
+use crate::git::fetch::Known;
 use crate::git::mirror::Mirror;
 use crate::git::remotes::Remotes;
 use crate::keys::Keyring;
@@ -36,7 +37,7 @@ use crate::model::wire;
 use crate::reconcile::settle::{self, Verdict};
 use crate::reconcile::source::Source;
 use crate::reconcile::world::World;
-use crate::reconcile::{subject, target};
+use crate::reconcile::{retention, subject, target};
 use crate::supervise::Stop;
 use crate::supervise::pace::{Pace, until};
 
@@ -46,6 +47,10 @@ const STATUS: Duration = Duration::from_secs(10);
 const AT_ONCE: usize = 20;
 /// Between two attempts to make them.
 const FAILED: Duration = Duration::from_secs(5);
+/// Between two attempts to forget an environment: nobody waits for that.
+const FORGET_AGAIN: Duration = Duration::from_mins(5);
+/// Longest time until the next look at what is to be forgotten.
+const LONGEST: Duration = Duration::from_hours(24);
 /// The first status after a change leaves the environments the precedence.
 const AFTER_ENVIRONMENTS: Duration = Duration::from_secs(1);
 
@@ -205,7 +210,7 @@ struct Lead<'a> {
     /// Why no environment is removed now, if so.
     removals: watch::Sender<Option<String>>,
     changed: Changed,
-    /// When those are to be made that could not be made.
+    /// When to look again at what could not be made, or is to be forgotten.
     again: Option<Instant>,
     /// Whether another environment may be wanted than those that have a task.
     unsettled: bool,
@@ -352,9 +357,11 @@ impl<'a> Lead<'a> {
         }
         match environment {
             Some(environment) => {
-                let is_idle = branches::is_idle(&environment);
+                // somebody may ask for one whose time was over
+                let standing = |it: &Environment| (branches::is_idle(it), it.spec.expires.clone());
+                let now = standing(&environment);
                 let before = self.environments.insert(name.to_owned(), environment);
-                self.unsettled |= before.is_none_or(|before| branches::is_idle(&before) != is_idle);
+                self.unsettled |= before.is_none_or(|before| standing(&before) != now);
             }
             None => self.unsettled |= self.environments.remove(name).is_some() && self.serves_branches(),
         }
@@ -400,8 +407,10 @@ impl<'a> Lead<'a> {
         }
         let branches = &tip.known.branches_anywhere()?;
         let config = target::config(&Source::Mirror(self.mirror.clone(), tip.known.tip())).await.ok();
+        let now = (self.follower.clock)();
         let wanted = self.changed.wanted(self.mirror, config.as_ref(), &tip.known, &self.environments).await?;
-        let mut roll = branches::roll(config.as_ref(), &repository, &wanted, &self.environments);
+        let marks = |branch: &str| tip.known.mark(branch);
+        let mut roll = branches::roll(config.as_ref(), &repository, &wanted, &self.environments, marks, now);
         let held = branches::too_many_gone(&repository, tip.known.tip(), branches, &self.environments);
         self.removals.send_if_modified(|before| std::mem::replace(before, held.clone()) != held);
         let mut failed = false;
@@ -433,7 +442,36 @@ impl<'a> Lead<'a> {
             !branches::is_idle(environment) || tip.known.has(branch).is_some()
         };
         roll.served.retain(|name| self.environments.get(name).is_some_and(known));
+        self.forget(world, &tip.known).await;
         Some(roll.served.into_iter().map(|name| (name.clone(), name)).collect())
+    }
+
+    /// Deletes the books of one environment whose branch went long ago, if there is one. Nobody knows that of any branch while the remote cannot
+    /// be read.
+    async fn forget(&mut self, world: &World, known: &Known) {
+        if self.sight.borrow().trouble.is_some() {
+            return;
+        }
+        let now = (self.follower.clock)();
+        let is_gone = |branch: &str| known.has(branch) == Some(false);
+        let (forgotten, next) = branches::forgotten(&self.repository.borrow(), &self.environments, is_gone, now);
+        let mut next = next.map(|next| next.duration_since(now).try_into().unwrap_or(Duration::ZERO));
+        if let Some(name) = forgotten.first() {
+            // the watch tells of it, and then comes the next
+            match retention::forget(world, name).await {
+                Ok(()) => tracing::info!(environment = name, "its branch went long ago, and now its records did"),
+                Err(error) => {
+                    tracing::warn!(
+                        environment = name,
+                        reason = error.reason().as_str(),
+                        "cannot be forgotten: {error}"
+                    );
+                    next = Some(FORGET_AGAIN);
+                }
+            }
+        }
+        let next = next.map(|next| Instant::now() + next.min(LONGEST));
+        self.again = [self.again, next].into_iter().flatten().min();
     }
 
     /// Says that an environment has to wait until another one is gone; false if it could not be said.

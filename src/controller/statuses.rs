@@ -95,6 +95,8 @@ impl Statuses {
 fn mark(verdict: &Verdict) -> Option<Mark> {
     Some(match verdict.reason {
         Reason::Elsewhere | Reason::Orphaned => return None,
+        // how an environment ends says nothing of the commit
+        Reason::Expiring | Reason::NamespaceTerminating | Reason::Gone => return None,
         Reason::HeldBack
         | Reason::Suspended
         | Reason::AdoptionHeld

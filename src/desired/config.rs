@@ -18,7 +18,7 @@ const FIELDS: [&str; 6] = ["apiVersion", "kind", "environments", "branches", "sh
 const ENVIRONMENT_FIELDS: [&str; 5] = ["namespace", "layers", "keys", "cluster", "mode"];
 const ISSUES_FIELDS: [&str; 2] = ["pattern", "url"];
 /// Fields that later versions know. They change what is safe, so they are refused rather than ignored.
-const LATER: [&str; 6] = ["approval", "rollbackWhenUnhealthyFor", "parts", "missing", "lives", "generate"];
+const LATER: [&str; 5] = ["approval", "rollbackWhenUnhealthyFor", "parts", "missing", "generate"];
 
 /// What `osier.yaml` of the protected branch says.
 #[derive(Clone, Debug, Default, PartialEq, JsonSchema)]

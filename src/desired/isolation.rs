@@ -48,6 +48,8 @@ const RESERVED: [(&str, &str); 3] =
 pub struct Isolation {
     /// The layer of the protected branch that fences the namespace in.
     pub template: String,
+    /// The address of the environment, as `url` of the entry has it.
+    pub address: Option<String>,
     /// The host that addresses have to be, or be below; without it there is none.
     pub host: Option<String>,
     /// Whom the template's role bindings may name, as the Repository says, such as `group:developers`.

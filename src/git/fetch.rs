@@ -98,6 +98,16 @@ impl Known {
         followed.all(|followed| followed.branches.is_some()).then_some(false)
     }
 
+    /// What a branch is at, wherever it is: another text after each push to it. `None` if it is nowhere, or a repository was not seen yet.
+    pub fn mark(&self, name: &str) -> Option<String> {
+        if !self.has(name)? || self.followed.values().any(|followed| followed.branches.is_none()) {
+            return None;
+        }
+        let own = self.branches()?.get(name).copied();
+        let commits = own.into_iter().chain(self.followed.values().filter_map(|followed| followed.branch(name)));
+        Some(commits.map(|commit| commit.to_string()).collect::<Vec<_>>().join(" "))
+    }
+
     pub(in crate::git) fn with_branches(self, branches: Branches) -> Self {
         Self { branches: Some(Arc::new(branches)), ..self }
     }

@@ -1,6 +1,7 @@
 //! Reading commits and blobs, the same for a mirror and a clone.
 
 use std::cell::Cell;
+use std::path::Path;
 
 use git2::{Commit, ErrorCode, ObjectType, Oid, Repository, Tree};
 
@@ -155,6 +156,23 @@ impl<'r> Objects<'r> {
         let (old, new) = (self.find_commit(old)?.id(), self.find_commit(new)?.id());
         let (ahead, _) = self.repository.graph_ahead_behind(new, old).map_err(|e| unreadable("commit", new, &e))?;
         Ok(ahead)
+    }
+
+    /// Which of these files and directories `commit` has otherwise than `other`, and changed since the two parted.
+    ///
+    /// # Errors
+    /// `NotFound`, `Object`.
+    pub fn own_changes(&self, commit: GitId, other: GitId, paths: &[String]) -> Result<Vec<String>, Error> {
+        let [own, others] = [self.root(commit)?, self.root(other)?];
+        let at = |tree: &Tree<'_>, path: &String| tree.get_path(Path::new(path)).ok().map(|entry| entry.id());
+        let mut changed: Vec<String> =
+            paths.iter().filter(|path| at(&own, path) != at(&others, path)).cloned().collect();
+        // histories that have nothing in common never parted
+        if let (false, Ok(base)) = (changed.is_empty(), self.repository.merge_base(oid(commit), oid(other))) {
+            let base = self.root(git_id(base))?;
+            changed.retain(|path| at(&base, path) != at(&own, path));
+        }
+        Ok(changed)
     }
 
     /// The newest commit on the line of first parents of `tip` that is not later than `time` (Unix seconds), if any.

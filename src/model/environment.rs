@@ -144,6 +144,9 @@ pub struct EnvironmentStatus {
     /// The namespace that is kept equal.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub namespace: String,
+    /// Its address, if it is a branch's and its entry of `osier.yaml` has a `url`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
     /// Full ref that is followed.
     #[serde(rename = "ref", default, skip_serializing_if = "String::is_empty")]
     pub reference: String,
@@ -165,6 +168,15 @@ pub struct EnvironmentStatus {
     /// Jobs that ran, so that they run once per inputs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub jobs: Vec<JobRun>,
+    /// How long it lives, if it is a branch's and somebody gave it an end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub life: Option<Life>,
+    /// Files and directories that its branch changed, and that only the protected branch's count of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignored: Vec<String>,
+    /// When it was removed, if it is a branch's and gone (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<String>,
     /// Ranges of Records that can be restored.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub restorable: Vec<Range>,
@@ -237,6 +249,29 @@ impl HoldStatus {
     pub fn carries_out(&self, hold: &Hold) -> bool {
         self.to == hold.to && (!self.ended || (&self.by, &self.reason) == (&hold.by, &hold.reason))
     }
+}
+
+/// How long a branch environment lives.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Life {
+    /// The newest commit of its branch; where several repositories have it, one of each.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub tip: String,
+    /// When osier saw that commit first (RFC 3339).
+    pub seen: String,
+    /// When the environment ends, unless somebody pushes or extends it (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends: Option<String>,
+    /// When people were told that the end is near (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warned: Option<String>,
+    /// What `spec.expires` said when the commit was seen: it was said of an earlier one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earlier: Option<Expires>,
+    /// True once it has ended: the environment stays gone until its branch moves or somebody asks for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub over: bool,
 }
 
 /// A Job that ran.

@@ -91,7 +91,7 @@ reasons! {
     Planned,
     /// There are as many branch environments as `osier.yaml` or the Repository allows; it is made once another one is gone.
     CapReached,
-    /// The branch is gone, and the environment follows it unless the branch comes back.
+    /// The branch is gone or the environment's time is over: it goes, unless somebody pushes.
     Expiring,
     /// The branch environment was removed; its Records stay.
     Gone,

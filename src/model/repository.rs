@@ -63,7 +63,7 @@ pub struct RepositorySpec {
     /// Subjects that role bindings may name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subjects: Vec<String>,
-    /// Limits by name: `files`, `bytes`, `records`.
+    /// Limits by name: `files`, `bytes`, `records`, `goneDays`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub caps: BTreeMap<String, u64>,
     /// Application repositories whose branches are followed.

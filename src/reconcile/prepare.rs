@@ -24,12 +24,10 @@ use crate::reconcile::source::Source;
 use crate::reconcile::subject::{self, Subject};
 use crate::reconcile::target::{self, Choice, Target};
 use crate::reconcile::world::World;
-use crate::reconcile::{Ask, compare, dangling, history, place};
+use crate::reconcile::{Ask, compare, dangling, history, place, retention};
 
 /// Inputs that are remembered of each Job: a rollback over more of its changes runs it again.
 const RUNS_NOTED: usize = 20;
-/// As many branch environments as share the Records of a Repository with those of `osier.yaml`: those that are gone keep theirs.
-const ENVIRONMENTS: usize = 200;
 
 /// A pass before its first write.
 pub struct Prepared {
@@ -45,6 +43,8 @@ pub struct Prepared {
     pub lacks_namespace: bool,
     /// The layer that fences the namespace of a branch environment in.
     pub template: Option<String>,
+    /// The address of a branch environment.
+    pub address: Option<String>,
     /// Its key class.
     pub class: Option<String>,
     /// The target's commit.
@@ -173,7 +173,7 @@ async fn start_of_branch(
     let twins = all.keys().filter(|other| today.branch(other).is_some_and(|(_, twin)| twin == slug)).count();
     let label = if twins > 1 { subject.name.rsplit('-').next().map(|hash| format!("{slug}-{hash}")) } else { None };
     let config = entry.environment(subject.name.clone(), main, label.as_ref().unwrap_or(&slug));
-    let environments = today.environments.len() + ENVIRONMENTS;
+    let environments = today.environments.len() + retention::BRANCHES;
     let followed = followed(world, ask, &subject.name, branch);
     // of a repository that is not the configuration's nothing gets here but commit ids and the slug
     let branch = if seen.is_own { branch.to_owned() } else { slug.clone() };
@@ -231,7 +231,7 @@ pub async fn towards(world: &mut World, start: Start, choice: Choice) -> Result<
     let info = world.mirror.read(move |objects| objects.commit(commit)).await?;
     let issues = issues.map(|issues| issues.keys(&info.message)).unwrap_or_default();
     let EnvironmentConfig { namespace, keys: class, mode, isolation, .. } = config;
-    let template = isolation.map(|isolation| isolation.template);
+    let (template, address) = isolation.map(|it| (Some(it.template), it.address)).unwrap_or_default();
     let composed = Some(composed);
     Ok(Prepared {
         subject,
@@ -240,6 +240,7 @@ pub async fn towards(world: &mut World, start: Start, choice: Choice) -> Result<
         namespace,
         lacks_namespace,
         template,
+        address,
         class,
         info,
         issues,

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use crate::cluster::namespaces::Place;
 use crate::desired::config::branches::Volumes;
-use crate::model::environment::EnvironmentStatus;
+use crate::model::environment::{EnvironmentStatus, Life};
 use crate::model::object::{Kind, ObjectId};
 use crate::model::tree::GitId;
 use crate::reconcile::error::Error;
+use crate::reconcile::history::seconds;
 use crate::reconcile::settle::{self, Verdict};
 use crate::reconcile::source::Source;
 use crate::reconcile::world::World;
@@ -17,14 +18,18 @@ use crate::reconcile::{place, subject, target, write_status};
 /// How long a branch has to be gone: renaming and pushing anew take less.
 const GRACE: Duration = Duration::from_mins(1);
 
-/// What `osier.yaml` says of the end of a branch's environment; while it cannot be read, nothing that costs data.
+/// What `osier.yaml` says of a branch's environment and its end; while it cannot be read, nothing that costs data.
 pub struct Terms {
     /// The branch.
     pub branch: String,
     /// How long it has to be gone.
     pub grace: Duration,
+    /// How long it lives after a push, if it has an end.
+    pub lives: Option<Duration>,
     /// What becomes of volumes.
     pub volumes: Volumes,
+    /// The directory of the protected branch that fences its namespace in.
+    pub template: Option<String>,
 }
 
 /// How far it came.
@@ -44,7 +49,9 @@ pub async fn terms(world: &World, name: &str, main: GitId) -> Terms {
     let config = target::config(&Source::Mirror(world.mirror.clone(), main)).await.unwrap_or_default();
     let entry = config.branch(&branch).map(|(entry, _)| entry);
     let grace = entry.and_then(|entry| entry.grace).unwrap_or(GRACE);
-    Terms { branch, grace, volumes: entry.map_or(Volumes::Keep, |entry| entry.volumes) }
+    let lives = entry.and_then(|entry| entry.lives);
+    let template = entry.map(|entry| entry.namespace.template.clone());
+    Terms { branch, grace, lives, volumes: entry.map_or(Volumes::Keep, |entry| entry.volumes), template }
 }
 
 /// Deletes the namespace of an environment, unless something keeps it.
@@ -71,19 +78,27 @@ pub async fn remove(world: &mut World, name: &str, terms: &Terms) -> Result<Remo
     Ok(Removal::Deleting(deleting(name, &place)))
 }
 
-/// Says that an environment is gone. What ran in it may run again if its branch comes back.
+/// Says that an environment is gone. What ran in it may run again if its branch comes back. `life`: what is kept of it, if it was its time that
+/// was over, and not its branch that went.
 ///
 /// # Errors
 /// The API server failed.
-pub async fn end(world: &mut World, name: &str, verdict: &Verdict) -> Result<(), Error> {
+pub async fn end(world: &mut World, name: &str, verdict: &Verdict, life: Option<Life>) -> Result<(), Error> {
     let Some(memory) = world.memory.get_mut(name) else { return Ok(()) };
     (memory.composed, memory.namespace_checked) = (None, false);
     let environment = &memory.environment;
     let before = environment.status.clone().unwrap_or_default();
     let generation = environment.metadata.generation;
     let conditions = settle::conditions(&before.conditions, verdict, generation, (world.now)());
-    let (commit, plan, jobs) = (String::new(), None, Vec::new());
-    let status = EnvironmentStatus { commit, plan, jobs, conditions, observed_generation: generation, ..before };
+    let said = before.ended.clone().filter(|_| settle::is_gone(&before));
+    let ended = said.or_else(|| Some(seconds((world.now)())));
+    let (commit, plan, jobs, ignored) = (String::new(), None, Vec::new(), Vec::new());
+    // whatever its branch is at when it comes back is seen for the first time
+    let anew = || Life { tip: String::new(), ..before.life.clone().unwrap_or_default() };
+    let life = Some(life.map_or_else(anew, |life| Life { over: true, ..life }));
+    let observed_generation = generation;
+    let status =
+        EnvironmentStatus { commit, plan, jobs, life, ignored, ended, observed_generation, conditions, ..before };
     write_status(world, name, status).await
 }
 

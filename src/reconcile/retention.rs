@@ -1,7 +1,10 @@
-//! How much history is kept: the oldest Records of an environment go once there are more than the Repository allows.
+//! How much history is kept: the oldest Records of an environment go once there are more than the Repository allows, and all books of a branch
+//! environment some time after its branch.
 
 use crate::model::environment::Environment;
+use crate::reconcile::error::Error;
 use crate::reconcile::history::Chain;
+use crate::reconcile::settle;
 use crate::reconcile::world::World;
 
 /// Records that an environment keeps, unless the Repository's `caps` say otherwise: months of ten pushes a day's worth of rollback targets
@@ -9,6 +12,8 @@ use crate::reconcile::world::World;
 const RECORDS: u64 = 100;
 /// Records that all environments of a Repository keep together, unless it says otherwise: 10 MiB of etcd.
 const ALL: u64 = 5_000;
+/// As many branch environments as share the Records of a Repository with those of `osier.yaml`: those that are gone keep theirs.
+pub const BRANCHES: usize = 200;
 /// Fewer would not leave anything to go back to.
 const FEWEST: u64 = 2;
 /// Records that one pass deletes at most: one for the one that it added, one to get down to a cap that was lowered.
@@ -34,6 +39,27 @@ pub async fn retire(world: &mut World, environment: &str, environments: usize) {
             memory.chain.kept.remove(&number);
         }
     }
+}
+
+/// Deletes the Records of a branch environment that is gone, oldest first, and its Environment last.
+///
+/// # Guarantees
+/// Of any other environment nothing is deleted; the Environment only in the version that was read before its Records went.
+///
+/// # Errors
+/// The API server failed, or somebody wrote meanwhile; what is left goes another time.
+pub async fn forget(world: &World, name: &str) -> Result<(), Error> {
+    let Some(environment) = world.cluster.environment(world.home(), name).await? else { return Ok(()) };
+    let is_gone = environment.branch().is_some() && environment.status.as_ref().is_some_and(settle::is_gone);
+    if !is_gone {
+        return Ok(());
+    }
+    for record in world.cluster.records(world.home(), name).await? {
+        let uid = record.metadata.uid.unwrap_or_default();
+        world.cluster.delete_record(world.home(), name, record.spec.number, &uid).await?;
+    }
+    world.cluster.delete_environment(&environment).await?;
+    Ok(())
 }
 
 fn cap(granted: Option<u64>, environments: usize) -> u64 {

@@ -70,6 +70,11 @@ pub fn conditions(before: &[Condition], verdict: &Verdict, generation: Option<i6
         .collect()
 }
 
+/// True if this is the status of a branch environment that was removed.
+pub fn is_gone(status: &EnvironmentStatus) -> bool {
+    status.ready().is_some_and(|ready| ready.reason == Reason::Gone.as_str())
+}
+
 /// The digest and counts that `spec.allow` is about.
 pub fn plan_status(plan: &Plan) -> PlanStatus {
     PlanStatus { digest: plan.digest.clone(), counts: plan.counts() }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::environment::EnvironmentSpec;
+use crate::model::environment::{EnvironmentSpec, Expires, Life};
 use crate::model::repository::RepositorySpec;
 
 const CONFIG: &str = "apiVersion: osier.dev/v1alpha1
@@ -9,6 +9,8 @@ branches:
 - {match: [\"feature/**\"], layers: [\"main:base\"], max: 2, namespace: {prefix: f, template: t}}
 - {match: [\"**\"], layers: [\"main:base\"], namespace: {prefix: r, template: t}}
 ";
+
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
 fn repository() -> Repository {
     let spec = serde_json::json!({"url": "u", "home": "h"});
@@ -37,7 +39,9 @@ fn environment(branch: &str, created: u32, reason: Option<Reason>) -> (String, E
 
 fn call(config: Option<&str>, names: &[&str], environments: &[(String, Environment)]) -> Roll {
     let config = config.map(|text| Config::parse("osier.yaml", text).unwrap());
-    roll(config.as_ref(), &repository(), &branches(names), &environments.iter().cloned().collect())
+    let branches = branches(names);
+    let marks = |branch: &str| branches.get(branch).map(GitId::to_string);
+    roll(config.as_ref(), &repository(), &branches, &environments.iter().cloned().collect(), marks, NOW)
 }
 
 #[test]
@@ -80,6 +84,28 @@ fn who_is_gone_is_served_until_that_is_said() {
 }
 
 #[test]
+fn whose_time_was_over_rests_until_a_push_or_a_person() {
+    let (name, mut over) = environment("feature/a", 1, Some(Reason::Gone));
+    let life = Life { tip: GitId([1; 20]).to_string(), over: true, ..Life::default() };
+    over.status.as_mut().expect("it has one").life = Some(life);
+    let of = |over: &Environment| call(Some(CONFIG), &["main", "feature/a"], &[(name.clone(), over.clone())]);
+    assert_eq!(of(&over), Roll::default());
+    let mut asked = over.clone();
+    let at = "2026-11-21T00:00:00Z".to_owned();
+    asked.spec.expires = Some(Expires { at, by: "ann".to_owned(), reason: "again".to_owned() });
+    assert!(of(&asked).served.contains(&name));
+    // one that waited, and is not wanted any more, is told so
+    let ready =
+        |it: &mut Environment| it.status.as_mut().expect("it has one").conditions[0].reason = "CapReached".to_owned();
+    let mut waiting = over.clone();
+    ready(&mut waiting);
+    assert_eq!(of(&waiting), Roll { served: BTreeSet::from([name.clone()]), ..Roll::default() });
+    let mut pushed = over;
+    pushed.status.as_mut().and_then(|status| status.life.as_mut()).expect("it has one").tip = "another".to_owned();
+    assert!(of(&pushed).served.contains(&name));
+}
+
+#[test]
 fn many_that_go_at_once_are_held_until_somebody_allows_it() {
     let environments: BTreeMap<String, Environment> =
         (0..22).map(|n| environment(&format!("feature/{n}"), 1, Some(Reason::Applied))).collect();
@@ -97,4 +123,33 @@ fn many_that_go_at_once_are_held_until_somebody_allows_it() {
     let allow = serde_json::json!({"tip": tip.to_string(), "by": "ann", "reason": "meant"});
     allowing.spec.allow.push(serde_json::from_value(allow).unwrap());
     assert_eq!(too_many_gone(&allowing, tip, &left(0), &environments), None);
+}
+
+#[test]
+fn the_books_of_a_branch_are_kept_for_a_while_after_it() {
+    let gone = |branch: &str, day: u32| {
+        let (name, mut environment) = environment(branch, 1, Some(Reason::Gone));
+        environment.status.as_mut().expect("it has one").ended = Some(format!("2026-11-{day:02}T00:00:00Z"));
+        (name, environment)
+    };
+    let (old, new, there) = (gone("feature/old", 1), gone("feature/new", 20), gone("feature/there", 1));
+    let waiting = environment("feature/waiting", 1, Some(Reason::CapReached));
+    let all: BTreeMap<_, _> = [old.clone(), new.clone(), there, waiting].into_iter().collect();
+    let day = |text: &str| text.parse::<Timestamp>().expect("a moment");
+    let of =
+        |repository: &Repository, now: &str| forgotten(repository, &all, |branch| branch != "feature/there", day(now));
+    let due = Some(day("2026-12-01T00:00:00Z"));
+    assert_eq!(of(&repository(), "2026-11-30T23:59:59Z"), (vec![], due));
+    assert_eq!(of(&repository(), "2026-12-01T00:00:00Z"), (vec![old.0.clone()], Some(day("2026-12-20T00:00:00Z"))));
+    let mut hasty = repository();
+    hasty.spec.caps.insert("goneDays".to_owned(), 0);
+    assert_eq!(of(&hasty, "2026-11-21T00:00:00Z"), (vec![old.0, new.0], None));
+    let mut patient = repository();
+    patient.spec.caps.insert("goneDays".to_owned(), u64::MAX);
+    assert_eq!(of(&patient, "2126-11-21T00:00:00Z"), (vec![], Some(Timestamp::MAX)));
+    // of very many the newest are kept
+    let many: BTreeMap<_, _> =
+        (0..=retention::BRANCHES).map(|n| gone(&format!("feature/{n}"), 1 + u32::from(n != 77))).collect();
+    let (forgotten, _) = forgotten(&repository(), &many, |_| true, day("2026-11-03T00:00:00Z"));
+    assert_eq!(forgotten, [gone("feature/77", 1).0]);
 }

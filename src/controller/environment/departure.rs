@@ -1,13 +1,19 @@
-//! The end of an environment whose branch is gone: it is seen twice, some time apart, and nothing is deleted that comes back meanwhile.
+//! The end of an environment: of one whose branch is gone, which is seen twice, some time apart, and of one whose time is over. Nothing is deleted
+//! that comes back meanwhile.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::cluster::events::Announcement;
 use crate::controller::environment::Task;
 use crate::controller::remote::Tip;
+use crate::model::environment::Life;
 use crate::model::reason::Reason;
-use crate::reconcile::removal::{self, Removal};
+use crate::planning::life::{self, Facts, Outlook};
+use crate::reconcile::ignored;
+use crate::reconcile::removal::{self, Removal, Terms};
 use crate::reconcile::settle::Verdict;
 
 /// Between two questions whether the remote was looked at again, or whether the namespace is gone.
@@ -41,7 +47,40 @@ impl Task {
         self.departure = Departure::default();
     }
 
-    /// One step towards the end.
+    /// What the status of a branch environment is to keep: of its life, and what its branch changed in vain. Once the life is over, one step
+    /// towards the end, with what came of it.
+    pub(super) async fn lives(&mut self, tip: &Tip) -> ControlFlow<Reason, (Option<Life>, Vec<String>)> {
+        let environment = self.world.memory.get(&self.name).map(|memory| memory.environment.clone());
+        let Some(environment) = environment else { return ControlFlow::Continue((None, Vec::new())) };
+        let before = environment.status.as_ref().and_then(|status| status.life.as_ref());
+        let Some((branch, mark)) = environment.branch().and_then(|branch| Some((branch, tip.known.mark(branch)?)))
+        else {
+            return ControlFlow::Continue((before.cloned(), Vec::new()));
+        };
+        let terms = removal::terms(&self.world, &self.name, tip.known.tip()).await;
+        let now = (self.world.now)();
+        let said = environment.spec.expires.as_ref();
+        let Outlook { life, over, is_near, again } =
+            life::outlook(before, &Facts { tip: &mark, lives: terms.lives, said, now });
+        self.end_due = again.map(|again| Instant::now() + again.duration_since(now).try_into().unwrap_or_default());
+        if is_near {
+            let ends = life.as_ref().and_then(|life| life.ends.clone()).unwrap_or_default();
+            let message = format!("it ends at {ends}, unless somebody pushes to `{}` or extends it", terms.branch);
+            self.announcer.tell(&environment, Announcement { normal: true, reason: Reason::Expiring, message });
+        }
+        let Some(why) = over else {
+            let own = tip.known.branches().and_then(|branches| branches.get(branch).copied());
+            let ignored = match own {
+                Some(own) => ignored::of(&self.world, own, tip.known.tip(), terms.template).await,
+                None => Vec::new(),
+            };
+            return ControlFlow::Continue((life, ignored));
+        };
+        let gone = format!("gone until the next push to `{}`: {why}", terms.branch);
+        ControlFlow::Break(self.removes(&terms, gone, life).await)
+    }
+
+    /// One step towards the end, after the branch.
     pub(super) async fn departs(&mut self, tip: &Tip) -> Reason {
         let terms = removal::terms(&self.world, &self.name, tip.known.tip()).await;
         let sight = self.inputs.sight.borrow().clone();
@@ -60,8 +99,13 @@ impl Task {
             self.pace.went_well(Some(KEPT));
             return verdict.reason;
         }
-        match removal::remove(&mut self.world, &self.name, &terms).await {
-            Ok(Removal::Gone) => self.ends(&terms.branch).await,
+        let gone = format!("branch `{}` is gone, and so is the environment", terms.branch);
+        self.removes(&terms, gone, None).await
+    }
+
+    async fn removes(&mut self, terms: &Terms, gone: String, life: Option<Life>) -> Reason {
+        match removal::remove(&mut self.world, &self.name, terms).await {
+            Ok(Removal::Gone) => self.ends(gone, life).await,
             Ok(Removal::Deleting(message)) => {
                 let verdict = Verdict { ready: false, reason: Reason::NamespaceTerminating, message, stalled: false };
                 self.say(&verdict).await;
@@ -88,11 +132,10 @@ impl Task {
         verdict.reason
     }
 
-    async fn ends(&mut self, branch: &str) -> Reason {
-        let message = format!("branch `{branch}` is gone, and so is the environment");
+    async fn ends(&mut self, message: String, life: Option<Life>) -> Reason {
         let verdict = Verdict { ready: false, reason: Reason::Gone, message, stalled: false };
         self.announce(&verdict, None);
-        match removal::end(&mut self.world, &self.name, &verdict).await {
+        match removal::end(&mut self.world, &self.name, &verdict, life).await {
             Ok(()) => self.pace.went_well(None),
             Err(error) => {
                 tracing::warn!(environment = self.name, reason = error.reason().as_str(), "{error}");

@@ -17,7 +17,8 @@ use crate::model::wire;
 pub const MAIN: &str = "main:";
 /// Longest prefix of a namespace: with a slug and the hash it fits into a DNS label.
 const PREFIX: usize = 20;
-const FIELDS: [&str; 10] = ["match", "layers", "keys", "when", "max", "url", "namespace", "grace", "volumes", "allow"];
+const FIELDS: [&str; 11] =
+    ["match", "layers", "keys", "when", "lives", "max", "url", "namespace", "grace", "volumes", "allow"];
 const ALLOW_FIELDS: [&str; 4] = ["labels", "annotations", "fields", "ingressClasses"];
 /// Stands for the slug in `url`.
 const SLUG: &str = "{slug}";
@@ -39,6 +40,9 @@ pub struct BranchConfig {
     /// Which of the branches get one.
     #[schemars(default)]
     pub when: When,
+    /// How long it lives after the service saw the newest commit of its branch, such as `72h`; without it, as long as the branch.
+    #[schemars(default, with = "Option<String>")]
+    pub lives: Option<Duration>,
     /// How many environments there may be at a time.
     #[schemars(default)]
     pub max: Option<NonZeroU32>,
@@ -175,7 +179,8 @@ impl BranchConfig {
     /// address has for `{slug}`.
     pub fn environment(&self, namespace: String, main: GitId, label: &str) -> EnvironmentConfig {
         let template = pinned(main, &self.namespace.template);
-        let host = self.url.as_ref().and_then(|url| host(url)).map(|host| host.replace(SLUG, label));
+        let address = self.url.as_ref().map(|url| url.replace(SLUG, label));
+        let host = address.as_ref().and_then(|address| host(address)).map(str::to_owned);
         let layer =
             |layer: &String| layer.strip_prefix(MAIN).map_or(layer.clone(), |directory| pinned(main, directory));
         EnvironmentConfig {
@@ -184,7 +189,7 @@ impl BranchConfig {
             keys: self.keys.clone(),
             cluster: None,
             mode: Mode::Apply,
-            isolation: Some(Isolation { template, host, subjects: Vec::new(), allow: self.allow.clone() }),
+            isolation: Some(Isolation { template, address, host, subjects: Vec::new(), allow: self.allow.clone() }),
             line: self.line,
         }
     }
@@ -228,12 +233,21 @@ impl Reader {
         if template.is_some_and(|template| pinned.any(|layer| overlap(layer, template))) {
             self.wrong(node, "the template is in a layer, or a layer in it", "give it a directory of its own");
         }
+        let lives = node.get("lives").and_then(|node| self.lives(node));
         let grace = node.get("grace").and_then(|node| self.duration(node, "grace"));
         let volumes = node.get("volumes").map_or(Volumes::Keep, |node| self.volumes(node));
         let url = node.get("url").and_then(|node| self.url(node));
         let allow = node.get("allow").map(|node| self.allow(node)).unwrap_or_default();
         let (patterns, layers, namespace, line) = (patterns?, layers?, namespace?, node.line);
-        Some(BranchConfig { patterns, layers, keys, when, max, url, namespace, grace, volumes, allow, line })
+        Some(BranchConfig { patterns, layers, keys, when, lives, max, url, namespace, grace, volumes, allow, line })
+    }
+
+    fn lives(&mut self, node: &Node) -> Option<Duration> {
+        let lives = self.duration(node, "lives")?;
+        if lives.is_zero() {
+            self.wrong(node, "`lives` must be longer than nothing", "such as `lives: 72h`, or leave it out");
+        }
+        Some(lives)
     }
 
     fn duration(&mut self, node: &Node, field: &str) -> Option<Duration> {

@@ -186,7 +186,7 @@ fn mistakes_in_branches() {
             "{HEAD}
 environments: {{staging: {{namespace: shop-staging, layers: [\"main:base\"]}}}}
 branches:
-- {{match: [], layers: [], namespace: {{prefix: a-prefix-of-21-letters, template: ../t}}, max: 0, when: sometimes, lives: 72h}}
+- {{match: [], layers: [], namespace: {{prefix: a-prefix-of-21-letters, template: ../t}}, max: 0, when: sometimes, lives: 0s}}
 - {{match: [\"a b\", \"***\"], layers: [\"other:base\"], namespace: {{}}, grace: soon, volumes: drop, url: x, allow: {{labels: a}}}}
 - {{match: x, layers: [\"main:t/deep\"], namespace: {{prefix: b, template: t}}, generate: {{}}}}
 - {{}}
@@ -207,8 +207,8 @@ branches:
               such as `max: 20`
             osier.yaml:6:102: unknown `when`
               write `always` or `changed`
-            osier.yaml:6:113: `lives` is not supported by this version yet
-              remove it
+            osier.yaml:6:120: `lives` must be longer than nothing
+              such as `lives: 72h`, or leave it out
             osier.yaml:7:12: this is no name of a branch, with `*` and `**`
               such as `match: ["feature/**", "fix/*"]`
             osier.yaml:7:19: this is no name of a branch, with `*` and `**`

@@ -9,6 +9,7 @@ const ALLOWED: &str = include_str!("allowed.txt");
 
 fn isolation() -> Isolation {
     Isolation {
+        address: None,
         template: "template".to_owned(),
         host: Some("x.preview.example.com".to_owned()),
         subjects: vec!["group:developers".to_owned()],

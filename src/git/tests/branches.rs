@@ -110,10 +110,12 @@ async fn a_branch_is_gone_once_it_is_gone_everywhere() {
     );
     let cart = &both.followed()["cart"];
     assert_eq!((cart.commit("feature/theirs"), cart.commit("none")), (Some(theirs), Some(main)));
+    let marks = ["feature/both", "feature/theirs", "none"].map(|name| both.mark(name));
+    assert_eq!(marks, [Some(format!("{own} {theirs}")), Some(theirs.to_string()), None]);
     // of one that was never seen nobody knows what it has
     let blind = seen(Followed::default());
     assert_eq!(["feature/both", "feature/theirs"].map(|name| blind.has(name)), [Some(true), None]);
-    assert_eq!(blind.followed()["cart"].commit("feature/both"), None);
+    assert_eq!((blind.followed()["cart"].commit("feature/both"), blind.mark("feature/both")), (None, None));
 }
 
 #[tokio::test]

@@ -56,6 +56,21 @@ async fn a_branch_that_looks_like_another_commit_is_ambiguous() {
 }
 
 #[tokio::test]
+async fn what_a_branch_changed_itself_is_told_from_what_it_lacks() {
+    let mut world = World::new();
+    let base = world.push("main", &[("osier.yaml", "1"), ("policies/a", "1"), (".sops.yaml", "1"), ("same", "1")]);
+    world.point("side", base);
+    let side = world.push("side", &[("osier.yaml", "2"), ("policies/a", "2"), (".sops.yaml", "1"), ("same", "2")]);
+    let main = world.push("main", &[("osier.yaml", "3"), ("policies/a", "1"), (".sops.yaml", "3"), ("same", "2")]);
+    let mirror = world.mirror().await;
+    known(&mirror, Accepted::default()).await;
+    mirror.fetch("side", Accepted::default()).await.unwrap();
+    let paths = ["osier.yaml", "policies", ".sops.yaml", "same", "nowhere"].map(str::to_owned);
+    let changed = mirror.read(move |objects| objects.own_changes(side, main, &paths)).await;
+    assert_eq!(changed, Ok(vec!["osier.yaml".to_owned(), "policies".to_owned()]));
+}
+
+#[tokio::test]
 async fn history_is_read() {
     let mut world = World::new();
     let (mirror, [first, second, third, _, tip]) = history(&mut world).await;

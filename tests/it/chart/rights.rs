@@ -62,6 +62,12 @@ fn the_chart_gives_the_rights_in_the_readme_and_no_others() {
     let besides = documented(BESIDES);
     let all: BTreeSet<Right> = documented(PLACES[0].0).union(&besides).cloned().collect();
     assert_eq!(given("ClusterRole", "osier-branches"), all);
+    // each lane has a verb of its own
+    let record = |lane: &str| ("osier.dev".to_owned(), "environments".to_owned(), format!("record-{lane}"));
+    let mut home = documented(PLACES[2].0);
+    assert!(home.remove(&record("protected")) && home.insert(record("branches")));
+    home.extend(documented("in the home namespace for branch environments, besides"));
+    assert_eq!(given("Role", "osier-home-branches"), home);
 }
 
 /// The receiver reads the one Secret that the Repository names.

@@ -17,7 +17,7 @@ use crate::support::server::{self, PATIENCE, Server};
 async fn grant(world: &World, person: &str, verbs: &[&str]) {
     let namespace = &world.namespace;
     let rules = json!([
-        {"apiGroups": ["osier.dev"], "resources": ["*"], "verbs": ["get", "list", "create", "update", "patch"]},
+        {"apiGroups": ["osier.dev"], "resources": ["*"], "verbs": ["get", "list", "create", "update", "patch", "delete"]},
         {"apiGroups": ["osier.dev"], "resources": ["environments"], "verbs": verbs},
     ]);
     let root = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}");
@@ -59,6 +59,8 @@ async fn people_speak_in_their_own_name_and_only_osier_writes_the_rest() {
         ("policies-ann", &["hold", "approve"][..]),
         ("policies-bob", &["suspend"]),
         ("policies-osier", &["record-protected"]),
+        ("policies-branches", &["record-branches"]),
+        ("policies-dev", &["extend"]),
     ] {
         grant(&world, person, verbs).await;
     }
@@ -80,6 +82,7 @@ async fn people_speak_in_their_own_name_and_only_osier_writes_the_rest() {
 
     let hold = |by: &str| json!({"spec": {"hold": {"to": "#1", "by": by, "reason": "r"}}});
     let suspend = |by: &str| json!({"spec": {"suspend": {"by": by, "reason": "r"}}});
+    let expires = |by: &str| json!({"spec": {"expires": {"at": "2026-12-01T08:00:00Z", "by": by, "reason": "r"}}});
     let allow = |by: &[&str]| {
         let entries: Vec<Value> = by.iter().map(|by| json!({"digest": "d", "by": by, "reason": "r"})).collect();
         json!({"spec": {"allow": entries}})
@@ -98,6 +101,9 @@ async fn people_speak_in_their_own_name_and_only_osier_writes_the_rest() {
         ("policies-bob", json!({"metadata": {"labels": {"osier.dev/lane": "branches"}}})),
         ("policies-ann", json!({"spec": {"hold": null}})),
         ("policies-bob", json!({"metadata": {"labels": {"team": "x"}}})),
+        ("policies-ann", expires("policies-ann")),
+        ("policies-dev", expires("policies-ann")),
+        ("policies-dev", expires("policies-dev")),
     ] {
         let client = world.server.client(&User::person(person)).await;
         let path = format!("/apis/osier.dev/v1alpha1/namespaces/{home}/environments/staging");
@@ -106,8 +112,24 @@ async fn people_speak_in_their_own_name_and_only_osier_writes_the_rest() {
         assert!([200, 403, 422].contains(&answer.status), "{answer:?}");
         seen.push(answer.status == 200);
     }
-    assert_eq!(seen, [false, true, false, false, false, true, false, true, false, false, true, true]);
+    assert_eq!(
+        seen,
+        [false, true, false, false, false, true, false, true, false, false, true, true, false, false, true]
+    );
     plans_are_asked_for_in_ones_own_name(&world, &ann, &osier).await;
+    each_lane_deletes_its_own(&world, &osier).await;
+}
+
+async fn each_lane_deletes_its_own(world: &World, protected: &Cluster) {
+    let home = &world.namespace;
+    let branches = as_person(world, "policies-branches").await;
+    let of_branch = branches.create_environment(home, "shop", "feature", Lane::Branches).await.unwrap();
+    assert_eq!(protected.delete_environment(&of_branch).await.unwrap_err().reason(), Reason::Forbidden);
+    branches.delete_environment(&of_branch).await.unwrap();
+    let staging = branches.environment(home, "staging").await.unwrap().unwrap();
+    assert_eq!(branches.delete_environment(&staging).await.unwrap_err().reason(), Reason::Forbidden);
+    // who is no account of osier deletes what RBAC lets him
+    as_person(world, "policies-bob").await.delete_environment(&staging).await.unwrap();
 }
 
 async fn plans_are_asked_for_in_ones_own_name(world: &World, ann: &Cluster, osier: &Cluster) {

@@ -95,7 +95,7 @@ async fn program(world: &mut World, line: &str) -> String {
     let Output { status, stdout, stderr } = world.run(&line).await;
     world.canary.scan(&format!("stdout of `{line}`"), &stdout);
     world.canary.scan(&format!("stderr of `{line}`"), &stderr);
-    let ages = ["osier history", "osier get", "osier why"].iter().any(|command| line.starts_with(command));
+    let ages = ["osier history", "osier get", "osier why", "osier env"].iter().any(|command| line.starts_with(command));
     let stdout = world.names.shown(&String::from_utf8_lossy(&stdout), ages);
     let stderr = world.names.shown(&without_logs(&String::from_utf8_lossy(&stderr)), ages);
     let code = match status.code() {
