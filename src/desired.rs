@@ -5,6 +5,7 @@ pub mod compose;
 pub mod config;
 #[cfg(test)]
 pub mod fixture;
+pub mod generate;
 pub mod isolation;
 pub mod kinds;
 pub mod leaves;

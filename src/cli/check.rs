@@ -96,7 +96,8 @@ async fn one(
     };
     let desired = composed.composition.current();
     let opened =
-        open::open(source, keyring, entry.keys.as_deref(), desired, &desired.objects.keys().cloned().collect()).await?;
+        open::open(source, keyring, entry.keys.as_deref(), desired, &desired.objects.keys().cloned().collect(), None)
+            .await?;
     found.problems.extend(opened.problems);
     found.problems.extend(dangling::problems_of_git(outlines, desired));
     found.locked.extend(opened.locked.into_iter().map(|problem| problem.path));

@@ -125,7 +125,8 @@ async fn side(settings: &Settings, outlines: &Outlines, place: &Place) -> Result
     let composed = desire::whole(outlines, &source, commit, scope).await?;
     let desired = composed.composition.current();
     let wanted = desired.objects.keys().cloned().collect();
-    let opened = open::open(&source, &context::keyring(settings), entry.keys.as_deref(), desired, &wanted).await?;
+    let opened =
+        open::open(&source, &context::keyring(settings), entry.keys.as_deref(), desired, &wanted, None).await?;
     if !opened.problems.is_empty() {
         return Err(Failure::problems(format!("{} cannot be compared", place.environment), opened.problems));
     }

@@ -125,7 +125,7 @@ async fn origin(settings: &Settings, args: &Args, wanted: &str) -> Result<Findin
     let desired = composed.composition.current();
     let object = find(desired.objects.keys(), wanted, &args.environment)?;
     let only = [object.clone()].into();
-    let opened = open::open(&source, &context::keyring(settings), entry.keys.as_deref(), desired, &only).await?;
+    let opened = open::open(&source, &context::keyring(settings), entry.keys.as_deref(), desired, &only, None).await?;
     let Some(manifest) = opened.manifests.get(&object) else {
         return Err(Failure::problems(format!("{wanted} cannot be opened"), [opened.problems, opened.locked].concat()));
     };

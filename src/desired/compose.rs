@@ -5,6 +5,7 @@ mod object;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::desired::generate::Generate;
 use crate::desired::isolation::Isolation;
 use crate::desired::kinds;
 use crate::desired::namespace;
@@ -30,6 +31,8 @@ pub struct Scope {
     pub layers: Vec<String>,
     /// What a branch environment has to keep to.
     pub isolation: Option<Arc<Isolation>>,
+    /// Entries of Secrets that osier makes up.
+    pub generate: Generate,
     /// Values of the variables.
     pub parameters: Parameters,
     /// Kinds that it may have (`allowed_kinds`).
@@ -108,6 +111,8 @@ struct File {
 impl Composition {
     /// An environment without files.
     pub fn new(scope: Scope) -> Self {
+        let secret = |name: &String| ObjectId::new(Kind::new("", "Secret"), &scope.namespace, name);
+        let touched = scope.generate.keys().map(secret).collect();
         Self {
             layer_sizes: vec![0; scope.layers.len()],
             scope,
@@ -115,7 +120,7 @@ impl Composition {
             bytes: 0,
             entries: BTreeMap::new(),
             users: BTreeMap::new(),
-            touched: BTreeSet::new(),
+            touched,
             desired: DesiredSet::default(),
             parameters: BTreeSet::new(),
             file_problems: BTreeMap::new(),

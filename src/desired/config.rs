@@ -1,6 +1,7 @@
 //! `osier.yaml`: which environments there are, and which layers make each.
 
 pub mod branches;
+mod generate;
 
 use std::collections::BTreeMap;
 
@@ -8,6 +9,7 @@ use schemars::JsonSchema;
 
 use crate::desired::closest::closest;
 use crate::desired::config::branches::{BranchConfig, MAIN};
+use crate::desired::generate::Generate;
 use crate::desired::isolation::Isolation;
 use crate::desired::names;
 use crate::desired::yaml::{self, Content, Node, YamlError};
@@ -18,7 +20,7 @@ const FIELDS: [&str; 6] = ["apiVersion", "kind", "environments", "branches", "sh
 const ENVIRONMENT_FIELDS: [&str; 5] = ["namespace", "layers", "keys", "cluster", "mode"];
 const ISSUES_FIELDS: [&str; 2] = ["pattern", "url"];
 /// Fields that later versions know. They change what is safe, so they are refused rather than ignored.
-const LATER: [&str; 5] = ["approval", "rollbackWhenUnhealthyFor", "parts", "missing", "generate"];
+const LATER: [&str; 4] = ["approval", "rollbackWhenUnhealthyFor", "parts", "missing"];
 
 /// What `osier.yaml` of the protected branch says.
 #[derive(Clone, Debug, Default, PartialEq, JsonSchema)]
@@ -58,6 +60,9 @@ pub struct EnvironmentConfig {
     /// What a branch environment has to keep to.
     #[schemars(skip)]
     pub isolation: Option<Isolation>,
+    /// What osier makes up for a branch environment.
+    #[schemars(skip)]
+    pub generate: Generate,
     /// Line of its name in `osier.yaml`, from 1.
     #[schemars(skip)]
     pub line: u32,
@@ -247,6 +252,7 @@ impl Reader {
             cluster,
             mode,
             isolation: None,
+            generate: Generate::new(),
             line: key.line,
         })
     }

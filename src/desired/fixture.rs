@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256, Sha512};
 
 use crate::desired::compose::{Caps, Composition, Scope, allowed_kinds};
 use crate::desired::config::Config;
+use crate::desired::generate::Generate;
 use crate::desired::isolation::Isolation;
 use crate::desired::manifest::Manifest;
 use crate::desired::open::{Document, open};
@@ -42,6 +43,8 @@ pub struct Fixture {
     layers: Vec<String>,
     /// What the environment has to keep to.
     pub isolation: Option<Isolation>,
+    /// What of it is made up.
+    pub generate: Generate,
 }
 
 /// The data key of encrypted fixtures.
@@ -100,6 +103,7 @@ impl Fixture {
             namespace,
             layers,
             isolation: self.isolation.clone().map(Arc::new),
+            generate: self.generate.clone(),
             kinds: allowed_kinds(&[], self.isolation.is_some()),
             caps: Caps::default(),
         }

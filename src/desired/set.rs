@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::desired::generate::Generated;
 use crate::desired::isolation::Isolation;
 use crate::desired::lists;
 use crate::desired::outline::Reference;
@@ -64,6 +65,8 @@ pub struct Desired {
     pub annotations: BTreeMap<String, String>,
     /// What it has to keep to, in a branch environment.
     pub isolation: Option<Arc<Isolation>>,
+    /// What of it osier makes up.
+    pub generated: Option<Arc<Generated>>,
 }
 
 /// One entry in one layer.
@@ -97,6 +100,7 @@ mod tests {
             references: BTreeSet::new(),
             annotations: BTreeMap::new(),
             isolation: None,
+            generated: None,
         };
         let kinds = [("", "ConfigMap"), ("", "ConfigMapLike"), ("apps", "Deployment"), ("batch", "Job")];
         let ids = kinds

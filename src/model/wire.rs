@@ -4,9 +4,12 @@
 
 use std::collections::BTreeMap;
 
+use data_encoding::BASE32_NOPAD;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
+use zeroize::Zeroizing;
 
+use crate::model::cleartext::Cleartext;
 use crate::model::digest::{b32, base32, sha256_hex};
 use crate::model::object::ObjectId;
 
@@ -79,7 +82,7 @@ const SLUG: usize = 30;
 pub const RENDER_VERSION: u32 = 1;
 
 /// The 32 random bytes that fingerprints and seals are keyed with.
-pub struct FingerprintKey(pub crate::model::cleartext::Cleartext);
+pub struct FingerprintKey(pub Cleartext);
 
 impl FingerprintKey {
     fn mac(&self) -> Hmac<Sha256> {
@@ -145,6 +148,43 @@ pub fn cleartext_content_id(document: &[u8]) -> String {
 /// Content id of a document of an encrypted file: blob id and index.
 pub fn encrypted_content_id(blob_id: &str, index: usize) -> String {
     format!("{blob_id}#{index}")
+}
+
+/// Content id of an entry that `generate` asks for.
+pub fn generated_content_id(entry: &str, length: usize) -> String {
+    format!("generate:{entry}:{length}")
+}
+
+/// A value that `generate` asks for: HKDF-Expand (RFC 5869) with the key as PRK and `osier/generate/v1`, environment id, object id and entry,
+/// joined by NUL, as info; in base32.
+///
+/// What is fingerprinted begins with a NUL and what is sealed with `{`, so that none of the three is ever another.
+pub fn generated(
+    key: &FingerprintKey,
+    environment_id: &str,
+    object: &ObjectId,
+    entry: &str,
+    length: usize,
+) -> Cleartext {
+    let object = object.to_string();
+    let info = ["osier/generate/v1", environment_id, &object, entry].join("\0");
+    let mut expanded = Zeroizing::new(Vec::new());
+    let mut block = Zeroizing::new(Vec::new());
+    for number in 1..=u8::MAX {
+        let mut mac = key.mac();
+        for part in [block.as_slice(), info.as_bytes(), &[number]] {
+            mac.update(part);
+        }
+        block = Zeroizing::new(mac.finalize().into_bytes().to_vec());
+        expanded.extend_from_slice(&block);
+        if expanded.len() * 8 >= length * 5 {
+            break;
+        }
+    }
+    let mut text = Zeroizing::new(BASE32_NOPAD.encode(&expanded));
+    text.make_ascii_lowercase();
+    text.truncate(length);
+    Cleartext::new(text.as_bytes().to_vec())
 }
 
 /// The `osier.dev/fingerprint` stamp: keyed, and bound to environment and object, so that two places cannot be compared.
@@ -215,7 +255,6 @@ pub fn mirror_pin(commit: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::cleartext::Cleartext;
     use crate::model::object::Kind;
 
     #[test]
@@ -288,6 +327,20 @@ mod tests {
         assert_ne!(base, of("e2", &object, &[("a", b"1")]));
         assert_ne!(base, of("e1", &other, &[("a", b"1")]));
         assert_ne!(of("e1", &object, &[("a", b"bc")]), of("e1", &object, &[("ab", b"c")]));
+    }
+
+    #[test]
+    fn generated_values_are_fixed_and_each_its_own() {
+        let key = FingerprintKey(Cleartext::new(vec![7; 32]));
+        let object = |name: &str| ObjectId::new(Kind::new("", "Secret"), "shop", name);
+        let of = |env: &str, name: &str, entry: &str, length: usize| {
+            String::from_utf8(generated(&key, env, &object(name), entry, length).expose().to_vec()).unwrap()
+        };
+        let all = [of("e1", "db", "A", 32), of("e2", "db", "A", 32), of("e1", "db2", "A", 32), of("e1", "db", "B", 32)];
+        assert_eq!(all[0], "7twrp6lx7qr52gien5bj4zdgz6xqfjra");
+        assert!(all.iter().all(|value| value.len() == 32));
+        assert_eq!(all.iter().collect::<std::collections::BTreeSet<_>>().len(), 4);
+        assert_eq!(of("e1", "db", "A", 256).len(), 256);
     }
 
     #[test]

@@ -109,6 +109,7 @@ fn desired(words: &[&str]) -> Desired {
         references: std::collections::BTreeSet::new(),
         annotations: BTreeMap::new(),
         isolation: None,
+        generated: None,
     };
     for (name, value) in words[1..].iter().map(|word| word.split_once('=').expect("name=value")) {
         match name {

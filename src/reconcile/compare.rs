@@ -47,8 +47,10 @@ pub async fn compare(world: &World, view: &View<'_>, wanted: &[&ObjectId]) -> Re
     };
     let predecessors = view.predecessors(wanted);
     let then = view.before.map(|before| view.source.at(before.commit));
-    let mut opening = Opening::new(view.source, keyring, view.class, view.desired, wanted);
-    let mut before = then.as_ref().map(|then| Opening::new(then, keyring, view.class, &predecessors, wanted));
+    let generator = Some(world.generator(&view.subject.environment_id));
+    let mut opening = Opening::new(view.source, keyring, view.class, view.desired, wanted).with(generator);
+    let mut before =
+        then.as_ref().map(|then| Opening::new(then, keyring, view.class, &predecessors, wanted).with(generator));
     let mut compared = Compared::default();
     let mut new_leaves = 0;
     for objects in wanted.chunks(AT_ONCE) {

@@ -83,7 +83,8 @@ impl Outlines {
         for entry in desired.sources.iter().filter_map(|source| known.entry(source)) {
             entry.lay_keys(&mut keys);
         }
-        keys.into_keys().collect()
+        let made = desired.generated.iter().flat_map(|generated| generated.entries.keys().cloned());
+        keys.into_keys().chain(made).collect()
     }
 
     /// Path and line where a workload refers to something, in the topmost layer that does; else where the workload stands.
@@ -251,6 +252,7 @@ pub fn scope(
             let subjects = spec.map(|spec| spec.subjects.clone()).unwrap_or_default();
             Arc::new(Isolation { subjects, ..isolation.clone() })
         }),
+        generate: entry.generate.clone(),
         kinds: compose::allowed_kinds(
             spec.map(|spec| spec.kinds.as_slice()).unwrap_or_default(),
             entry.isolation.is_some(),

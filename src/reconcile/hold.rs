@@ -14,7 +14,7 @@ use crate::reconcile::error::Error;
 use crate::reconcile::source::Source;
 use crate::reconcile::target::Target;
 use crate::reconcile::world::World;
-use crate::reconcile::{desire, open};
+use crate::reconcile::{desire, open, subject};
 
 /// One commit's objects, of which only those are opened that differ between the held and the rejected commit.
 type Manifests = BTreeMap<ObjectId, Manifest>;
@@ -40,11 +40,13 @@ pub async fn still_contains(
         sets.push(desire::whole(&world.outlines, &source, commit, scope).await?);
     }
     let wanted = differing(sets[0].composition.current(), sets[1].composition.current());
+    let subject = subject::read(world, name).await?;
+    let generator = Some(world.generator(&subject.environment_id));
     let mut sides = Vec::new();
     for composed in &sets {
         let source = Source::Mirror(world.mirror.clone(), composed.commit);
         let set = composed.composition.current();
-        let opened = open::open(&source, &world.keyring, config.keys.as_deref(), set, &wanted).await?;
+        let opened = open::open(&source, &world.keyring, config.keys.as_deref(), set, &wanted, generator).await?;
         if !opened.is_whole() {
             return Err(Error::problems([opened.problems, opened.locked].concat()));
         }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use crate::desired::generate::Generator;
 use crate::desired::manifest::Manifest;
 use crate::desired::open::{self, Document};
 use crate::desired::render;
@@ -103,9 +104,10 @@ pub async fn open(
     class: Option<&str>,
     desired: &DesiredSet,
     wanted: &BTreeSet<ObjectId>,
+    generator: Option<Generator<'_>>,
 ) -> Result<Opened, Error> {
     let wanted: Vec<&ObjectId> = wanted.iter().collect();
-    let mut opening = Opening::new(source, keyring, class, desired, &wanted);
+    let mut opening = Opening::new(source, keyring, class, desired, &wanted).with(generator);
     let mut manifests = BTreeMap::new();
     for objects in wanted.chunks(AT_ONCE) {
         manifests.extend(opening.open(objects).await?);
@@ -137,6 +139,7 @@ pub struct Opening<'a> {
     keyring: &'a Keyring,
     class: Option<&'a str>,
     desired: &'a DesiredSet,
+    generator: Option<Generator<'a>>,
     /// The documents that all objects together need.
     needed: HashSet<(FileId<'a>, usize)>,
     read: HashSet<FileId<'a>>,
@@ -163,12 +166,19 @@ impl<'a> Opening<'a> {
             keyring,
             class,
             desired,
+            generator: None,
             needed: sources.map(|source| (file_id(source), source.index)).collect(),
             read: HashSet::new(),
             documents: HashMap::new(),
             problems: Vec::new(),
             locked: Vec::new(),
         }
+    }
+
+    /// The same that makes up what is asked for.
+    #[must_use]
+    pub fn with(self, generator: Option<Generator<'a>>) -> Self {
+        Self { generator, ..self }
     }
 
     /// Opens some of the objects.
@@ -193,8 +203,13 @@ impl<'a> Opening<'a> {
                 whole.push((object, desired, documents));
             }
         }
+        let generator = self.generator;
         let render = |(object, desired, documents): (&ObjectId, &Desired, Vec<(Origin, Document)>)| {
-            (object.clone(), render::render(object, desired, documents, &desired.parameters))
+            let mut rendered = render::render(object, desired, documents, &desired.parameters);
+            if let (Ok(manifest), Some(generator), Some(generated)) = (&mut rendered, generator, &desired.generated) {
+                generator.fill(manifest, generated);
+            }
+            (object.clone(), rendered)
         };
         let mut manifests = BTreeMap::new();
         for (object, rendered) in parallel::map(whole, render) {

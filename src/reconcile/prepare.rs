@@ -353,7 +353,9 @@ pub async fn open_the_rest(world: &World, prepared: &mut Prepared) -> Result<(),
     let source = Source::Mirror(world.mirror.clone(), prepared.target.commit);
     let desired = prepared.composed.as_ref().map(|composed| composed.composition.current());
     let Some(desired) = desired.filter(|_| !rest.is_empty()) else { return Ok(()) };
-    let mut opening = Opening::new(&source, &world.keyring, prepared.class.as_deref(), desired, &rest);
+    let generator = world.generator(&prepared.subject.environment_id);
+    let mut opening =
+        Opening::new(&source, &world.keyring, prepared.class.as_deref(), desired, &rest).with(Some(generator));
     for objects in rest.chunks(open::AT_ONCE) {
         for (object, manifest) in opening.open(objects).await? {
             prepared.manifests.keep(&object, Some(manifest));
@@ -383,8 +385,9 @@ pub async fn hand_out(
     let rest: BTreeSet<ObjectId> = needed.filter(|object| !manifests.contains_key(*object)).cloned().collect();
     let source = Source::Mirror(world.mirror.clone(), prepared.target.commit);
     // what does not open any more fails its step
-    if let Ok(opened) = open::open(&source, &world.keyring, prepared.class.as_deref(), prepared.desired(), &rest).await
-    {
+    let generator = Some(world.generator(&prepared.subject.environment_id));
+    let (class, desired) = (prepared.class.as_deref(), prepared.desired());
+    if let Ok(opened) = open::open(&source, &world.keyring, class, desired, &rest, generator).await {
         manifests.extend(opened.manifests);
     }
     manifests
@@ -419,7 +422,8 @@ async fn desired(
     match known {
         Some(known)
             if known.composition.scope().layers == target.layers
-                && known.composition.scope().namespace == config.namespace =>
+                && known.composition.scope().namespace == config.namespace
+                && known.composition.scope().generate == config.generate =>
         {
             let parameters = target.parameters.clone();
             let (composed, before) =

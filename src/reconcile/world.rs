@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::cluster::Cluster;
 use crate::cluster::watched::Watched;
+use crate::desired::generate::Generator;
 use crate::git::mirror::Mirror;
 use crate::git::tree::LayerTree;
 use crate::keys::Keyring;
@@ -169,6 +170,11 @@ impl World {
         let marked = |object: &ObjectId| self.watched.as_ref().is_some_and(|watched| watched.is_marked(object));
         // nothing is remembered after a failed pass: then each change may help
         desired.is_none_or(|desired| objects.iter().any(|object| desired.contains_key(object) || marked(object)))
+    }
+
+    /// Makes up the values of an environment that are in no file.
+    pub fn generator<'a>(&'a self, environment_id: &'a str) -> Generator<'a> {
+        Generator { key: &self.fingerprint_key, environment_id }
     }
 
     /// Name of the Repository.

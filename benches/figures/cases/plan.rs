@@ -130,8 +130,9 @@ impl Pass {
         let source = Source::Mirror(self.mirror.clone(), commit);
         let was = |object: &ObjectId| Some((object.clone(), before.of(object, now)?.clone()));
         let then = DesiredSet { objects: wanted.iter().filter_map(was).collect() };
-        let new = open::open(&source, &self.keyring, None, now, wanted).await.expect("files are there").manifests;
-        let old = open::open(&source, &self.keyring, None, &then, wanted).await.expect("files are there").manifests;
+        let new = open::open(&source, &self.keyring, None, now, wanted, None).await.expect("files are there").manifests;
+        let old =
+            open::open(&source, &self.keyring, None, &then, wanted, None).await.expect("files are there").manifests;
         let change = |object: &ObjectId| {
             let (old, new) = (old.get(object), new.get(object));
             let change = Change {
@@ -175,6 +176,7 @@ fn scope(commit: GitId) -> osier::desired::compose::Scope {
         keys: None,
         cluster: None,
         isolation: None,
+        generate: BTreeMap::new(),
         mode: Mode::Apply,
         line: 0,
     };

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::desired::compose::{Composition, EntryId, File, FileId, Scope};
+use crate::desired::generate::Generated;
 use crate::desired::kinds;
 use crate::desired::names;
 use crate::desired::outline::{Entry, Reference};
@@ -34,10 +35,12 @@ impl Composition {
         problems.extend(twins(&parts, object));
         let effective = effective(parts);
         problems.extend(versions(&effective));
+        let generated = self.scope.generate.get(object.name.as_str()).filter(|_| object.kind.is_secret());
+        problems.extend(generated.and_then(|generated| clash(&effective, object, generated)));
         if !problems.is_empty() {
             return Err(problems);
         }
-        Ok(self.desired_of(&effective))
+        Ok(self.desired_of(&effective, generated))
     }
 
     fn part(&self, (id, position): &EntryId) -> Option<Part<'_>> {
@@ -56,8 +59,14 @@ impl Composition {
         parts.iter().filter_map(refused).collect()
     }
 
-    fn desired_of(&self, parts: &[Part<'_>]) -> Option<Desired> {
-        let top = parts.last()?;
+    fn desired_of(&self, parts: &[Part<'_>], generated: Option<&Arc<Generated>>) -> Option<Desired> {
+        if parts.is_empty() && generated.is_none() {
+            return None;
+        }
+        let api_version = parts.last().map_or_else(|| "v1".into(), |top| top.entry.api_version.clone());
+        let made = generated.into_iter().flat_map(|generated| &generated.entries);
+        let made: Vec<String> = made.map(|(entry, length)| wire::generated_content_id(entry, *length)).collect();
+        let contents = parts.iter().map(|part| part.entry.content_id.as_str());
         let parameters = self.parameters_of(parts);
         let mut annotations = BTreeMap::new();
         for part in parts {
@@ -66,13 +75,14 @@ impl Composition {
         annotations.retain(|_, value| !value.is_empty());
         let references = references_of(parts);
         Some(Desired {
-            api_version: top.entry.api_version.clone(),
+            api_version,
             sources: parts.iter().map(|part| self.source(part)).collect(),
-            inputs: wire::inputs(parts.iter().map(|part| part.entry.content_id.as_str()), &parameters).into(),
+            inputs: wire::inputs(contents.chain(made.iter().map(String::as_str)), &parameters).into(),
             references: references.into_iter().map(|reference| filled(reference, &parameters)).collect(),
             parameters: parameters.into(),
             annotations,
             isolation: self.scope.isolation.clone(),
+            generated: generated.cloned(),
         })
     }
 
@@ -178,6 +188,24 @@ fn commit_problem(part: &Part<'_>, name: &str, scope: &Scope) -> Option<Problem>
     } else {
         problem.hint("only branch environments have it: write the tag here, and the variable in a layer of theirs")
     })
+}
+
+/// An entry that is in git, and made up all the same: nobody could tell which of the two counts.
+fn clash(parts: &[Part<'_>], object: &ObjectId, generated: &Generated) -> Option<Problem> {
+    let mut keys = BTreeMap::new();
+    for part in parts {
+        part.entry.lay_keys(&mut keys);
+    }
+    let entry = generated.entries.keys().find(|entry| keys.contains_key(*entry))?;
+    let path = format!("data.{entry}");
+    let leaf = |part: &Part<'_>| part.entry.leaves.iter().find(|(found, _)| *found == path).map(|(_, leaf)| leaf.line);
+    let (part, line) = parts.iter().rev().find_map(|part| Some((part, leaf(part)?)))?;
+    let message = format!("`{path}` of {} is in git, and `generate` of osier.yaml makes it, too", object.short());
+    Some(
+        part.problem(message)
+            .at(line, 0)
+            .hint("remove one of the two; `null` in a layer above this one removes it, too"),
+    )
 }
 
 /// Two documents of one layer that name the object.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 
 use crate::desired::config::{EnvironmentConfig, Mode, Reader};
+use crate::desired::generate::Generate;
 use crate::desired::isolation::{Allow, Isolation};
 use crate::desired::names;
 use crate::desired::value::Value;
@@ -17,8 +18,8 @@ use crate::model::wire;
 pub const MAIN: &str = "main:";
 /// Longest prefix of a namespace: with a slug and the hash it fits into a DNS label.
 const PREFIX: usize = 20;
-const FIELDS: [&str; 11] =
-    ["match", "layers", "keys", "when", "lives", "max", "url", "namespace", "grace", "volumes", "allow"];
+const FIELDS: [&str; 12] =
+    ["match", "layers", "keys", "when", "lives", "max", "url", "namespace", "generate", "grace", "volumes", "allow"];
 const ALLOW_FIELDS: [&str; 4] = ["labels", "annotations", "fields", "ingressClasses"];
 /// Stands for the slug in `url`.
 const SLUG: &str = "{slug}";
@@ -51,6 +52,9 @@ pub struct BranchConfig {
     pub url: Option<String>,
     /// Its namespace.
     pub namespace: BranchNamespace,
+    /// Entries of Secrets that are random in each environment, as long as it says, and stay the same for its life: `Secret/NAME.ENTRY`.
+    #[schemars(default, with = "std::collections::BTreeMap<String, u32>")]
+    pub generate: Generate,
     /// How long the branch has to be gone before the environment is, such as `1m`.
     #[schemars(default, with = "Option<String>")]
     pub grace: Option<Duration>,
@@ -190,6 +194,7 @@ impl BranchConfig {
             cluster: None,
             mode: Mode::Apply,
             isolation: Some(Isolation { template, address, host, subjects: Vec::new(), allow: self.allow.clone() }),
+            generate: self.generate.clone(),
             line: self.line,
         }
     }
@@ -237,9 +242,24 @@ impl Reader {
         let grace = node.get("grace").and_then(|node| self.duration(node, "grace"));
         let volumes = node.get("volumes").map_or(Volumes::Keep, |node| self.volumes(node));
         let url = node.get("url").and_then(|node| self.url(node));
+        let generate = node.get("generate").map(|node| self.generate(node)).unwrap_or_default();
         let allow = node.get("allow").map(|node| self.allow(node)).unwrap_or_default();
         let (patterns, layers, namespace, line) = (patterns?, layers?, namespace?, node.line);
-        Some(BranchConfig { patterns, layers, keys, when, lives, max, url, namespace, grace, volumes, allow, line })
+        Some(BranchConfig {
+            patterns,
+            layers,
+            keys,
+            when,
+            lives,
+            max,
+            url,
+            namespace,
+            generate,
+            grace,
+            volumes,
+            allow,
+            line,
+        })
     }
 
     fn lives(&mut self, node: &Node) -> Option<Duration> {

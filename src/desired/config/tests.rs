@@ -188,7 +188,7 @@ environments: {{staging: {{namespace: shop-staging, layers: [\"main:base\"]}}}}
 branches:
 - {{match: [], layers: [], namespace: {{prefix: a-prefix-of-21-letters, template: ../t}}, max: 0, when: sometimes, lives: 0s}}
 - {{match: [\"a b\", \"***\"], layers: [\"other:base\"], namespace: {{}}, grace: soon, volumes: drop, url: x, allow: {{labels: a}}}}
-- {{match: x, layers: [\"main:t/deep\"], namespace: {{prefix: b, template: t}}, generate: {{}}}}
+- {{match: x, layers: [\"main:t/deep\"], namespace: {{prefix: b, template: t}}, generate: {{Secret/db: 32, ConfigMap/a.B: 32, Secret/db.A: 8, Secret/db.B: 32}}}}
 - {{}}
 "
         ),
@@ -231,8 +231,12 @@ branches:
               give it a directory of its own
             osier.yaml:8:11: `match` must be a list of names of branches
               such as `match: ["feature/**", "fix/*"]`
-            osier.yaml:8:76: `generate` is not supported by this version yet
-              remove it
+            osier.yaml:8:87: this is no entry of a Secret
+              such as `generate: {Secret/db.PASSWORD: 32}`
+            osier.yaml:8:102: this is no entry of a Secret
+              such as `generate: {Secret/db.PASSWORD: 32}`
+            osier.yaml:8:134: the length must be a number from 16 to 256
+              such as `generate: {Secret/db.PASSWORD: 32}`
             osier.yaml:9:3: an entry of `branches` has no `match`
               add `match: ["feature/**"]`
             osier.yaml:9:3: an entry of `branches` has no `layers`
