@@ -5,6 +5,7 @@
 pub mod kinds;
 mod lines;
 mod pace;
+pub mod told;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -15,6 +15,7 @@ use crate::cluster::Cluster;
 use crate::cluster::everywhere::Everywhere;
 use crate::cluster::leases::Leadership;
 use crate::cluster::watch::Event;
+use crate::cluster::watch::told::Told;
 use crate::controller::environment::Shared;
 use crate::controller::repository::Follower;
 use crate::controller::seat::Seat;
@@ -91,32 +92,18 @@ impl Repositories {
 
     fn heard(&self, event: Event<Result<Repository, InvalidObject>>, followed: &mut Followed) {
         let part = part(self.shared.lane);
-        let (mut gone, found): (BTreeSet<String>, Vec<_>) = match event {
-            Event::Listed(found) => {
-                self.health.ready(part);
-                (followed.known.keys().cloned().collect(), found)
-            }
-            Event::Changed(found) => (BTreeSet::new(), vec![found]),
-            Event::Gone(found) => (named(&found).into_iter().collect(), Vec::new()),
-            Event::Broken(error) => {
-                tracing::warn!(
-                    reason = error.reason().as_str(),
-                    hint = error.hint(),
-                    "Repositories cannot be watched: {error}"
-                );
+        let Told { found, gone } = match event.told("Repository", followed.known.keys()) {
+            Ok(told) => told,
+            Err(error) => {
+                let (reason, hint) = (error.reason().as_str(), error.hint());
+                tracing::warn!(reason, hint, "Repositories cannot be watched: {error}");
                 return self.health.ready_but(part, "the API server cannot be watched");
             }
-            Event::Restored => return self.health.ready(part),
         };
-        for found in found {
-            let Some(name) = named(&found) else { continue };
-            if self.only.as_ref().is_some_and(|only| *only != name) {
-                continue;
-            }
-            gone.remove(&name);
-            match found {
-                Ok(repository) => drop(followed.known.insert(name, Arc::new(self.here(repository)))),
-                Err(invalid) => tracing::error!(repository = name, "the Repository cannot be read: {}", invalid.error),
+        self.health.ready(part);
+        for (name, repository) in found {
+            if self.only.as_ref().is_none_or(|only| *only == name) {
+                followed.known.insert(name, Arc::new(self.here(repository)));
             }
         }
         for name in gone {
@@ -199,11 +186,4 @@ fn tell(sender: &watch::Sender<Arc<Repository>>, repository: &Arc<Repository>) {
         *known = repository.clone();
         is_new
     });
-}
-
-fn named(found: &Result<Repository, InvalidObject>) -> Option<String> {
-    match found {
-        Ok(repository) => repository.metadata.name.clone(),
-        Err(invalid) => invalid.metadata.name.clone(),
-    }
 }

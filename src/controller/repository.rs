@@ -15,6 +15,7 @@ use crate::cluster::Cluster;
 use crate::cluster::everywhere::Everywhere;
 use crate::cluster::leases::Leadership;
 use crate::cluster::watch::Event;
+use crate::cluster::watch::told::Told;
 use crate::cluster::watched::Watched;
 use crate::controller::changed::Changed;
 use crate::controller::environment::{Inputs, Shared, Task};
@@ -325,26 +326,15 @@ impl<'a> Lead<'a> {
     }
 
     fn heard(&mut self, event: Event<Result<Environment, kube::core::error_boundary::InvalidObject>>) {
-        let (gone, found) = match event {
-            Event::Listed(found) => (self.environments.keys().cloned().collect(), found),
-            Event::Changed(found) => (BTreeSet::new(), vec![found]),
-            Event::Gone(found) => (named(&found).into_iter().collect(), vec![]),
-            Event::Broken(error) => {
+        let Told { found, gone } = match event.told("Environment", self.environments.keys()) {
+            Ok(told) => told,
+            Err(error) => {
                 tracing::warn!(reason = error.reason().as_str(), "Environments cannot be watched: {error}");
                 return;
             }
-            Event::Restored => return,
         };
-        let mut gone: BTreeSet<String> = gone;
-        for found in found {
-            let Some(name) = named(&found) else { continue };
-            gone.remove(&name);
-            match found {
-                Ok(environment) => self.tell(&name, Some(environment)),
-                Err(invalid) => {
-                    tracing::error!(environment = name, "the Environment cannot be read: {}", invalid.error);
-                }
-            }
+        for (name, environment) in found {
+            self.tell(&name, Some(environment));
         }
         for name in gone {
             self.tell(&name, None);
@@ -572,12 +562,5 @@ impl<'a> Lead<'a> {
         if let Err(error) = self.follower.cluster.write_repository_status(&repository, &status).await {
             tracing::warn!(reason = error.reason().as_str(), "the Repository's status could not be written: {error}");
         }
-    }
-}
-
-fn named(found: &Result<Environment, kube::core::error_boundary::InvalidObject>) -> Option<String> {
-    match found {
-        Ok(environment) => environment.metadata.name.clone(),
-        Err(invalid) => invalid.metadata.name.clone(),
     }
 }

@@ -1,6 +1,6 @@
 //! All Repositories: each has a bell and a follower, from when it is seen until it is gone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use crate::cluster::Cluster;
 use crate::cluster::watch::Event;
+use crate::cluster::watch::told::Told;
 use crate::model::repository::Repository;
 use crate::receiver::answer::Calls;
 use crate::receiver::follower::Follower;
@@ -63,29 +64,18 @@ impl Repositories {
     }
 
     fn heard(&self, event: Event<Result<Repository, InvalidObject>>, followed: &mut Followed) {
-        let (mut gone, found): (BTreeSet<String>, Vec<_>) = match event {
-            Event::Listed(found) => {
-                self.health.ready(PART);
-                (followed.senders.keys().cloned().collect(), found)
-            }
-            Event::Changed(found) => (BTreeSet::new(), vec![found]),
-            Event::Gone(found) => (named(&found).into_iter().collect(), Vec::new()),
-            Event::Broken(error) => {
+        let Told { found, gone } = match event.told("Repository", followed.senders.keys()) {
+            Ok(told) => told,
+            Err(error) => {
                 let (reason, hint) = (error.reason().as_str(), error.hint());
                 tracing::warn!(reason, hint, "Repositories cannot be watched: {error}");
                 return self.health.ready_but(PART, "the API server cannot be watched");
             }
-            Event::Restored => return self.health.ready(PART),
         };
-        for found in found {
-            let Some(name) = named(&found) else { continue };
-            if self.only.as_ref().is_some_and(|only| *only != name) {
-                continue;
-            }
-            gone.remove(&name);
-            match found {
-                Ok(repository) => self.tell(followed, name, Arc::new(repository)),
-                Err(invalid) => tracing::error!(repository = name, "the Repository cannot be read: {}", invalid.error),
+        self.health.ready(PART);
+        for (name, repository) in found {
+            if self.only.as_ref().is_none_or(|only| *only == name) {
+                self.tell(followed, name, Arc::new(repository));
             }
         }
         for name in gone {
@@ -112,12 +102,5 @@ impl Repositories {
         };
         followed.followers.push(Box::pin(follower.run()));
         followed.senders.insert(name, sender);
-    }
-}
-
-fn named(found: &Result<Repository, InvalidObject>) -> Option<String> {
-    match found {
-        Ok(repository) => repository.metadata.name.clone(),
-        Err(invalid) => invalid.metadata.name.clone(),
     }
 }

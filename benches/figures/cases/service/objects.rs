@@ -2,14 +2,20 @@
 
 use std::time::{Duration, Instant};
 
+use osier::model::object::Kind;
+use osier::planning::live::LiveSet;
+
 use crate::cases::Size;
 use crate::cases::place::{self, Place, Shape};
 use crate::cases::seen::by_verb;
 use crate::cases::service::controller::Controller;
 use crate::cases::service::{APPLIED, PASSES, rest};
-use crate::process::{count, short, slope};
+use crate::process::{count, memory_of, short, slope};
 use crate::table::Row;
 use crate::workload::File;
+
+/// Times that the live objects are listed to see what they take.
+const ROUNDS: usize = 6;
 
 /// What was seen of one number of objects.
 struct Stage {
@@ -63,7 +69,32 @@ pub async fn rows(counts: &[usize], size: Size) -> Vec<Row> {
     }
     let mut rows: Vec<Row> = stages.iter().flat_map(|stage| of(stage, each)).collect();
     rows.push(memory(&stages));
+    controller.stop();
+    rows.push(live_set(&place, environments).await);
     rows
+}
+
+/// What is kept of the live objects alone. The first lists leave room that the next ones use, so that what these add is what they hold.
+async fn live_set(place: &Place, environments: usize) -> Row {
+    let cluster = place.world().await.cluster;
+    let kinds = ["ConfigMap", "Secret"].map(|kind| Kind::new("", kind)).into();
+    let mut sets: Vec<LiveSet> = Vec::new();
+    let mut before = 0;
+    for round in 0..ROUNDS {
+        if round == ROUNDS / 2 {
+            before = memory_of("self", "RssAnon");
+        }
+        for environment in 0..environments {
+            let name = place.environment(environment);
+            let found = cluster.environment(&place.home(), &name).await.expect("the API server answers");
+            let id = found.and_then(|found| found.status).expect("it was applied").id;
+            sets.push(cluster.live(&name, &kinds, &id).await.expect("the API server answers"));
+        }
+    }
+    let objects: usize = sets.iter().skip(sets.len() / 2).map(LiveSet::len).sum();
+    let each = (memory_of("self", "RssAnon") - before) / objects as u64;
+    let how = format!("RssAnon, of {} in this process", count(objects));
+    Row::new("G7", "  of that the live objects, goal 300", format!("{each} bytes"), how)
 }
 
 /// Stops the service and starts it anew, until it has looked at each environment.
