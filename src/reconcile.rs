@@ -419,7 +419,7 @@ async fn conclude(
 fn looked_at(ask: &Ask, environment: &Environment) -> Option<GitId> {
     let known = ask.tip.as_ref()?;
     match environment.branch() {
-        Some(branch) => known.branches()?.get(branch).copied(),
+        Some(branch) => Some(known.branches()?.get(branch).copied().unwrap_or(known.tip())),
         None => Some(known.tip()),
     }
 }
