@@ -367,7 +367,15 @@ async fn tell(world: &mut World, ask: &Ask, error: &Error) {
     }
     let stalled = error.retry() == crate::model::reason::Retry::Never;
     let verdict = Verdict { ready: false, reason: error.reason(), message: error.sentence(), stalled };
-    if let Err(second) = conclude(world, &ask.environment, &verdict, error.plan().cloned(), Some(ask)).await {
+    let tip = world.memory.get(&ask.environment).and_then(|memory| looked_at(ask, &memory.environment));
+    let amend = |status: &mut EnvironmentStatus| {
+        // who has not looked knows nothing of these
+        if let Some(tip) = tip {
+            (status.life, status.ignored) = (ask.life.clone(), ask.ignored.clone());
+            status.attempted = tip.to_string();
+        }
+    };
+    if let Err(second) = conclude(world, &ask.environment, &verdict, error.plan().cloned(), amend).await {
         tracing::warn!(
             environment = ask.environment,
             reason = second.reason().as_str(),
@@ -376,13 +384,14 @@ async fn tell(world: &mut World, ask: &Ask, error: &Error) {
     }
 }
 
-/// Says in the conditions how an environment stands of which no pass was made.
+/// Says in the conditions how an environment stands of which no pass was made; `life` if there is something new to keep of that.
 ///
 /// # Errors
 /// The API server failed.
-pub async fn say(world: &mut World, environment: &str, verdict: &Verdict) -> Result<(), Error> {
+pub async fn say(world: &mut World, environment: &str, verdict: &Verdict, life: Option<&Life>) -> Result<(), Error> {
     let plan = world.memory.get(environment).and_then(|memory| memory.environment.status.as_ref()?.plan.clone());
-    conclude(world, environment, verdict, plan, None).await
+    let amend = |status: &mut EnvironmentStatus| status.life = life.cloned().or(status.life.take());
+    conclude(world, environment, verdict, plan, amend).await
 }
 
 async fn conclude(
@@ -390,7 +399,7 @@ async fn conclude(
     name: &str,
     verdict: &Verdict,
     plan: Option<PlanStatus>,
-    ask: Option<&Ask>,
+    amend: impl FnOnce(&mut EnvironmentStatus),
 ) -> Result<(), Error> {
     let Some(memory) = world.memory.get(name) else { return Ok(()) };
     if memory.environment.metadata.uid.is_none() {
@@ -402,13 +411,7 @@ async fn conclude(
     status.conditions = settle::conditions(&status.conditions, verdict, generation, (world.now)());
     status.observed_generation = generation;
     (status.plan, status.ended) = (plan, None);
-    if let Some(ask) = ask {
-        status.life.clone_from(&ask.life);
-        status.ignored.clone_from(&ask.ignored);
-    }
-    if let Some(tip) = ask.and_then(|ask| looked_at(ask, &memory.environment)) {
-        status.attempted = tip.to_string();
-    }
+    amend(&mut status);
     write_status(world, name, status).await
 }
 
@@ -416,7 +419,7 @@ async fn conclude(
 fn looked_at(ask: &Ask, environment: &Environment) -> Option<GitId> {
     let known = ask.tip.as_ref()?;
     match environment.branch() {
-        Some(branch) => known.branches()?.get(branch).copied(),
+        Some(branch) => Some(known.branches()?.get(branch).copied().unwrap_or(known.tip())),
         None => Some(known.tip()),
     }
 }

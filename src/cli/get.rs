@@ -36,18 +36,18 @@ const HEADER: &[&str] = &["ENVIRONMENT", "NAMESPACE", "READY", "REASON", "COMMIT
 pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
     let cluster = context::cluster(settings).await?;
     let repository = context::repository(settings, &cluster).await?;
-    let mut environments = cluster.environments(&repository.spec.home).await?;
-    if !args.environments.is_empty() {
-        for name in &args.environments {
-            context::environment(&cluster, &repository.spec.home, name).await?;
-        }
-        environments.retain(|environment| {
-            environment.metadata.name.as_ref().is_some_and(|name| args.environments.contains(name))
-        });
+    let home = &repository.spec.home;
+    let mut environments = cluster.environments(home).await?;
+    let mut wanted = Vec::new();
+    for named in &args.environments {
+        wanted.push(name(&context::environment(&cluster, home, named).await?));
+    }
+    if !wanted.is_empty() {
+        environments.retain(|environment| wanted.contains(&name(environment)));
     }
     print(settings.common.output, &environments);
     if args.watch {
-        follow(settings, args, Arc::new(cluster), &repository.spec.home, environments).await;
+        follow(settings, &wanted, Arc::new(cluster), home, environments).await;
     }
     Ok(Finding::Nothing)
 }
@@ -66,7 +66,7 @@ fn print(format: Output, environments: &[Environment]) {
 }
 
 /// Prints the line of each environment again when it says something else, until Ctrl-C.
-async fn follow(settings: &Settings, args: &Args, cluster: Arc<Cluster>, home: &str, known: Vec<Environment>) {
+async fn follow(settings: &Settings, wanted: &[String], cluster: Arc<Cluster>, home: &str, known: Vec<Environment>) {
     let now = Timestamp::now();
     let shown = |environment: &Environment| row(environment, now);
     let mut rows: BTreeMap<String, Vec<String>> = known.iter().map(|known| (name(known), shown(known))).collect();
@@ -88,7 +88,7 @@ async fn follow(settings: &Settings, args: &Args, cluster: Arc<Cluster>, home: &
             }
             Event::Restored => continue,
         };
-        let wanted = |found: &Environment| args.environments.is_empty() || args.environments.contains(&name(found));
+        let wanted = |found: &Environment| wanted.is_empty() || wanted.contains(&name(found));
         for environment in found.into_iter().flatten().filter(wanted) {
             // the age alone is no news: it is compared as of the start
             if rows.insert(name(&environment), shown(&environment)) == Some(shown(&environment)) {

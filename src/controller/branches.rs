@@ -164,8 +164,11 @@ fn is_over(
     now: Timestamp,
 ) -> bool {
     let life = environment.status.as_ref().and_then(|status| status.life.as_ref());
-    let Some(tip) = environment.branch().and_then(marks) else { return life.is_some_and(|life| life.over) };
     let said = environment.spec.expires.as_ref();
+    let Some(tip) = environment.branch().and_then(marks) else {
+        // nobody knows whether it was pushed to
+        return life.is_some_and(|life| life.over) && !life::is_asked_for(said, now);
+    };
     life::outlook(life, &Facts { tip: &tip, lives: entry.lives, said, now }).over.is_some()
 }
 

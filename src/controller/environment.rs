@@ -24,7 +24,7 @@ use crate::controller::remote::{Sight, Tip};
 use crate::controller::slots::Slots;
 use crate::controller::statuses::Statuses;
 use crate::keys::watch::Loaded;
-use crate::model::environment::Environment;
+use crate::model::environment::{Environment, Life};
 use crate::model::object::ObjectId;
 use crate::model::reason::Reason;
 use crate::model::repository::Repository;
@@ -90,6 +90,8 @@ pub struct Task {
     departure: Departure,
     /// When the end of a branch environment comes near, or comes.
     end_due: Option<Instant>,
+    /// What the status is to keep of a life that is over, while the environment is on its way out.
+    life: Option<Life>,
     /// The tips that were looked at last.
     attended: Option<Heads>,
 }
@@ -135,6 +137,7 @@ impl Task {
             panics: 0,
             departure: Departure::default(),
             end_due: None,
+            life: None,
             attended: None,
         }
     }
@@ -235,7 +238,7 @@ impl Task {
 
     /// One pass, once there is a slot for it.
     async fn attend(&mut self, trigger: Trigger) {
-        (self.push_due, self.end_due) = (None, None);
+        (self.push_due, self.end_due, self.life) = (None, None, None);
         let shared = self.shared.clone();
         let waiting = shared.metrics.waiting(QUEUE);
         let Ok(_slot) = shared.slots.take(self.has_little_to_do(trigger)).await else { return };
@@ -506,7 +509,7 @@ impl Task {
 
     async fn say(&mut self, verdict: &Verdict) {
         self.announce(verdict, None);
-        if let Err(error) = reconcile::say(&mut self.world, &self.name, verdict).await {
+        if let Err(error) = reconcile::say(&mut self.world, &self.name, verdict, self.life.as_ref()).await {
             tracing::warn!(
                 environment = self.name,
                 reason = error.reason().as_str(),

@@ -439,7 +439,9 @@ impl<'a> Lead<'a> {
     /// Deletes the books of one environment whose branch went long ago, if there is one. Nobody knows that of any branch while the remote cannot
     /// be read.
     async fn forget(&mut self, world: &World, known: &Known) {
-        if self.sight.borrow().trouble.is_some() {
+        let troubled =
+            |sight: &Sight| sight.trouble.is_some() || sight.followed.values().any(|aside| aside.trouble.is_some());
+        if troubled(&self.sight.borrow()) {
             return;
         }
         let now = (self.follower.clock)();

@@ -77,7 +77,8 @@ impl Task {
             return ControlFlow::Continue((life, ignored));
         };
         let gone = format!("gone until the next push to `{}`: {why}", terms.branch);
-        ControlFlow::Break(self.removes(&terms, gone, life).await)
+        self.life = life;
+        ControlFlow::Break(self.removes(&terms, gone).await)
     }
 
     /// One step towards the end, after the branch.
@@ -100,12 +101,12 @@ impl Task {
             return verdict.reason;
         }
         let gone = format!("branch `{}` is gone, and so is the environment", terms.branch);
-        self.removes(&terms, gone, None).await
+        self.removes(&terms, gone).await
     }
 
-    async fn removes(&mut self, terms: &Terms, gone: String, life: Option<Life>) -> Reason {
+    async fn removes(&mut self, terms: &Terms, gone: String) -> Reason {
         match removal::remove(&mut self.world, &self.name, terms).await {
-            Ok(Removal::Gone) => self.ends(gone, life).await,
+            Ok(Removal::Gone) => self.ends(gone).await,
             Ok(Removal::Deleting(message)) => {
                 let verdict = Verdict { ready: false, reason: Reason::NamespaceTerminating, message, stalled: false };
                 self.say(&verdict).await;
@@ -132,10 +133,10 @@ impl Task {
         verdict.reason
     }
 
-    async fn ends(&mut self, message: String, life: Option<Life>) -> Reason {
+    async fn ends(&mut self, message: String) -> Reason {
         let verdict = Verdict { ready: false, reason: Reason::Gone, message, stalled: false };
         self.announce(&verdict, None);
-        match removal::end(&mut self.world, &self.name, &verdict, life).await {
+        match removal::end(&mut self.world, &self.name, &verdict, self.life.take()).await {
             Ok(()) => self.pace.went_well(None),
             Err(error) => {
                 tracing::warn!(environment = self.name, reason = error.reason().as_str(), "{error}");

@@ -9,8 +9,9 @@ use crate::support::audit::AuditLine;
 use crate::support::control_plane::User;
 use crate::support::server::Server;
 
-/// The heading of what a lane of branches may do besides.
-pub const BESIDES: &str = "in the whole cluster for branch environments, besides";
+/// The headings of what a lane of branches may do besides.
+pub const BESIDES: [&str; 2] =
+    ["in the whole cluster for branch environments, besides", "in the home namespace for branch environments, besides"];
 
 /// Everybody may ask what a server serves, which names no resource, and who he is; the rest is in the table, namespace by namespace.
 ///
@@ -18,7 +19,8 @@ pub const BESIDES: &str = "in the whole cluster for branch environments, besides
 pub async fn is_documented(world: &World, account: &User, lane: &str, expected: impl Fn(&AuditLine) -> bool) {
     let Server::Real(control_plane) = &world.server else { panic!("the sandbox checks no rights") };
     let [cluster, own, home, target] = PLACES.map(|(place, _, _)| documented(place));
-    let besides = if lane == "branches" { documented(BESIDES) } else { BTreeSet::new() };
+    let besides: BTreeSet<Right> =
+        if lane == "branches" { BESIDES.iter().flat_map(|place| documented(place)).collect() } else { BTreeSet::new() };
     let [home_name, target_name] = ["shop", "shop-staging"].map(|name| world.name(name));
     let prefix = format!("{}-", world.name("shop-b"));
     let (mut lines, mut used) = (0, BTreeSet::new());
