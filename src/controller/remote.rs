@@ -166,7 +166,10 @@ impl Remote {
                     let local_refs = remotes.local_refs();
                     match self.turn_to(remotes).await {
                         Ok(()) => Some(local_refs),
-                        Err(error) => return tracing::error!(reason = error.reason().as_str(), "{error}"),
+                        Err(error) => {
+                            self.cannot(trouble(error.reason(), &error, error.hint()));
+                            None
+                        }
                     }
                 }
                 Err(trouble) => {

@@ -2,6 +2,7 @@
 
 mod calls;
 mod flood;
+mod followed;
 mod hostile;
 mod secrets;
 mod story;
