@@ -43,6 +43,7 @@ use tokio::sync::OnceCell;
 use crate::cluster::connect::Watching;
 use crate::cluster::discovery::Discovery;
 use crate::cluster::leases::Leadership;
+use crate::cluster::write::guesses::Guesses;
 
 /// One API server, what it serves, and how often it was asked.
 pub struct Cluster {
@@ -56,6 +57,7 @@ pub struct Cluster {
     /// Plans that are being executed.
     executions: AtomicUsize,
     account: OnceCell<String>,
+    guesses: Guesses,
 }
 
 impl Cluster {

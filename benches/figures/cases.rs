@@ -2,6 +2,7 @@
 
 mod apply;
 mod bare;
+mod branches;
 mod opening;
 mod place;
 mod plan;
@@ -24,7 +25,8 @@ pub enum Size {
 type Cases = fn(Size) -> Vec<String>;
 
 /// Name and cases of each section of the table.
-pub const SECTIONS: [(&str, Cases); 2] = [("pipeline", pipeline), ("service", service::cases)];
+pub const SECTIONS: [(&str, Cases); 3] =
+    [("pipeline", pipeline), ("service", service::cases), ("branches", branches::cases)];
 
 fn pipeline(size: Size) -> Vec<String> {
     let cases: &[&str] = match size {
@@ -49,10 +51,14 @@ pub fn run(case: &str, size: Size) -> Vec<Row> {
         ["plan", files, directories] => runtime.block_on(plan::rows(number(files), number(directories))),
         ["opening", files] => opening::rows(number(files), size),
         ["suite"] => suite::rows(),
-        [case, numbers @ ..] if service::has(case) => {
+        [case, numbers @ ..] => {
             let numbers: Vec<usize> = numbers.iter().map(|word| number(word)).collect();
-            runtime.block_on(service::rows(case, &numbers, size))
+            if branches::has(case) {
+                runtime.block_on(branches::rows(case, &numbers, size))
+            } else {
+                runtime.block_on(service::rows(case, &numbers, size))
+            }
         }
-        _ => panic!("there is no case `{case}`"),
+        [] => panic!("there is no case without a name"),
     }
 }

@@ -47,10 +47,35 @@ impl Repository {
 
     /// The last step of a push, done as git does it: the branch moves to a commit that is there.
     pub fn push(&self, commit: &str) {
-        let branch = self.directory.join("refs/heads/main");
+        self.push_branch("main", commit);
+    }
+
+    /// The same for any branch; one that is not there is made.
+    pub fn push_branch(&self, branch: &str, commit: &str) {
+        let branch = self.directory.join("refs/heads").join(branch);
         let lock = branch.with_extension("lock");
-        let moved = std::fs::write(&lock, format!("{commit}\n")).and_then(|()| std::fs::rename(&lock, &branch));
-        moved.expect("there is room for a commit id");
+        let made = std::fs::create_dir_all(branch.parent().expect("it is a path below the directory"));
+        let written = made.and_then(|()| std::fs::write(&lock, format!("{commit}\n")));
+        written.and_then(|()| std::fs::rename(&lock, &branch)).expect("there is room for a commit id");
+    }
+
+    /// Many branches in one push: where each is to be, or that it is deleted.
+    pub fn push_branches<'b>(&self, branches: impl Iterator<Item = (&'b str, Option<&'b str>)>) {
+        let order = |(branch, commit): (&str, Option<&str>)| match commit {
+            Some(commit) => format!("update refs/heads/{branch} {commit}\n"),
+            None => format!("delete refs/heads/{branch}\n"),
+        };
+        let orders: String = branches.map(order).collect();
+        let mut update = Command::new("git")
+            .args(["update-ref", "--stdin"])
+            .current_dir(&self.directory)
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("`check.sh` asked for git");
+        let mut input = update.stdin.take().expect("the pipe was asked for");
+        input.write_all(orders.as_bytes()).expect("git reads to the end");
+        drop(input);
+        assert!(update.wait().is_ok_and(|status| status.success()), "git update-ref failed");
     }
 
     fn import<Files: Iterator<Item = File>>(&mut self, branch: &str, commits: impl Iterator<Item = Files>) {

@@ -21,6 +21,7 @@ use crate::cluster::Cluster;
 use crate::cluster::error::Error;
 use crate::cluster::leases::Leadership;
 use crate::cluster::live::LISTS;
+use crate::cluster::write::guesses::Guesses;
 
 /// Longest time for one request; for a write of the service what is left of its Lease, where that is less.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -80,6 +81,7 @@ impl Cluster {
             throttled: AtomicU64::default(),
             executions: AtomicUsize::default(),
             account: OnceCell::new(),
+            guesses: Guesses::default(),
         }
     }
 

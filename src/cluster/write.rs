@@ -4,6 +4,7 @@ pub mod adopt;
 pub mod apply;
 pub mod config;
 pub mod create;
+pub mod guesses;
 pub mod remove;
 pub mod settle;
 pub mod task;

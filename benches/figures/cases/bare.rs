@@ -37,14 +37,18 @@ impl Bare {
 
     /// Every object that osier made in an environment, to be made again beside it.
     pub async fn bodies(&self, place: &Place, environment: usize) -> Vec<Request> {
+        self.bodies_of(&place.environment(environment), &place.bare_copy(environment)).await
+    }
+
+    /// The same of a namespace, for another.
+    pub async fn bodies_of(&self, namespace: &str, copy: &str) -> Vec<Request> {
         let mut bodies = Vec::new();
         for (kind, plural) in [("ConfigMap", "configmaps"), ("Secret", "secrets")] {
-            let namespace = place.environment(environment);
             let path = format!("/api/v1/namespaces/{namespace}/{plural}?labelSelector=osier.dev/environment");
             let list = request(&self.admin, Method::GET, &path, &[], String::new()).await;
             assert_eq!(list.status, 200, "{path}");
             for object in list.body["items"].as_array().into_iter().flatten() {
-                bodies.push(body(kind, plural, object, &place.bare_copy(environment)));
+                bodies.push(body(kind, plural, object, copy));
             }
         }
         assert!(!bodies.is_empty(), "osier made objects");
@@ -70,6 +74,13 @@ impl Bare {
         let warm = format!("/api/v1/namespaces/{}", place.bare_copy(environment));
         request(&self.client, Method::GET, &warm, &[], String::new()).await;
         self.send(Method::POST, 201, JSON, bodies).await
+    }
+
+    /// Makes a namespace, then everything in it, and takes the time.
+    pub async fn make(&self, namespace: &str, bodies: Vec<Request>) -> Duration {
+        let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}).to_string();
+        let made = self.send(Method::POST, 201, JSON, vec![("/api/v1/namespaces".to_owned(), body)]).await;
+        made + self.send(Method::POST, 201, JSON, bodies).await
     }
 
     /// Changes one key of one object, and takes the time.

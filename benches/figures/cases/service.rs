@@ -1,10 +1,10 @@
 //! The service: the program as a child process, an API server, a remote, and somebody else who watches.
 
-mod controller;
+pub mod controller;
 mod drift;
 mod layer;
 mod objects;
-mod observer;
+pub mod observer;
 mod push;
 mod steady;
 mod storm;
@@ -50,11 +50,6 @@ pub fn cases(size: Size) -> Vec<String> {
     cases.iter().map(|case| (*case).to_owned()).collect()
 }
 
-/// True for the cases of the section.
-pub fn has(case: &str) -> bool {
-    cases(Size::Full).iter().any(|known| known.split(' ').next() == Some(case))
-}
-
 /// Computes one case.
 pub async fn rows(case: &str, numbers: &[usize], size: Size) -> Vec<Row> {
     match (case, numbers) {
@@ -66,7 +61,7 @@ pub async fn rows(case: &str, numbers: &[usize], size: Size) -> Vec<Row> {
         ("layer", &[environments, objects]) => layer::rows(environments, objects, size).await,
         ("takeover", &[objects]) => takeover::rows(objects, size).await,
         ("watches", counts) => watches::rows(counts, size).await,
-        _ => panic!("the case `{case}` takes other numbers than {numbers:?}"),
+        _ => panic!("there is no case `{case}` of {numbers:?}"),
     }
 }
 
@@ -81,7 +76,7 @@ async fn one_environment(objects: usize, size: Size) -> (Place, Controller) {
 }
 
 /// Until what may be written later is written: a Repository's status waits for up to ten seconds.
-async fn rest(size: Size) {
+pub async fn rest(size: Size) {
     let time = if size == Size::Small { 1 } else { 12 };
     tokio::time::sleep(Duration::from_secs(time)).await;
 }

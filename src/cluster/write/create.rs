@@ -7,6 +7,7 @@ use crate::cluster::call::Call;
 use crate::cluster::fields;
 use crate::cluster::leaves::{self, Leaves};
 use crate::cluster::wire_object::set_fields;
+use crate::cluster::write::guesses::Look;
 use crate::cluster::write::settle::Sent;
 use crate::cluster::write::task::{Stop, Task, WRITE};
 use crate::model::reason::{Reason, Retry};
@@ -49,11 +50,21 @@ impl Cluster {
 
     pub(super) async fn post(&self, task: &Task<'_>) -> Result<Posted, Stop> {
         let mut wire = task.wire()?;
-        let sent = Sent::new(&mut wire, task, fields::digest(&Leaves::new()), fields::digest(&Leaves::new()));
+        let nobody = fields::digest(&Leaves::new());
+        // of what carries secrets nothing is remembered
+        let look = (!task.object().kind.is_config() && !task.sensitive()).then(|| Look::of(&wire));
+        let own = look.as_ref().and_then(|look| self.guesses.of(look)).unwrap_or(nobody);
+        let sent = Sent::new(&mut wire, task, own, nobody);
         let call = Call::post(format!("{}{WRITE}", self.collection(task).await?), &wire).sensitive(task.sensitive());
         drop(wire);
         let failure = match self.call_for_object(&call).await {
-            Ok(answer) => return Ok(Posted::Created(Box::new(self.settle(task, answer, &sent).await?))),
+            Ok(answer) => {
+                let live = self.settle(task, answer, &sent).await?;
+                if let Some(look) = look {
+                    self.guesses.learn(look, live.before.own_fields);
+                }
+                return Ok(Posted::Created(Box::new(live)));
+            }
             Err(failure) => failure,
         };
         match failure.code() {

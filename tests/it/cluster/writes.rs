@@ -72,6 +72,23 @@ async fn a_secret_takes_one_request_a_step_and_its_refusals_quote_nothing() {
 }
 
 #[tokio::test]
+async fn what_looks_like_one_that_was_made_before_takes_one_request() {
+    for world in World::both().await {
+        for (name, least) in [("first", 2), ("second", 1), ("third", 1)] {
+            let object = world.object("Deployment", name);
+            let manifest = world.manifest("Deployment", name, deployment(1, &[("A", "1")]), &[]);
+            let requests = world.write(Verb::Create, manifest, &format!("v1.{name}")).await;
+            assert!(
+                (least..=least + churn(&world)).contains(&requests),
+                "{name} on {}: {requests}",
+                world.server.name()
+            );
+            world.settled(&object).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_restart_of_a_workload_takes_one_request() {
     for world in World::both().await {
         let object = world.object("Deployment", "d");

@@ -30,15 +30,21 @@ impl Controller {
     /// Starts one for the Repository of a place, with a mirror of its own that has what the remote has now, and returns once it is
     /// ready: its own and others' mirrors may be there from a run before.
     pub async fn start(place: &Place, name: &str, user: &User) -> Self {
+        Self::start_lane(place, name, user, "protected").await
+    }
+
+    /// The same for a lane.
+    pub async fn start_lane(place: &Place, name: &str, user: &User, lane: &str) -> Self {
         let data = place.path(name);
-        let mirror = data.join("mirrors").join(b32(26, [place.repository.url().as_str()]));
+        let mirrors = data.join(if lane == "branches" { "branches" } else { "mirrors" });
+        let mirror = mirrors.join(b32(26, [place.name.as_str(), place.repository.url().as_str()]));
         if !mirror.exists() {
-            fs::create_dir_all(data.join("mirrors")).expect("there is room for a directory");
+            fs::create_dir_all(mirrors).expect("there is room for a directory");
             place.repository.seed(&mirror);
         }
         let log = place.path(&format!("{name}.log"));
         let mut command = Command::new(env!("CARGO_BIN_EXE_osier"));
-        command.args(["controller", "--lane", "protected", "--log-format", "json", "--listen", "127.0.0.1:0"]);
+        command.args(["controller", "--lane", lane, "--log-format", "json", "--listen", "127.0.0.1:0"]);
         command.args(["--repository", &place.name, "--namespace", &place.home(), "--kubeconfig"]);
         command.arg(place.server.kubeconfig(user)).arg("--keys").arg(place.path("keys")).arg("--data").arg(data);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log).expect("there is room for a log"));
