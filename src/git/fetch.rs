@@ -1,6 +1,6 @@
 //! What a look at the remote says: `Known`, or `Unknown` with the reason. Only `Known` leads to a plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::git::failure::Failure;
@@ -79,13 +79,22 @@ impl Known {
 
     /// All branches that can have an environment, wherever they are; the repository's own commit counts first.
     pub fn branches_anywhere(&self) -> Option<Branches> {
-        let elsewhere = self.followed.values().flat_map(|followed| {
-            let branches = followed.branches.iter().flat_map(|branches| branches.iter());
-            branches.filter(|(name, _)| **name != followed.fallback)
-        });
-        let mut all: Branches = elsewhere.map(|(name, tip)| (name.clone(), *tip)).collect();
+        let mut all: Branches = self.elsewhere().map(|(name, tip)| (name.clone(), tip)).collect();
         all.extend(self.branches()?.iter().map(|(name, tip)| (name.clone(), *tip)));
         Some(all)
+    }
+
+    /// The names of all of them, each once.
+    pub fn names_anywhere(&self) -> BTreeSet<&str> {
+        let own = self.branches().into_iter().flat_map(|branches| branches.keys());
+        own.chain(self.elsewhere().map(|(name, _)| name)).map(String::as_str).collect()
+    }
+
+    fn elsewhere(&self) -> impl Iterator<Item = (&String, GitId)> {
+        self.followed.values().flat_map(|followed| {
+            let branches = followed.branches.iter().flat_map(|branches| branches.iter());
+            branches.filter(|(name, _)| **name != followed.fallback).map(|(name, tip)| (name, *tip))
+        })
     }
 
     /// Whether a branch is anywhere; `None` if it was not seen and there is a repository of which nothing is known.

@@ -169,8 +169,8 @@ async fn start_of_branch(
     let today = target::config(&Source::Mirror(world.mirror.clone(), main)).await?;
     let (entry, slug) = target::branch_entry(&today, world.name(), &subject.name, branch)?;
     // two branches of one slug have addresses of their own
-    let all = ask.tip.as_ref().and_then(Known::branches_anywhere).unwrap_or_default();
-    let twins = all.keys().filter(|other| today.branch(other).is_some_and(|(_, twin)| twin == slug)).count();
+    let all = ask.tip.as_ref().map(Known::names_anywhere).unwrap_or_default();
+    let twins = all.into_iter().filter(|other| today.branch(other).is_some_and(|(_, twin)| twin == slug)).count();
     let label = if twins > 1 { subject.name.rsplit('-').next().map(|hash| format!("{slug}-{hash}")) } else { None };
     let config = entry.environment(subject.name.clone(), main, label.as_ref().unwrap_or(&slug));
     let environments = today.environments.len() + retention::BRANCHES;
