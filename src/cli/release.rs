@@ -25,7 +25,7 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
         return Ok(Finding::Nothing);
     }
     // where a service is at work, the person needs neither keys nor the right to read Secrets
-    let is_served = apply::is_served(&cluster, &repository).await;
+    let is_served = environment.branch().is_some() || apply::is_served(&cluster, &repository).await;
     let world = if is_served { None } else { Some(context::world(settings).await?) };
     cluster.change_environment(&environment, |spec| spec.hold = None).await?;
     anstream::println!("{} is released", args.environment);

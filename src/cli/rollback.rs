@@ -7,7 +7,7 @@ use crate::model::asked::TakenBack;
 use crate::model::environment::{Allow, Environment, EnvironmentSpec, Hold};
 use crate::model::record::Record;
 use crate::reconcile::world::World;
-use crate::reconcile::{Ask, prepare, target};
+use crate::reconcile::{Ask, prepare, subject, target};
 use crate::report::plan::{self, Detail};
 use crate::settings::{Output, Settings};
 
@@ -75,6 +75,9 @@ async fn carry_out(settings: &Settings, args: &Args) -> Result<Finding, Failure>
     let mut world = context::world(settings).await?;
     let home = world.home().to_owned();
     let environment = context::environment(&world.cluster, &home, &args.environment).await?;
+    if environment.branch().is_some() {
+        return of_branch(&mut world, &environment, args).await;
+    }
     let records = world.cluster.records(&home, &args.environment).await?;
     let by = world.cluster.who_am_i().await?;
     let reason = again(&environment, why);
@@ -106,6 +109,28 @@ async fn carry_out(settings: &Settings, args: &Args) -> Result<Finding, Failure>
     world.cluster.change_environment(&environment, change).await?;
     world.memory.clear();
     apply::shown(settings, world, &args.environment).await
+}
+
+/// Goes back in the environment of a branch: the service alone has what is needed for its plan, the commits of the branch and its keys.
+async fn of_branch(world: &mut World, environment: &Environment, args: &Args) -> Result<Finding, Failure> {
+    let name = environment.metadata.name.clone().unwrap_or_default();
+    if args.dry_run {
+        let hint = format!("osier history {name} says what there was");
+        return Err(Failure::usage("plans of branch environments are the service's, and are not shown", hint));
+    }
+    subject::read(world, &name).await?;
+    let records = world.cluster.records(world.home(), &name).await?;
+    let had = |record: &&Record| args.to.len() >= 4 && record.spec.commit.starts_with(&args.to);
+    let to = match records.iter().rev().find(had) {
+        Some(record) => record.spec.commit.clone(),
+        None => named(world, &records, &world.memory[&name].chain.forged, &args.to).await?,
+    };
+    ask::confirm(args.yes, &format!("Roll {name} back to {to}?"), &name)?;
+    let by = world.cluster.who_am_i().await?;
+    let reason = again(environment, args.reason.as_deref().unwrap_or_default());
+    let hold = Hold { to, until: None, by, reason };
+    world.cluster.change_environment(environment, |spec| spec.hold = Some(hold.clone())).await?;
+    Ok(apply::left_to_the_service(&name))
 }
 
 /// The reason; in the very words of a rollback that has ended, the same wish would not be told from that one.
