@@ -89,7 +89,7 @@ impl OfOneSize {
             Row::new(
                 "G11",
                 format!("new branch, {} objects and {TEMPLATE} of the template", count(objects - TEMPLATE)),
-                format!("{per} writes, K + T + {}", per - objects as f64),
+                format!("{per} writes, K + T + {:.1}", per - objects as f64),
                 format!("goal K + T + 6; {}", seen.source),
             ),
             Row::new(
