@@ -6,6 +6,7 @@ use crate::cluster::Cluster;
 use crate::cluster::call::{Call, encoded};
 use crate::cluster::error::Error;
 use crate::cluster::own::{WRITE, collection, json, merge_diff, typed};
+use crate::desired::names;
 use crate::model::environment::{Environment, EnvironmentSpec, EnvironmentStatus, Lane};
 use crate::model::wire::{API_VERSION, LANE, REF, REPOSITORY};
 
@@ -13,11 +14,14 @@ use crate::model::wire::{API_VERSION, LANE, REF, REPOSITORY};
 const ATTEMPTS: usize = 5;
 
 impl Cluster {
-    /// The Environment of this name; `None` if there is none.
+    /// The Environment of this name; `None` if there is none, which is not asked for a text that cannot be a name: a branch's may have slashes.
     ///
     /// # Errors
     /// `Malformed`, `Call`.
     pub async fn environment(&self, home: &str, name: &str) -> Result<Option<Environment>, Error> {
+        if !names::is_subdomain(name) {
+            return Ok(None);
+        }
         self.get_own(path(home, name), &what(name)).await
     }
 
