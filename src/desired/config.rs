@@ -238,7 +238,7 @@ impl Reader {
             node.text().map(str::to_owned)
         };
         let (namespace, keys, cluster) = (word("namespace"), word("keys"), word("cluster"));
-        let mode = node.get("mode").map_or(Mode::Apply, |node| self.mode(node));
+        let mode = self.one_of(node, "mode", [("apply", Mode::Apply), ("observe", Mode::Observe)]);
         let layers = node.get("layers").map(|node| self.layers(node, false));
         if let (Some([]), Some(node)) = (layers.as_deref(), node.get("layers"))
             && matches!(&node.content, Content::List(items) if items.is_empty())
@@ -257,15 +257,15 @@ impl Reader {
         })
     }
 
-    fn mode(&mut self, node: &Node) -> Mode {
-        match node.text() {
-            Some("apply") => Mode::Apply,
-            Some("observe") => Mode::Observe,
-            _ => {
-                self.wrong(node, "unknown `mode`", "write `apply` or `observe`");
-                Mode::Observe
-            }
+    /// One of two words; the first is meant where there is none.
+    fn one_of<T: Copy>(&mut self, node: &Node, field: &str, words: [(&str, T); 2]) -> T {
+        let [(first, default), (second, _)] = words;
+        let Some(node) = node.get(field) else { return default };
+        if let Some((_, meant)) = words.iter().find(|(word, _)| node.text() == Some(word)) {
+            return *meant;
         }
+        self.wrong(node, format!("unknown `{field}`"), format!("write `{first}` or `{second}`"));
+        default
     }
 
     fn label(&mut self, node: &Node, what: &str) {

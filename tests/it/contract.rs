@@ -33,9 +33,6 @@ const FILES: &[(&str, &str)] = &[
     ("rights.txt", include_str!("contract/rights.txt")),
 ];
 
-/// On a real server controllers write between two steps of a row when they come to it: what does not hold then holds in another namespace.
-const TRIES: usize = 3;
-
 #[test]
 fn the_table_is_whole() {
     let rows = rows();
@@ -69,13 +66,7 @@ async fn check(server: &Server) {
     let total = run.len();
     let failures: Vec<String> = futures::stream::iter(run)
         .map(|row| async move {
-            let mut outcome = run::row(server, &row).await;
-            for _ in 1..if server.is_real() { TRIES } else { 1 } {
-                if outcome.is_ok() {
-                    break;
-                }
-                outcome = run::row(server, &row).await;
-            }
+            let outcome = run::row(server, &row).await;
             println!("{} {}: {}", if outcome.is_ok() { "ok  " } else { "FAIL" }, server.name(), row.name);
             outcome.err().map(|why| format!("{}: {} ({}:{})\n{why}", server.name(), row.name, row.file, row.line))
         })

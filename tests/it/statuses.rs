@@ -27,7 +27,8 @@ branches:
   layers: [\"main:base\"]
   namespace: {prefix: shop-b, template: policies/branch}
 ";
-const LIMITS: &str = "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: osier}\nspec: {hard: {pods: \"20\"}}\n";
+/// The template of the branch environments of such tests.
+pub const LIMITS: &str = "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: osier}\nspec: {hard: {pods: \"20\"}}\n";
 
 /// A shop at work whose commits show how it stands.
 async fn world(forge: &Forge, sort: &str) -> World {

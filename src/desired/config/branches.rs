@@ -230,7 +230,7 @@ impl Reader {
             self.label(node, "`keys`");
             node.text().map(str::to_owned)
         });
-        let when = node.get("when").map_or(When::Always, |node| self.when(node));
+        let when = self.one_of(node, "when", [("always", When::Always), ("changed", When::Changed)]);
         let max = node.get("max").and_then(|node| self.max(node));
         let namespace = node.get("namespace").and_then(|node| self.branch_namespace(node));
         let mut pinned = layers.iter().flatten().filter_map(|layer| layer.strip_prefix(MAIN));
@@ -240,7 +240,7 @@ impl Reader {
         }
         let lives = node.get("lives").and_then(|node| self.lives(node));
         let grace = node.get("grace").and_then(|node| self.duration(node, "grace"));
-        let volumes = node.get("volumes").map_or(Volumes::Keep, |node| self.volumes(node));
+        let volumes = self.one_of(node, "volumes", [("keep", Volumes::Keep), ("delete", Volumes::Delete)]);
         let url = node.get("url").and_then(|node| self.url(node));
         let generate = node.get("generate").map(|node| self.generate(node)).unwrap_or_default();
         let allow = node.get("allow").map(|node| self.allow(node)).unwrap_or_default();
@@ -310,28 +310,6 @@ impl Reader {
         };
         let [labels, annotations, fields, ingress_classes] = ALLOW_FIELDS.map(&mut words);
         Allow { labels, annotations, fields, ingress_classes }
-    }
-
-    fn when(&mut self, node: &Node) -> When {
-        match node.text() {
-            Some("always") => When::Always,
-            Some("changed") => When::Changed,
-            _ => {
-                self.wrong(node, "unknown `when`", "write `always` or `changed`");
-                When::Always
-            }
-        }
-    }
-
-    fn volumes(&mut self, node: &Node) -> Volumes {
-        match node.text() {
-            Some("keep") => Volumes::Keep,
-            Some("delete") => Volumes::Delete,
-            _ => {
-                self.wrong(node, "unknown `volumes`", "write `keep` or `delete`");
-                Volumes::Keep
-            }
-        }
     }
 
     fn branch_layers(&mut self, node: &Node) -> Vec<String> {

@@ -139,6 +139,17 @@ async fn lost_answers_of_records_and_environments_change_nothing() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_a_name_is_not_asked_for() {
+    for world in both().await {
+        let before = world.cluster.requests();
+        for name in ["feature/a", "feature/a/status", "A", "a;b", "..", ""] {
+            assert_eq!(world.cluster.environment(&world.namespace, name).await.unwrap(), None, "{name}");
+        }
+        assert_eq!(world.cluster.requests(), before);
+    }
+}
+
+#[tokio::test]
 async fn a_status_is_written_over_what_people_say_but_not_over_another_status() {
     for world in both().await {
         let home = &world.namespace;

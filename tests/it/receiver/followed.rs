@@ -10,6 +10,7 @@ use crate::rights::{run, sees};
 use crate::scenarios::script::File;
 use crate::scenarios::service::service;
 use crate::scenarios::world::World;
+use crate::statuses::LIMITS;
 use crate::support::server::Server;
 use crate::support::web::Web;
 
@@ -23,7 +24,6 @@ branches:
   layers: [branches]
   namespace: {prefix: shop-b, template: policies/branch}
 ";
-const LIMITS: &str = "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: osier}\nspec: {hard: {pods: \"20\"}}\n";
 const IMAGE: &str =
     "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: app}\ndata: {IMAGE: \"cart:${osier.commit.cart}\"}\n";
 const SEEN: &str = "kubectl get configmap app -n shop-b-faster-hash2 -o jsonpath={.data.IMAGE}";

@@ -79,7 +79,8 @@ impl OfOneSize {
             .requests
             .into_iter()
             .filter(|request| request.is_write() && !bookkeeping(&request.resource))
-            .filter(|request| ours(&request.namespace) && request.name != "osier-fingerprint")
+            .filter(|request| request.resource == "namespaces" || ours(&request.namespace))
+            .filter(|request| request.name != "osier-fingerprint")
             .collect();
         let per = writes.len() as f64 / rounds as f64;
         let (osier, bare) = (spread(self.osier), spread(self.alone));
