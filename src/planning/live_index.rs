@@ -57,15 +57,7 @@ impl LiveIndex {
         if known.is_some_and(|known| !is_newer(&live, known)) {
             return;
         }
-        let config = object.kind.is_config();
-        let churn = known.is_some_and(|known| {
-            !config
-                && known.uid == live.uid
-                && known.generation == live.generation
-                && known.terminating == live.terminating
-                && known.same_owners(&live)
-        });
-        if churn {
+        if known.is_some_and(|known| is_churn(object.kind.is_config(), known, &live)) {
             // a doubt that is not settled yet stays
             let drift = known.map(|known| known.remarks().drift.clone()).unwrap_or_default();
             live = live.remark(|remarks| remarks.drift = drift);
@@ -88,11 +80,16 @@ impl LiveIndex {
     /// Takes what a write of our own left.
     ///
     /// The watch may have shown it before: then there is no doubt about it any more. What somebody else wrote after it stays in doubt.
-    pub fn wrote(&mut self, object: &ObjectId, live: Live) {
-        if self.set.get(object).is_none_or(|known| !is_newer(known, &live)) {
-            Arc::make_mut(&mut self.set).insert(object, live);
-            self.changed.remove(object);
+    pub fn wrote(&mut self, object: &ObjectId, mut live: Live) {
+        if let Some(known) = self.set.get(object).filter(|known| is_newer(known, &live)) {
+            if !is_churn(object.kind.is_config(), &live, known) {
+                return;
+            }
+            // a controller has written status since: of what we wrote that says nothing
+            live = known.clone().remark(|remarks| remarks.drift = live.remarks().drift.clone());
         }
+        Arc::make_mut(&mut self.set).insert(object, live);
+        self.changed.remove(object);
     }
 
     /// Takes a delete of our own.
@@ -112,6 +109,16 @@ impl LiveIndex {
         Arc::make_mut(&mut self.set).remove(object);
         self.changed.insert(object.clone());
     }
+}
+
+/// True if nothing but a status changed between two versions of an object: everybody owns the same fields. Of a ConfigMap or Secret each version
+/// may have other values.
+fn is_churn(config: bool, known: &Live, live: &Live) -> bool {
+    !config
+        && known.uid == live.uid
+        && known.generation == live.generation
+        && known.terminating == live.terminating
+        && known.same_owners(live)
 }
 
 /// API servers number versions upwards (KEP-5504); versions that are no numbers are taken as they come.

@@ -78,6 +78,21 @@ fn status_churn_is_no_change_and_a_new_generation_is() {
 }
 
 #[test]
+fn a_status_that_is_written_before_we_know_of_our_own_write_raises_no_doubt() {
+    let mut index = index();
+    let of = |generation, version| Live { generation: Some(generation), ..at(API, version) };
+    index.see(object(API), of(2, 8));
+    index.see(object(API), of(2, 9));
+    assert_eq!(doubts(&index), (vec![API.to_owned()], true));
+    index.wrote(&object(API), of(2, 8));
+    assert_eq!(doubts(&index), (vec![], false));
+    assert_eq!(&*index.set().get(&object(API)).unwrap().resource_version, "9");
+    index.see(object(API), of(4, 11));
+    index.wrote(&object(API), of(3, 10));
+    assert_eq!(doubts(&index), (vec![API.to_owned()], true), "somebody else wrote after us");
+}
+
+#[test]
 fn an_end_is_told_by_its_uid() {
     let mut index = index();
     index.end(&object(APP), "another");

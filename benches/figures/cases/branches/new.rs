@@ -90,8 +90,11 @@ impl OfOneSize {
             Row::new(
                 "G11",
                 format!("new branch, {} objects and {TEMPLATE} of the template", count(objects - TEMPLATE)),
-                format!("{per} writes, K + T + {:.1}", per - objects as f64),
-                format!("goal K + T + 6; {}", seen.source),
+                format!("{per:.1} writes, K + T + {:.1}", per - objects as f64),
+                format!(
+                    "goal K + T + 6, a service account's binding included, which is none of these; {}",
+                    seen.source
+                ),
             ),
             Row::new(
                 "G11",
