@@ -4,7 +4,7 @@
 # Nothing here is secret: every value is made up and carries `canary-`, so that a test can search for it
 # wherever it must never appear. A real repository has no such script: there one runs `sops edit FILE`.
 #
-# The two keys were made once, with `age-keygen -o keys/staging.txt` (and production), and their public halves
+# The keys were made once, with `age-keygen -o keys/staging.txt` (and so on), and their public halves
 # were written into .sops.yaml. sops needs only the public halves to encrypt. Each run makes new data keys, so all
 # files change, although no value does.
 set -euo pipefail
@@ -108,4 +108,40 @@ stringData:
     WEBHOOK_SECRET: canary-e2d8-production-payments-webhook
 YAML
 
-echo "made: $(ls base/*.sops.yaml envs/*/*.sops.yaml | wc -l) files" >&2
+# --- branches: `$patch: replace` stands for the whole object, so that what base has of it is not decrypted --------
+
+encrypt branches/services.sops.yaml <<'YAML'
+# The account that pulls images, for branches: it can read, and nothing else.
+apiVersion: v1
+kind: Secret
+metadata:
+    name: registry
+$patch: replace
+type: kubernetes.io/dockerconfigjson
+stringData:
+    .dockerconfigjson: '{"auths":{"registry.example.com":{"username":"shop-branches","password":"canary-31ba-branches-registry-password"}}}'
+---
+apiVersion: v1
+kind: Secret
+metadata:
+    name: payments
+$patch: replace
+type: Opaque
+stringData:
+    API_TOKEN: canary-31ba-branches-payments-token
+    WEBHOOK_SECRET: canary-31ba-branches-payments-webhook
+---
+# One database for all branches, with nothing in it that anybody would miss.
+apiVersion: v1
+kind: Secret
+metadata:
+    name: db
+    labels:
+        app.kubernetes.io/part-of: shop
+type: Opaque
+stringData:
+    CATALOG_URL: postgres://catalog:canary-31ba-branches-db-password@db.preview.example.com:5432/catalog
+    CHECKOUT_URL: postgres://checkout:canary-31ba-branches-db-password@db.preview.example.com:5432/checkout
+YAML
+
+echo "made: $(ls base/*.sops.yaml envs/*/*.sops.yaml branches/*.sops.yaml | wc -l) files" >&2

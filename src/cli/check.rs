@@ -7,6 +7,8 @@ use serde_json::json;
 use crate::cli::failure::{Failure, Finding};
 use crate::cli::place::At;
 use crate::cli::{context, output, view};
+use crate::desired::config::EnvironmentConfig;
+use crate::desired::set::Parameters;
 use crate::keys::Keyring;
 use crate::model::problem::Problem;
 use crate::model::tree::GitId;
@@ -19,6 +21,8 @@ use crate::report::style::count;
 use crate::settings::{Output, Settings};
 
 /// Check every file of every environment, offline. All problems at once.
+///
+/// On a branch that gets an environment of its own (by osier.yaml of origin/main, or of main), that is checked, too.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Example: osier check")]
 pub struct Args {
@@ -31,6 +35,16 @@ pub struct Args {
 
 /// Offline nobody says which branch is the protected one: variables show this name.
 pub const BRANCH: &str = "main";
+
+/// Where the protected branch may be, in a clone.
+const PROTECTED: [&str; 2] = ["origin/main", BRANCH];
+
+/// An environment to check.
+struct Checked {
+    name: String,
+    parameters: Parameters,
+    entry: EnvironmentConfig,
+}
 
 /// What checking found.
 #[derive(Default)]
@@ -64,16 +78,42 @@ async fn check(settings: &Settings, args: &Args) -> Result<Found, Failure> {
         Err(Error::Blocked { problems, .. }) if !problems.is_empty() => return Ok(Found { problems, ..found }),
         Err(error) => return Err(error.into()),
     };
-    for name in &args.environments {
+    let of_branch = of_branch(settings, args, &source, commit).await?;
+    for name in args.environments.iter().filter(|name| of_branch.as_ref().is_none_or(|branch| branch.name != **name)) {
         target::entry(&config, name)?;
     }
-    for name in
-        config.environments.keys().filter(|name| args.environments.is_empty() || args.environments.contains(name))
-    {
-        let entry = target::entry(&config, name)?;
-        one(&outlines, &keyring, &source, commit, (name, entry), &mut found).await?;
+    let of_tree = config.environments.iter().map(|(name, entry)| Checked {
+        name: name.clone(),
+        parameters: target::parameters(name, name, BRANCH, &entry.namespace, commit),
+        entry: entry.clone(),
+    });
+    let is_meant = |name: &String| args.environments.is_empty() || args.environments.contains(name);
+    for checked in of_tree.chain(of_branch).filter(|checked| is_meant(&checked.name)) {
+        one(&outlines, &keyring, &source, commit, &checked, &mut found).await?;
     }
     Ok(found)
+}
+
+/// The environment of the branch that is looked at, if the protected branch gives it one. Its name stands for that of the environment, of
+/// which only the service knows the hash.
+async fn of_branch(
+    settings: &Settings,
+    args: &Args,
+    source: &Source,
+    commit: GitId,
+) -> Result<Option<Checked>, Failure> {
+    let clone = context::clone(settings)?;
+    let Some(name) = args.revision.clone().or_else(|| clone.branch()).filter(|name| name != BRANCH) else {
+        return Ok(None);
+    };
+    let main = PROTECTED.iter().find_map(|name| clone.objects(|objects| objects.resolve(name)).ok());
+    let Some(main) = main else { return Ok(None) };
+    // its own problems show where it is checked out
+    let Ok(config) = target::config(&source.at(main)).await else { return Ok(None) };
+    let Some((entry, slug)) = config.branch(&name) else { return Ok(None) };
+    let entry = entry.environment(target::branch_environment(entry, &slug, "", &name), main, &slug);
+    let parameters = target::parameters(&entry.namespace, &slug, &name, &entry.namespace, commit);
+    Ok(Some(Checked { name, parameters, entry }))
 }
 
 async fn one(
@@ -81,11 +121,10 @@ async fn one(
     keyring: &Keyring,
     source: &Source,
     commit: GitId,
-    (name, entry): (&str, &crate::desired::config::EnvironmentConfig),
+    Checked { name, parameters, entry }: &Checked,
     found: &mut Found,
 ) -> Result<(), Failure> {
-    let parameters = target::parameters(name, name, BRANCH, &entry.namespace, commit);
-    let scope = desire::scope(None, name, entry, &entry.layers, &parameters);
+    let scope = desire::scope(None, name, entry, &entry.layers, parameters);
     let composed = match desire::whole(outlines, source, commit, scope).await {
         Ok(composed) => composed,
         Err(Error::Blocked { problems, .. }) => {
@@ -101,7 +140,7 @@ async fn one(
     found.problems.extend(opened.problems);
     found.problems.extend(dangling::problems_of_git(outlines, desired));
     found.locked.extend(opened.locked.into_iter().map(|problem| problem.path));
-    found.objects.insert(name.to_owned(), desired.objects.len());
+    found.objects.insert(name.clone(), desired.objects.len());
     Ok(())
 }
 

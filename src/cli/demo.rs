@@ -1,5 +1,6 @@
 //! `osier demo`: the main job as a story, with real commits, real commands and their real output.
 
+mod branches;
 mod files;
 mod service;
 mod stage;

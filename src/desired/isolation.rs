@@ -53,7 +53,8 @@ pub struct Isolation {
     /// The host that addresses have to be, or be below; without it there is none.
     pub host: Option<String>,
     /// Whom the template's role bindings may name, as the Repository says, such as `group:developers`.
-    pub subjects: Vec<String>,
+    /// `None` where no Repository is at hand: what only it can say is not judged then.
+    pub subjects: Option<Vec<String>>,
     /// What is granted beyond.
     pub allow: Allow,
 }
@@ -303,13 +304,14 @@ impl Found<'_> {
 
     /// Who may do what in the namespace is the Repository's to grant.
     fn role_binding(&mut self, body: &Value) {
+        let Some(granted) = &self.rules.subjects else { return };
         for subject in items(body, &["subjects"]) {
             let text = |field: &str| subject.get(&[field]).and_then(Value::text).unwrap_or_default();
             let named = match text("kind") {
                 "ServiceAccount" => format!("serviceaccount:{}:{}", text("namespace"), text("name")),
                 kind => format!("{}:{}", kind.to_ascii_lowercase(), text("name")),
             };
-            if !self.rules.subjects.contains(&named) {
+            if !granted.contains(&named) {
                 let message = format!("the Repository does not grant the subject `{}`", named.escape_debug());
                 let hint = format!("an administrator adds `{}` to its `spec.subjects`", named.escape_debug());
                 self.add("subjects", message, hint);

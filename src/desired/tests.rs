@@ -11,7 +11,7 @@ fn example() -> Fixture {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("example-repo");
     let mut fixture = Fixture::default();
     fixture.write("osier.yaml", std::fs::read(root.join("osier.yaml")).unwrap());
-    for layer in ["base", "envs/staging", "envs/production"] {
+    for layer in ["base", "network", "envs/staging", "envs/production"] {
         for file in std::fs::read_dir(root.join(layer)).unwrap() {
             let file = file.unwrap();
             let path = format!("{layer}/{}", file.file_name().to_str().unwrap());

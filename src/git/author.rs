@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use git2::{ErrorCode, IndexAddOption, Repository, RepositoryInitOptions, Signature, Time};
+use git2::build::CheckoutBuilder;
+use git2::{BranchType, ErrorCode, IndexAddOption, Repository, RepositoryInitOptions, Signature, Time};
 
 use crate::git::error::{Cause, Error};
 use crate::git::objects::git_id;
@@ -45,16 +46,45 @@ pub fn init_origin(origin: &Path, clone: &Path, branch: &str) -> Result<(), Erro
     made.map_err(|error| failed(origin, &error))
 }
 
-/// Pushes a branch to `origin`, a repository of the same machine.
+/// Pushes the branch that is checked out to `origin`, a repository of the same machine.
 ///
 /// # Errors
 /// `Setup`; `Commit` if it cannot be pushed.
-pub fn push(directory: &Path, branch: &str) -> Result<(), Error> {
+pub fn push(directory: &Path) -> Result<(), Error> {
     crate::git::init()?;
-    let refspec = format!("refs/heads/{branch}:refs/heads/{branch}");
-    let pushed =
-        Repository::open(directory).and_then(|clone| clone.find_remote("origin")?.push(&[refspec.as_str()], None));
+    let pushed = Repository::open(directory).and_then(|clone| {
+        let head = clone.head()?;
+        let name = head.name()?;
+        clone.find_remote("origin")?.push(&[format!("{name}:{name}")], None)
+    });
     pushed.map_err(|error| failed(directory, &error))
+}
+
+/// Deletes a branch of `origin`, a repository of the same machine.
+///
+/// # Errors
+/// `Setup`; `Commit` if it cannot be deleted.
+pub fn delete(directory: &Path, branch: &str) -> Result<(), Error> {
+    crate::git::init()?;
+    let refspec = format!(":refs/heads/{branch}");
+    let deleted = Repository::open(directory).and_then(|clone| clone.find_remote("origin")?.push(&[refspec], None));
+    deleted.map_err(|error| failed(directory, &error))
+}
+
+/// Checks out a branch, which is made at the current commit if there is none; what is not committed is lost.
+///
+/// # Errors
+/// `Setup`; `Commit` if it cannot be done.
+pub fn switch(directory: &Path, branch: &str) -> Result<(), Error> {
+    crate::git::init()?;
+    let switched = Repository::open(directory).and_then(|clone| {
+        if clone.find_branch(branch, BranchType::Local).is_err() {
+            clone.branch(branch, &clone.head()?.peel_to_commit()?, false)?;
+        }
+        clone.set_head(&format!("refs/heads/{branch}"))?;
+        clone.checkout_head(Some(CheckoutBuilder::new().force()))
+    });
+    switched.map_err(|error| failed(directory, &error))
 }
 
 /// Commits the whole working tree to the branch that is checked out: what is new, changed or gone.
@@ -115,14 +145,24 @@ mod tests {
             format!("{layers:?}").matches("a.yaml").count()
         };
         assert_eq!((names(first), names(second)), (1, 1));
-        let origin = directory.path().join("origin.git");
+        let elsewhere = tempfile::TempDir::new().unwrap();
+        let origin = elsewhere.path().join("origin.git");
         init_origin(&origin, path, "main").unwrap();
-        push(path, "main").unwrap();
-        let there = Repository::open_bare(&origin).unwrap().refname_to_id("refs/heads/main").unwrap();
-        assert_eq!(git_id(there), second);
+        push(path).unwrap();
+        let there = |branch: &str| Repository::open_bare(&origin).unwrap().refname_to_id(branch).ok().map(git_id);
+        assert_eq!(there("refs/heads/main"), Some(second));
         assert!(matches!(
             clone.objects(|objects| objects.blob_at(second, "b.yaml", 100)).unwrap(),
             crate::git::content::Content::Missing
         ));
+        switch(path, "feature/x").unwrap();
+        std::fs::write(path.join("base/a.yaml"), "a: 3\n").unwrap();
+        let third = commit_all(path, author(30), "third").unwrap();
+        push(path).unwrap();
+        assert_eq!((there("refs/heads/main"), there("refs/heads/feature/x")), (Some(second), Some(third)));
+        switch(path, "main").unwrap();
+        assert_eq!(std::fs::read_to_string(path.join("base/a.yaml")).unwrap(), "a: 2\n");
+        delete(path, "feature/x").unwrap();
+        assert_eq!((there("refs/heads/main"), there("refs/heads/feature/x")), (Some(second), None));
     }
 }

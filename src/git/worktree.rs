@@ -13,7 +13,7 @@ use crate::git::content::Content;
 use crate::git::error::{Cause, Error};
 use crate::git::objects::{Objects, git_id};
 use crate::git::tree::{LayerTree, Listing, components, refused};
-use crate::model::tree::{FileMode, GitId, TreeFile};
+use crate::model::tree::{FileMode, GitId, TreeFile, split_layer};
 
 /// Mode of a submodule in the index.
 const SUBMODULE: u32 = 0o160_000;
@@ -77,13 +77,18 @@ impl Worktree {
 
     /// All files below each layer's directory as they are on disk, sorted by path; blob ids are those that `git add` without filters gives.
     ///
-    /// Ignored files are in it, `.git` is not; a directory with a `.git` of its own is a submodule (its id zeros if it is not in the index); links are not followed.
+    /// A pinned layer is read from the commit that it names. Ignored files are in it, `.git` is not; a directory with a `.git` of its own is a submodule (its id zeros if it is not in the index); links are not followed.
     ///
     /// # Errors
     /// `File` for the first that cannot be read.
     pub fn files(&self, layers: &[String]) -> Result<Vec<(String, LayerTree<TreeFile>)>, Error> {
         let submodules = self.submodules()?;
-        layers.iter().map(|layer| Ok((layer.clone(), self.layer(layer, &submodules)?))).collect()
+        let of = |layer: &String| match split_layer(layer) {
+            (Some(pin), _) => self.objects(|objects| objects.files(pin, std::slice::from_ref(layer))),
+            (None, _) => Ok(vec![(layer.clone(), self.layer(layer, &submodules)?)]),
+        };
+        let layers: Result<Vec<_>, Error> = layers.iter().map(of).collect();
+        Ok(layers?.into_iter().flatten().collect())
     }
 
     /// What stands at `path` (with `/`) on disk. Links are not followed.

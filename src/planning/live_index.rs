@@ -86,7 +86,7 @@ impl LiveIndex {
                 return;
             }
             // a controller has written status since: of what we wrote that says nothing
-            live = known.clone().remark(|remarks| remarks.drift = live.remarks().drift.clone());
+            live = known.clone().remark(|remarks| remarks.drift.clone_from(&live.remarks().drift));
         }
         Arc::make_mut(&mut self.set).insert(object, live);
         self.changed.remove(object);

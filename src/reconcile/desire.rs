@@ -249,7 +249,7 @@ pub fn scope(
         layers: layers.to_vec(),
         parameters: parameters.clone(),
         isolation: entry.isolation.as_ref().map(|isolation| {
-            let subjects = spec.map(|spec| spec.subjects.clone()).unwrap_or_default();
+            let subjects = spec.map(|spec| spec.subjects.clone());
             Arc::new(Isolation { subjects, ..isolation.clone() })
         }),
         generate: entry.generate.clone(),

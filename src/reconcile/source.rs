@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::git::content::Content;
+use crate::git::content::{Blob, Content};
 use crate::git::error::Error;
 use crate::git::mirror::Mirror;
 use crate::git::tree::LayerTree;
@@ -45,15 +45,9 @@ impl Source {
         let blobs = match self {
             Source::Mirror(mirror, _) => mirror.read(move |objects| objects.blobs(&ids, limit)).await?,
             Source::Clone(worktree, _) => worktree.objects(|objects| objects.blobs(&ids, limit))?,
-            Source::Saved(worktree) => return files.iter().map(|file| worktree.read(&file.path, limit)).collect(),
+            Source::Saved(worktree) => return files.iter().map(|file| saved(worktree, file, limit)).collect(),
         };
-        Ok(blobs
-            .into_iter()
-            .map(|(blob_id, bytes)| match bytes {
-                Ok(bytes) => Content::File { blob_id, bytes },
-                Err(too_large) => Content::TooLarge { size: too_large.size },
-            })
-            .collect())
+        Ok(blobs.into_iter().map(content).collect())
     }
 
     /// Another commit of the same repository.
@@ -78,5 +72,24 @@ impl Source {
             Source::Clone(worktree, commit) => worktree.objects(|objects| objects.blob_at(*commit, path, limit)),
             Source::Saved(worktree) => worktree.read(path, limit),
         }
+    }
+}
+
+/// A file as it is saved; one of a pinned layer as its commit has it.
+fn saved(worktree: &Worktree, file: &TreeFile, limit: u64) -> Result<Content, Error> {
+    let found = worktree.read(&file.path, limit)?;
+    let is_it = matches!(&found, Content::File { blob_id, .. } if *blob_id == file.blob_id);
+    if is_it {
+        return Ok(found);
+    }
+    let pinned = worktree.objects(|objects| objects.blobs(&[file.blob_id], limit));
+    // what was saved anew since it was listed is no object
+    Ok(pinned.ok().and_then(|mut blobs| blobs.pop()).map_or(found, content))
+}
+
+fn content((blob_id, bytes): (GitId, Blob)) -> Content {
+    match bytes {
+        Ok(bytes) => Content::File { blob_id, bytes },
+        Err(too_large) => Content::TooLarge { size: too_large.size },
     }
 }

@@ -18,11 +18,11 @@ const LONGEST: Duration = Duration::from_mins(1);
 /// How often the story looks: what it says of times is as exact.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// Two controllers, and somebody's terminal.
+/// The controllers, and somebody's terminal.
 pub struct Service<'a> {
-    stage: &'a Stage,
+    pub(super) stage: &'a Stage,
     /// The one that writes comes first.
-    controllers: Vec<Running>,
+    pub(super) controllers: Vec<Running>,
     terminal: Running,
     /// What the terminal said so far.
     said: Vec<String>,
@@ -172,10 +172,13 @@ impl Service<'_> {
     }
 
     /// Waits until something holds, and returns how long that took.
-    async fn until(&mut self, what: &str, holds: impl Fn(&Stage) -> bool) -> Result<Duration, Failure> {
+    pub(super) async fn until(&mut self, what: &str, holds: impl Fn(&Stage) -> bool) -> Result<Duration, Failure> {
         let begin = Instant::now();
         while !holds(self.stage) {
             self.stage.check(begin.elapsed() < LONGEST, what)?;
+            if let Some(said) = self.controllers.iter_mut().find_map(Running::ended) {
+                self.stage.check(false, &format!("a controller ended: {said}"))?;
+            }
             self.listen();
             tokio::time::sleep(LOOK).await;
         }

@@ -24,7 +24,7 @@ use crate::settings::Settings;
 /// Keeps Environments and Records.
 pub const HOME: &str = "shop-osier";
 /// The protected branch.
-const BRANCH: &str = "main";
+pub const BRANCH: &str = "main";
 /// What to do when the story does not hold.
 const HINT: &str = "this is a defect of osier: please report it with all that was printed";
 
@@ -80,7 +80,7 @@ impl Stage {
         let address = listener.local_addr().map_err(failed)?;
         let temporary = PathBuf::from(settings.process.get("TMPDIR").unwrap_or("/tmp"));
         let directory = temporary.join(format!("osier-demo-{}", std::process::id()));
-        for place in ["", "first", "second"] {
+        for place in ["", "first", "second", "branches"] {
             fs::create_dir(directory.join(place)).map_err(failed)?;
         }
         let program = std::env::current_exe().map_err(failed)?;
@@ -141,14 +141,33 @@ impl Stage {
         let commit = author::commit_all(&self.shop(), by, message)?;
         let short = commit.short();
         anstream::println!("{BOLD}$ git commit -am '{message}' && git push{RESET}   {FAINT}by {name}: {short}{RESET}");
-        author::push(&self.shop(), BRANCH)?;
+        author::push(&self.shop())?;
         Ok(commit)
+    }
+
+    /// Checks out a branch, which is made if there is none.
+    pub fn switch(&self, branch: &str) -> Result<(), Failure> {
+        anstream::println!("{BOLD}$ git switch {}{branch}{RESET}", if branch == BRANCH { "" } else { "-c " });
+        Ok(author::switch(&self.shop(), branch)?)
+    }
+
+    /// Deletes a branch where everybody pushes to.
+    pub fn delete_branch(&self, branch: &str) -> Result<(), Failure> {
+        anstream::println!("{BOLD}$ git push origin --delete {branch}{RESET}");
+        Ok(author::delete(&self.shop(), branch)?)
     }
 
     /// The newest commit.
     pub fn tip(&self) -> Result<GitId, Failure> {
         let clone = Worktree::discover(&self.shop())?;
         clone.head().ok_or_else(|| Failure::general("the clone has no commit", HINT))
+    }
+
+    /// Copies a file of the shop.
+    pub fn copy(&self, from: &str, to: &str) -> Result<(), Failure> {
+        anstream::println!("{BOLD}$ cp {from} {to}{RESET}");
+        let text = fs::read_to_string(self.shop().join(from)).map_err(|error| Failure::general(error, HINT))?;
+        self.write(to, &text)
     }
 
     /// Runs a command line of osier in the clone, as shown, and shows what it says.
@@ -244,9 +263,12 @@ impl Stage {
                 "url": self.origin(),
                 "home": HOME,
                 "namespaces": ["shop-staging", "shop-production"],
+                "prefixes": ["shop-b"],
+                "subjects": ["group:shop-developers"],
                 "keys": [
                     {"class": "staging", "environments": ["staging"]},
                     {"class": "production", "environments": ["production"]},
+                    {"class": "branch", "branches": true},
                 ],
             },
         })
@@ -284,6 +306,12 @@ impl Running {
         let whole = new.rfind('\n').map_or("", |end| &new[..=end]);
         self.read += whole.len();
         whole.lines().map(str::to_owned).collect()
+    }
+
+    /// What it said, if it has ended by itself.
+    pub fn ended(&mut self) -> Option<String> {
+        let ended = self.child.try_wait().ok().flatten()?;
+        Some(format!("{ended}: {}", fs::read_to_string(&self.path).unwrap_or_default()))
     }
 
     /// Ends it as a crash would.

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::cli::demo::branches;
 use crate::cli::demo::files::{BROKEN_MAC, NEW_TOKEN, PAYMENTS, RE_ENCRYPTED};
 use crate::cli::demo::service::{self, Service};
 use crate::cli::demo::stage::{Edit, HOME, Said, Show, Stage};
@@ -28,7 +29,9 @@ pub async fn tell(stage: &Stage) -> Result<Service<'_>, Failure> {
     rollback(stage).await?;
     fix(stage).await?;
     history(stage).await?;
-    service::tell(stage).await
+    let mut service = service::tell(stage).await?;
+    branches::tell(&mut service).await?;
+    Ok(service)
 }
 
 /// What to try on what is left running.
@@ -46,6 +49,8 @@ pub fn keep(stage: &Stage) {
         "osier diff staging --keys keys",
         "osier rollback staging --to '#1' --reason 'to see it' --keys keys",
         "osier why staging",
+        "git switch -c feature/mine && git push -u origin HEAD && osier env wait",
+        "osier env list; osier env show; git push origin --delete feature/mine",
     ] {
         stage.say(&format!("  {line}"));
     }
@@ -265,6 +270,6 @@ fn written(stage: &Stage, said: &Said, namespace: &str, expected: &[&str]) -> Re
     stage.check(writes == expected, &format!("the writes to {namespace} are {expected:?}, not {writes:?}"))
 }
 
-fn no_secret(stage: &Stage, said: &Said) -> Result<(), Failure> {
+pub(super) fn no_secret(stage: &Stage, said: &Said) -> Result<(), Failure> {
     stage.check(!said.text.contains(MARKER), "no secret value is shown")
 }

@@ -180,6 +180,10 @@ fn part_problems(part: &Part<'_>, object: &ObjectId, scope: &Scope) -> Vec<Probl
 /// A commit of a repository of which this environment knows none.
 fn commit_problem(part: &Part<'_>, name: &str, scope: &Scope) -> Option<Problem> {
     let follow = name.strip_prefix(variables::COMMIT_OF).filter(|_| !scope.parameters.contains_key(name))?;
+    if scope.isolation.as_ref().is_some_and(|isolation| isolation.subjects.is_none()) {
+        // which repositories are followed only the Repository says
+        return None;
+    }
     let problem = part.problem(format!("`${{{name}}}` has no value in environment `{}`", scope.environment));
     Some(if scope.isolation.is_some() {
         problem.hint(format!(

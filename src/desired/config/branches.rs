@@ -193,7 +193,7 @@ impl BranchConfig {
             keys: self.keys.clone(),
             cluster: None,
             mode: Mode::Apply,
-            isolation: Some(Isolation { template, address, host, subjects: Vec::new(), allow: self.allow.clone() }),
+            isolation: Some(Isolation { template, address, host, subjects: None, allow: self.allow.clone() }),
             generate: self.generate.clone(),
             line: self.line,
         }

@@ -12,7 +12,7 @@ fn isolation() -> Isolation {
         address: None,
         template: "template".to_owned(),
         host: Some("x.preview.example.com".to_owned()),
-        subjects: vec!["group:developers".to_owned()],
+        subjects: Some(vec!["group:developers".to_owned()]),
         allow: Allow::default(),
     }
 }
