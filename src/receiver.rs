@@ -13,6 +13,7 @@ pub mod bell;
 pub mod error;
 pub mod follower;
 pub mod forge;
+pub mod forwarded;
 pub mod metrics;
 pub mod repositories;
 pub mod signature;
@@ -49,7 +50,7 @@ pub async fn run(settings: ReceiverSettings, clock: fn() -> Timestamp) -> Result
     let cluster = Arc::new(cluster.with_timeout(settings.request_timeout));
     let (health, metrics) = (Arc::new(Health::new([PART])), Arc::new(Metrics::default()));
     let (allowance, bells) = (Allowance::default(), Bells::default());
-    let calls = Arc::new(Calls { bells, allowance, metrics: metrics.clone() });
+    let calls = Arc::new(Calls { bells, allowance, proxies: settings.proxies, metrics: metrics.clone() });
 
     let mut tasks = Tasks::default();
     let page = page(metrics, cluster.clone());

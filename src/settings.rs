@@ -1,6 +1,7 @@
 //! Arguments as typed become settings as resolved. The only place that reads environment variables.
 
 pub mod controller;
+pub mod network;
 pub mod receiver;
 pub mod typed;
 

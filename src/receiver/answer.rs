@@ -13,9 +13,11 @@ use crate::model::wire::WEBHOOK_PATH;
 use crate::receiver::allowance::Allowance;
 use crate::receiver::bell::{Bell, Bells};
 use crate::receiver::forge::{Forge, told};
+use crate::receiver::forwarded::caller;
 use crate::receiver::metrics::Metrics;
 use crate::receiver::signature::{Check, Secrets};
 use crate::server::{not_allowed, text};
+use crate::settings::network::Network;
 
 /// Largest body: a push of a thousand commits has some 500 KiB.
 const LARGEST_BODY: u64 = 1 << 20;
@@ -43,13 +45,16 @@ pub struct Calls {
     pub bells: Bells,
     /// What each source has left.
     pub allowance: Allowance,
+    /// Whose word is taken for who calls.
+    pub proxies: Vec<Network>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
 }
 
 impl Calls {
     /// Answers one call. Whatever it says, the most that comes of it is a look at a Repository whose secret it knows.
-    pub async fn answer(&self, request: Request<Incoming>, source: IpAddr) -> Response<Full<Bytes>> {
+    pub async fn answer(&self, request: Request<Incoming>, peer: IpAddr) -> Response<Full<Bytes>> {
+        let source = caller(peer, request.headers(), &self.proxies);
         let path = request.uri().path();
         let Some(name) = path.strip_prefix(WEBHOOK_PATH).filter(|name| !name.is_empty() && !name.contains('/')) else {
             return text(StatusCode::NOT_FOUND, format!("POST {WEBHOOK_PATH}REPOSITORY\n"));

@@ -8,7 +8,8 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::model::problem::Problem;
-use crate::settings::typed::{address, choice, kept, typed};
+use crate::settings::network::Network;
+use crate::settings::typed::{address, choice, kept, networks, typed};
 use crate::settings::{Common, LogFormat, ProcessEnvironment};
 
 /// Arguments of `osier receiver`, as typed: what is wrong with them is said at once, not one by one.
@@ -17,6 +18,9 @@ pub struct Arguments {
     /// Address of the webhooks, `/hooks/REPOSITORY`; TLS is for what stands before it.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8090")]
     pub webhooks: String,
+    /// Networks of the proxies that stand before it, such as `10.0.0.0/8`: whom they name in `X-Forwarded-For` is who calls.
+    #[arg(long, value_name = "NETWORKS", default_value = "")]
+    pub proxies: String,
     /// Address of `/livez`, `/readyz` and `/metrics`.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub listen: String,
@@ -45,6 +49,8 @@ pub struct ReceiverSettings {
     pub repository: Option<String>,
     /// Address of the webhooks.
     pub webhooks: SocketAddr,
+    /// Networks of the proxies that stand before it.
+    pub proxies: Vec<Network>,
     /// Address of the probes.
     pub listen: SocketAddr,
     /// How logs are written.
@@ -59,20 +65,22 @@ impl ReceiverSettings {
     /// # Errors
     /// All that cannot be used, each with what to do; the path of each is the argument.
     pub fn resolve(common: &Common, process: &ProcessEnvironment, arguments: &Arguments) -> Result<Self, Vec<Problem>> {
-        let Arguments { webhooks, listen, log_format } = arguments;
+        let Arguments { webhooks, proxies, listen, log_format } = arguments;
         let mut problems = Vec::new();
         let resolved = (
             kept(&mut problems, address("--webhooks", webhooks)),
+            kept(&mut problems, networks("--proxies", proxies)),
             kept(&mut problems, address("--listen", listen)),
             kept(&mut problems, choice::<LogFormat>("--log-format", log_format)),
         );
-        let (Some(webhooks), Some(listen), Some(log_format)) = resolved else { return Err(problems) };
+        let (Some(webhooks), Some(proxies), Some(listen), Some(log_format)) = resolved else { return Err(problems) };
         Ok(Self {
             kubeconfig: common.kubeconfig.clone(),
             context: common.context.clone(),
             request_timeout: Duration::from_secs(common.request_timeout),
             repository: common.repository.clone(),
             webhooks,
+            proxies,
             listen,
             log_format,
             log: process.get("OSIER_LOG").map(str::to_owned),
@@ -81,10 +89,12 @@ impl ReceiverSettings {
 
     /// All of them, for people and programs.
     pub fn json(&self) -> Value {
-        let Self { kubeconfig, context, request_timeout, repository, webhooks, listen, log_format, log } = self;
+        let Self { kubeconfig, context, request_timeout, repository, webhooks, proxies, listen, log_format, log } =
+            self;
+        let proxies: Vec<String> = proxies.iter().map(Network::to_string).collect();
         json!({
             "kubeconfig": kubeconfig, "context": context, "requestTimeout": request_timeout.as_secs(),
-            "repository": repository, "webhooks": webhooks, "listen": listen, "logFormat": typed(log_format), "log": log,
+            "repository": repository, "webhooks": webhooks, "proxies": proxies, "listen": listen, "logFormat": typed(log_format), "log": log,
         })
     }
 }

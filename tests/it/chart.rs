@@ -172,7 +172,9 @@ fn every_argument_is_one_of_the_program() {
         let settings: Value = serde_json::from_slice(&output.stdout).unwrap();
         for (name, value) in arguments[1..].iter().map(|argument| argument.split_once('=').unwrap()) {
             let printed = &settings[setting(name)];
-            let printed = printed.as_str().map_or_else(|| printed.to_string(), str::to_owned);
+            let words = printed.as_array().cloned().unwrap_or_else(|| vec![printed.clone()]);
+            let words = words.iter().map(|word| word.as_str().map_or_else(|| word.to_string(), str::to_owned));
+            let printed = words.collect::<Vec<_>>().join(",");
             assert_eq!(printed, value, "{name}: {settings}");
         }
         processes += 1;

@@ -64,6 +64,9 @@ async fn who_forges_is_slowed_down_and_others_are_heard() {
     let mut nobody = right.clone();
     nobody.path = "/hooks/nobody".to_owned();
     assert_eq!(receiver.call(&nobody), 403, "what is no Repository has a limit of its own");
+    let mut other = wrong.clone();
+    other.headers.push(("X-Forwarded-For".to_owned(), "198.51.100.1".to_owned()));
+    assert_eq!(receiver.call(&other), 403, "behind the proxy, each has a limit of its own");
     until("the limit is over", || receiver.call(&right) == 202);
     receiver.looked_after("").await;
     receiver.end().await;

@@ -112,6 +112,7 @@ impl Receiver {
         fs::copy(world.server.kubeconfig(account), &kubeconfig).unwrap();
         let mut command = Command::new(OSIER);
         command.args(["receiver", "--listen", "127.0.0.1:0", "--webhooks", "127.0.0.1:0", "--log-format", "json"]);
+        command.args(["--proxies", "127.0.0.0/8"]);
         command.args(["--repository", &world.name("shop"), "--kubeconfig"]).arg(kubeconfig);
         let process = Process::start(command, &world.path("tmp"), "receiver");
         let receiver = Receiver { world, process };
