@@ -7,6 +7,7 @@
 //! ```
 
 pub mod announce;
+pub mod authors;
 pub mod branches;
 pub mod changed;
 pub mod environment;

@@ -54,8 +54,17 @@ enum Standing {
     Landed(String),
     /// Not yet.
     Waiting(String),
+    /// There is no room for it now.
+    Queued(String),
     /// It will not, as things are.
     Failed(Reason, String),
+}
+
+impl Standing {
+    /// True if it may land yet.
+    fn is_open(&self) -> bool {
+        matches!(self, Self::Waiting(_) | Self::Queued(_))
+    }
 }
 
 /// Waits.
@@ -153,7 +162,7 @@ impl Room<'_> {
             for (name, standing) in news.filter(|_| tell) {
                 anstream::println!("{}", line(name, standing));
             }
-            if !standings.values().any(|standing| matches!(standing, Standing::Waiting(_))) {
+            if !standings.values().any(Standing::is_open) {
                 return standings;
             }
             told = standings;
@@ -209,6 +218,7 @@ impl Room<'_> {
                 format!("equals {}{record}", short(&status.commit))
             }),
             Some(ready) if is_there && status.waits() => Standing::Waiting(ready.message.clone()),
+            Some(ready) if ready.reason == Reason::CapReached.as_str() => Standing::Queued(ready.message.clone()),
             Some(ready) if ready.reason == Reason::Gone.as_str() && comes_back(environment) => {
                 Standing::Waiting("it is gone, and comes back".to_owned())
             }
@@ -350,6 +360,7 @@ fn line(name: &str, standing: &Standing) -> String {
     match standing {
         Standing::Landed(text) => format!("✓ {name} {text}"),
         Standing::Waiting(text) => format!("◎ {name} {text}"),
+        Standing::Queued(text) => format!("◎ {name} {}: {text}", Reason::CapReached),
         Standing::Failed(reason, text) => format!("✗ {name} {reason}: {text}"),
     }
 }
@@ -363,6 +374,7 @@ fn data(commit: GitId, standings: &Standings) -> serde_json::Value {
         let (state, reason, message) = match standing {
             Standing::Landed(text) => ("landed", None, text),
             Standing::Waiting(text) => ("waiting", None, text),
+            Standing::Queued(text) => ("waiting", Some(Reason::CapReached.as_str()), text),
             Standing::Failed(reason, text) => ("failed", Some(reason.as_str()), text),
         };
         json!({"name": name, "state": state, "reason": reason, "message": message})
@@ -385,10 +397,16 @@ fn verdict(commit: GitId, standings: &Standings, timeout: &str) -> Result<Findin
         };
         return Err(Failure::new(message, reason, Some(hint)));
     }
-    let Some((name, _)) = standings.iter().find(|(_, standing)| matches!(standing, Standing::Waiting(_))) else {
+    let Some((name, standing)) = standings.iter().find(|(_, standing)| standing.is_open()) else {
         return Ok(Finding::Nothing);
     };
     let message = format!("{} has not landed in `{name}` within {timeout}", commit.short());
+    if let Standing::Queued(text) = standing {
+        return Err(Failure::timed_out(
+            format!("{message}: {text}"),
+            advice::fix(Reason::CapReached.as_str(), name, ""),
+        ));
+    }
     let hint = format!("osier why {name}; is it pushed? does the service run? `osier wait --timeout` waits longer");
     Err(Failure::timed_out(message, hint))
 }

@@ -9,7 +9,7 @@ use crate::desired::config::branches::BranchConfig;
 use crate::git::fetch::Branches;
 use crate::model::environment::{Condition, Environment, EnvironmentStatus, Lane};
 use crate::model::reason::Reason;
-use crate::model::repository::Repository;
+use crate::model::repository::{Repository, RepositoryCaps};
 use crate::model::tree::GitId;
 use crate::model::wire;
 use crate::planning::life::{self, Facts};
@@ -22,6 +22,22 @@ const FEW: usize = 10;
 /// did is asked for in the sprint after it.
 const GONE_DAYS: u64 = 30;
 
+/// What the roll is called from.
+pub struct Scene<'a> {
+    /// `osier.yaml` of the protected branch; `None` if it cannot be read.
+    pub config: Option<&'a Config>,
+    /// The grant.
+    pub repository: &'a Repository,
+    /// The branches that are to have an environment, wherever they are.
+    pub branches: &'a Branches,
+    /// The Environments that there are.
+    pub environments: &'a BTreeMap<String, Environment>,
+    /// Whose the branches are, as far as that is known. Who is in no list counts against no cap of an author.
+    pub authors: &'a BTreeMap<String, String>,
+    /// The time.
+    pub now: Timestamp,
+}
+
 /// What there shall be.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Roll {
@@ -29,30 +45,79 @@ pub struct Roll {
     pub served: BTreeSet<String>,
     /// Environments that are still to be made, by name with their full ref.
     pub missing: BTreeMap<String, String>,
-    /// Environments that have to wait, by name: how many there may be.
-    pub waiting: BTreeMap<String, u32>,
+    /// Environments that have to wait, by name, and what for.
+    pub waiting: BTreeMap<String, Cap>,
+}
+
+/// A cap that is reached, of so many.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Cap {
+    /// `max` of the entry of `branches`.
+    #[error("this entry of `branches` may have {0} at a time: one has to go first")]
+    Entry(u64),
+    /// `caps.branchEnvironmentsPerAuthor` of the Repository.
+    #[error("{author} may have {max} at a time: one has to go first")]
+    Author {
+        /// Whose.
+        author: String,
+        /// How many.
+        max: u64,
+    },
+    /// `caps.branchEnvironments` of the Repository.
+    #[error("the Repository may have {0} of branches at a time: one has to go first")]
+    Repository(u64),
 }
 
 /// A branch that osier.yaml gives an environment.
-struct Claim<'c> {
-    entry: &'c BranchConfig,
+struct Claim<'a> {
+    entry: &'a BranchConfig,
     reference: String,
+    author: Option<&'a str>,
 }
 
-/// Calls the roll. Without an `osier.yaml` that can be read, those that are there are served.
-pub fn roll(
-    config: Option<&Config>,
-    repository: &Repository,
-    branches: &Branches,
-    environments: &BTreeMap<String, Environment>,
-    marks: impl Fn(&str) -> Option<String>,
-    now: Timestamp,
-) -> Roll {
+/// Environments that there are, as caps count them.
+#[derive(Default)]
+struct Taken<'a> {
+    all: u64,
+    /// By the line of the entry.
+    entries: BTreeMap<u32, u64>,
+    authors: BTreeMap<&'a str, u64>,
+}
+
+impl<'a> Taken<'a> {
+    fn add(&mut self, entry: Option<&BranchConfig>, author: Option<&'a str>) {
+        self.all += 1;
+        if let Some(entry) = entry {
+            *self.entries.entry(entry.line).or_default() += 1;
+        }
+        if let Some(author) = author {
+            *self.authors.entry(author).or_default() += 1;
+        }
+    }
+
+    /// The cap that keeps one more from being made: of several the one that its author can do most about.
+    fn reached(&self, claim: &Claim<'_>, caps: &RepositoryCaps) -> Option<Cap> {
+        let by_author = claim.author.zip(caps.branch_environments_per_author);
+        let has = |author| self.authors.get(author).copied().unwrap_or_default();
+        if let Some((author, max)) = by_author.filter(|(author, max)| has(*author) >= *max) {
+            return Some(Cap::Author { author: author.to_owned(), max });
+        }
+        let of_entry = self.entries.get(&claim.entry.line).copied().unwrap_or_default();
+        if let Some(max) = claim.entry.max.map(|max| u64::from(max.get())).filter(|max| of_entry >= *max) {
+            return Some(Cap::Entry(max));
+        }
+        caps.branch_environments.filter(|max| self.all >= *max).map(Cap::Repository)
+    }
+}
+
+/// Calls the roll. Without an `osier.yaml` that can be read, those that are there are served. Whoever is there stays, whatever a cap says by now.
+pub fn roll(scene: &Scene<'_>, marks: impl Fn(&str) -> Option<String>) -> Roll {
+    let Scene { config, repository, environments, authors, now, .. } = *scene;
     let ours: BTreeMap<&String, &Environment> =
         environments.iter().filter(|(_, environment)| environment.lane() == Some(Lane::Branches)).collect();
-    let mut claims = config.map(|config| claims(config, repository, branches)).unwrap_or_default();
+    let mut claims = config.map(|config| claims(config, scene)).unwrap_or_default();
     let mut roll = Roll::default();
-    let mut taken: BTreeMap<u32, u32> = BTreeMap::new();
+    let mut taken = Taken::default();
     for (name, environment) in &ours {
         let has_ended = said(environment, Reason::Gone) || config.is_none();
         if is_idle(environment) && (claims.contains_key(*name) || has_ended) {
@@ -67,10 +132,9 @@ pub fn roll(
             continue;
         }
         roll.served.insert((*name).clone());
-        let of_branch = environment.branch().and_then(|branch| config?.branch(branch));
-        if let Some((entry, _)) = of_branch {
-            *taken.entry(entry.line).or_default() += 1;
-        }
+        let branch = environment.branch().unwrap_or_default();
+        let entry = config.and_then(|config| config.branch(branch)).map(|(entry, _)| entry);
+        taken.add(entry, authors.get(branch).map(String::as_str));
         claims.remove(*name);
     }
     // those that wait are first served first
@@ -80,32 +144,42 @@ pub fn roll(
     };
     let mut claims: Vec<(String, Claim<'_>)> = claims.into_iter().collect();
     claims.sort_by_cached_key(|(name, _)| age(name));
-    for (name, Claim { entry, reference }) in claims {
-        let taken = taken.entry(entry.line).or_default();
-        let max = entry.max.map_or(u32::MAX, u32::from);
-        let is_free = *taken < max;
-        if is_free {
-            *taken += 1;
-            roll.served.insert(name.clone());
+    for (name, claim) in claims {
+        if let Some(cap) = taken.reached(&claim, &repository.spec.caps) {
+            roll.waiting.insert(name.clone(), cap);
         } else {
-            roll.waiting.insert(name.clone(), max);
+            taken.add(Some(claim.entry), claim.author);
+            roll.served.insert(name.clone());
         }
         if !ours.contains_key(&name) {
-            roll.missing.insert(name, reference);
+            roll.missing.insert(name, claim.reference);
         }
     }
     roll
 }
 
-fn claims<'c>(config: &'c Config, repository: &Repository, branches: &Branches) -> BTreeMap<String, Claim<'c>> {
-    let this = repository.metadata.name.as_deref().unwrap_or_default();
-    let others = branches.keys().filter(|branch| **branch != repository.spec.protected_branch);
+fn claims<'a>(config: &'a Config, scene: &Scene<'a>) -> BTreeMap<String, Claim<'a>> {
+    let this = scene.repository.metadata.name.as_deref().unwrap_or_default();
+    let others = scene.branches.keys().filter(|branch| **branch != scene.repository.spec.protected_branch);
     let claim = |branch: &String| {
         let (entry, slug) = config.branch(branch)?;
         let name = target::branch_environment(entry, &slug, this, branch);
-        Some((name, Claim { entry, reference: format!("{}{branch}", wire::HEADS) }))
+        let author = scene.authors.get(branch).map(String::as_str);
+        Some((name, Claim { entry, reference: format!("{}{branch}", wire::HEADS), author }))
     };
     others.filter_map(claim).collect()
+}
+
+/// Environments whose time was over before their branch went, which they have still to be told: a branch of that name that comes back is another
+/// one, whatever commit it is at.
+pub fn outlived(environments: &BTreeMap<String, Environment>, is_gone: impl Fn(&str) -> bool) -> BTreeSet<String> {
+    let is_over = |it: &Environment| {
+        let life = it.status.as_ref().and_then(|status| status.life.as_ref());
+        said(it, Reason::Gone) && life.is_some_and(|life| life.over)
+    };
+    // nothing is written while it is suspended
+    let found = environments.iter().filter(|(_, it)| is_over(it) && it.spec.suspend.is_none());
+    found.filter(|(_, it)| it.branch().is_some_and(&is_gone)).map(|(name, _)| name.clone()).collect()
 }
 
 /// Why no environment is removed now: too many branches are gone at once, and nobody has said that the tip may be gone on from.
@@ -133,7 +207,7 @@ pub fn forgotten(
     is_gone: impl Fn(&str) -> bool,
     now: Timestamp,
 ) -> (Vec<String>, Option<Timestamp>) {
-    let days = repository.spec.caps.get("goneDays").copied().unwrap_or(GONE_DAYS);
+    let days = repository.spec.caps.gone_days.unwrap_or(GONE_DAYS);
     let kept = SignedDuration::from_hours(
         i64::try_from(days).unwrap_or(i64::MAX / 3600).saturating_mul(24).min(i64::MAX / 3600),
     );

@@ -1,5 +1,7 @@
 //! One Repository: its mirror is kept warm always, its environments are kept equal while the Lease is ours.
 
+mod roll;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use crate::cluster::leases::Leadership;
 use crate::cluster::watch::Event;
 use crate::cluster::watch::told::Told;
 use crate::cluster::watched::Watched;
+use crate::controller::authors::Authors;
 use crate::controller::changed::Changed;
 use crate::controller::environment::{Inputs, Shared, Task};
 use crate::controller::follows::Follows;
@@ -26,32 +29,21 @@ use crate::controller::remote::{Of, Remote, Sight, Tip};
 use crate::controller::seat::Seat;
 use crate::controller::statuses::{Statuses, Teller};
 use crate::controller::{branches, plans, status};
-use crate::git::fetch::Known;
 use crate::git::mirror::Mirror;
 use crate::git::remotes::Remotes;
 use crate::keys::Keyring;
 use crate::keys::watch::Loaded;
-use crate::model::environment::{Environment, EnvironmentStatus, Lane};
-use crate::model::reason::Reason;
+use crate::model::environment::{Environment, Lane};
 use crate::model::repository::Repository;
 use crate::model::wire;
-use crate::reconcile::settle::{self, Verdict};
 use crate::reconcile::source::Source;
 use crate::reconcile::world::World;
-use crate::reconcile::{retention, subject, target};
+use crate::reconcile::{subject, target};
 use crate::supervise::Stop;
 use crate::supervise::pace::{Pace, until};
 
 /// The status is written this often at most.
 const STATUS: Duration = Duration::from_secs(10);
-/// Environments of branches that are made, or told that they have to wait, before somebody else has a turn.
-const AT_ONCE: usize = 20;
-/// Between two attempts to make them.
-const FAILED: Duration = Duration::from_secs(5);
-/// Between two attempts to forget an environment: nobody waits for that.
-const FORGET_AGAIN: Duration = Duration::from_mins(5);
-/// Longest time until the next look at what is to be forgotten.
-const LONGEST: Duration = Duration::from_hours(24);
 /// The first status after a change leaves the environments the precedence.
 const AFTER_ENVIRONMENTS: Duration = Duration::from_secs(1);
 
@@ -208,9 +200,12 @@ struct Lead<'a> {
     /// The task that answers Plans.
     plans: Option<Id>,
     environments: BTreeMap<String, Environment>,
+    /// Whether those that there are have been heard of.
+    is_listed: bool,
     /// Why no environment is removed now, if so.
     removals: watch::Sender<Option<String>>,
     changed: Changed,
+    authors: Authors,
     /// When to look again at what could not be made, or is to be forgotten.
     again: Option<Instant>,
     /// Whether another environment may be wanted than those that have a task.
@@ -238,8 +233,10 @@ impl<'a> Lead<'a> {
             running: BTreeMap::new(),
             plans: None,
             environments: BTreeMap::new(),
+            is_listed: false,
             removals: watch::Sender::default(),
             changed: Changed::default(),
+            authors: Authors::default(),
             again: None,
             unsettled: true,
             status_at: None,
@@ -326,6 +323,7 @@ impl<'a> Lead<'a> {
     }
 
     fn heard(&mut self, event: Event<Result<Environment, kube::core::error_boundary::InvalidObject>>) {
+        let is_list = matches!(event, Event::Listed(_));
         let Told { found, gone } = match event.told("Environment", self.environments.keys()) {
             Ok(told) => told,
             Err(error) => {
@@ -339,9 +337,16 @@ impl<'a> Lead<'a> {
         for name in gone {
             self.tell(&name, None);
         }
+        self.unsettled |= is_list && !std::mem::replace(&mut self.is_listed, is_list);
     }
 
     fn tell(&mut self, name: &str, environment: Option<Environment>) {
+        let version = |it: &Environment| it.metadata.resource_version.as_deref().and_then(|it| it.parse::<u64>().ok());
+        let known = self.environments.get(name).and_then(version);
+        if environment.as_ref().is_some_and(|it| version(it) < known) {
+            // what we have written ourselves since then is newer
+            return;
+        }
         if let Some(running) = self.running.get(name) {
             running.environment.send_replace(environment.clone());
         }
@@ -387,108 +392,6 @@ impl<'a> Lead<'a> {
             wanted.extend(config.environments.into_iter().map(|(name, entry)| (name, entry.namespace)));
         }
         Some(wanted)
-    }
-
-    /// The environments of branches, which are their namespaces' names; those that are missing are made first.
-    async fn of_branches(&mut self, world: &World, tip: &Tip) -> Option<BTreeMap<String, String>> {
-        let repository = self.repository.borrow().clone();
-        if !self.sight.borrow().asked_all(&repository.spec.follows) {
-            return None;
-        }
-        let branches = &tip.known.branches_anywhere()?;
-        let config = target::config(&Source::Mirror(self.mirror.clone(), tip.known.tip())).await.ok();
-        let now = (self.follower.clock)();
-        let wanted = self.changed.wanted(self.mirror, config.as_ref(), &tip.known, &self.environments).await?;
-        let marks = |branch: &str| tip.known.mark(branch);
-        let mut roll = branches::roll(config.as_ref(), &repository, &wanted, &self.environments, marks, now);
-        let held = branches::too_many_gone(&repository, tip.known.tip(), branches, &self.environments);
-        self.removals.send_if_modified(|before| std::mem::replace(before, held.clone()) != held);
-        let mut failed = false;
-        for (name, reference) in roll.missing.iter().take(AT_ONCE) {
-            let made = world.cluster.create_branch_environment(world.home(), world.name(), name, reference).await;
-            match made {
-                Ok(environment) => drop(self.environments.insert(name.clone(), environment)),
-                Err(error) => {
-                    failed = true;
-                    tracing::warn!(environment = name, reason = error.reason().as_str(), "cannot be made: {error}");
-                    break;
-                }
-            }
-        }
-        let untold =
-            |name: &String| self.environments.get(name).is_none_or(|it| !branches::said(it, Reason::CapReached));
-        let waiting: Vec<_> = roll.waiting.iter().filter(|(name, _)| untold(name)).collect();
-        for (name, max) in waiting.iter().take(AT_ONCE) {
-            failed |= !self.waits(world, name, **max).await;
-        }
-        let is_more = roll.missing.len().max(waiting.len()) > AT_ONCE;
-        if failed || is_more {
-            let pause = if failed { FAILED } else { Duration::ZERO };
-            self.again = Some(Instant::now() + pause);
-        }
-        // of what waits and is nowhere to be seen nobody knows whether it is gone
-        let known = |environment: &Environment| {
-            let branch = environment.branch().unwrap_or_default();
-            !branches::is_idle(environment) || tip.known.has(branch).is_some()
-        };
-        roll.served.retain(|name| self.environments.get(name).is_some_and(known));
-        self.forget(world, &tip.known).await;
-        Some(roll.served.into_iter().map(|name| (name.clone(), name)).collect())
-    }
-
-    /// Deletes the books of one environment whose branch went long ago, if there is one. Nobody knows that of any branch while the remote cannot
-    /// be read.
-    async fn forget(&mut self, world: &World, known: &Known) {
-        let troubled =
-            |sight: &Sight| sight.trouble.is_some() || sight.followed.values().any(|aside| aside.trouble.is_some());
-        if troubled(&self.sight.borrow()) {
-            return;
-        }
-        let now = (self.follower.clock)();
-        let is_gone = |branch: &str| known.has(branch) == Some(false);
-        let (forgotten, next) = branches::forgotten(&self.repository.borrow(), &self.environments, is_gone, now);
-        let mut next = next.map(|next| next.duration_since(now).try_into().unwrap_or(Duration::ZERO));
-        if let Some(name) = forgotten.first() {
-            // the watch tells of it, and then comes the next
-            match retention::forget(world, name).await {
-                Ok(()) => tracing::info!(environment = name, "its branch went long ago, and now its records did"),
-                Err(error) => {
-                    tracing::warn!(
-                        environment = name,
-                        reason = error.reason().as_str(),
-                        "cannot be forgotten: {error}"
-                    );
-                    next = Some(FORGET_AGAIN);
-                }
-            }
-        }
-        let next = next.map(|next| Instant::now() + next.min(LONGEST));
-        self.again = [self.again, next].into_iter().flatten().min();
-    }
-
-    /// Says that an environment has to wait until another one is gone; false if it could not be said.
-    async fn waits(&mut self, world: &World, name: &str, max: u32) -> bool {
-        let Some(environment) = self.environments.get(name) else { return true };
-        let message = format!("there are {max} environments of this entry of `branches`: one has to go first");
-        let verdict = Verdict { ready: false, reason: Reason::CapReached, message, stalled: false };
-        let before = environment.status.clone().unwrap_or_default();
-        let now = (self.follower.clock)();
-        let conditions = settle::conditions(&before.conditions, &verdict, environment.metadata.generation, now);
-        let status = EnvironmentStatus { conditions, ..before };
-        match world.cluster.write_environment_status(environment, &status).await {
-            Ok(environment) => {
-                self.environments.insert(name.to_owned(), environment);
-                true
-            }
-            Err(error) => {
-                tracing::warn!(
-                    environment = name,
-                    reason = error.reason().as_str(),
-                    "the conditions could not be written"
-                );
-                false
-            }
-        }
     }
 
     fn spawn(&mut self, world: &World, name: &str, namespace: String, stop: &Stop) {

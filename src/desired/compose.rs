@@ -15,7 +15,7 @@ use crate::desired::unit::{self, FILE};
 use crate::desired::variables;
 use crate::model::object::{Kind, ObjectId};
 use crate::model::problem::Problem;
-use crate::model::repository::KindGrant;
+use crate::model::repository::{KindGrant, RepositoryCaps};
 use crate::model::tree::{GitId, split_layer};
 
 /// What one environment is, apart from its files.
@@ -58,10 +58,10 @@ impl Default for Caps {
 
 impl Caps {
     /// As the Repository's `caps` raise them, up to what memory and time are known to bear.
-    pub fn granted(caps: &BTreeMap<String, u64>) -> Self {
+    pub fn granted(caps: &RepositoryCaps) -> Self {
         let default = Self::default();
-        let cap = |name: &str, default: u64, most: u64| caps.get(name).map_or(default, |cap| (*cap).min(most));
-        Self { files: cap("files", default.files, 200_000), bytes: cap("bytes", default.bytes, 1 << 30) }
+        let cap = |granted: Option<u64>, default: u64, most: u64| granted.map_or(default, |cap| cap.min(most));
+        Self { files: cap(caps.files, default.files, 200_000), bytes: cap(caps.bytes, default.bytes, 1 << 30) }
     }
 }
 

@@ -1,7 +1,5 @@
 //! The Repository: the administrator's grant. Nothing in git can widen it.
 
-use std::collections::BTreeMap;
-
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -63,9 +61,9 @@ pub struct RepositorySpec {
     /// Subjects that role bindings may name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subjects: Vec<String>,
-    /// Limits by name: `files`, `bytes`, `records`, `goneDays`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub caps: BTreeMap<String, u64>,
+    /// Limits.
+    #[serde(default, skip_serializing_if = "RepositoryCaps::is_empty")]
+    pub caps: RepositoryCaps,
     /// Application repositories whose branches are followed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub follows: Vec<Follow>,
@@ -86,6 +84,36 @@ impl Repository {
             (metadata.creation_timestamp.clone(), metadata.name.clone())
         };
         self.spec.home == other.spec.home && age(self) < age(other)
+    }
+}
+
+/// Limits of a Repository. What is not said is as osier has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RepositoryCaps {
+    /// Files of one environment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<u64>,
+    /// Bytes of all files of one environment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// Records that each environment keeps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub records: Option<u64>,
+    /// Days that the Records of a branch environment are kept after its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone_days: Option<u64>,
+    /// Branch environments at a time, whatever entry of `branches` they are of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch_environments: Option<u64>,
+    /// Those of them whose newest commit names the same mail address as its author.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch_environments_per_author: Option<u64>,
+}
+
+impl RepositoryCaps {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
     }
 }
 

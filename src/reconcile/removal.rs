@@ -94,7 +94,7 @@ pub async fn end(world: &mut World, name: &str, verdict: &Verdict, life: Option<
     let ended = said.or_else(|| Some(seconds((world.now)())));
     let (commit, plan, jobs, ignored) = (String::new(), None, Vec::new(), Vec::new());
     // whatever its branch is at when it comes back is seen for the first time
-    let anew = || Life { tip: String::new(), ..before.life.clone().unwrap_or_default() };
+    let anew = || Life { tip: String::new(), over: false, ..before.life.clone().unwrap_or_default() };
     let life = Some(life.map_or_else(anew, |life| Life { over: true, ..life }));
     let observed_generation = generation;
     let status =

@@ -25,7 +25,7 @@ const A_PASS: usize = 2;
 ///
 /// `environments`: how many there are in `osier.yaml`. They share what a Repository may keep evenly, so that none has to know of another.
 pub async fn retire(world: &mut World, environment: &str, environments: usize) {
-    let cap = cap(world.repository.spec.caps.get("records").copied(), environments);
+    let cap = cap(world.repository.spec.caps.records, environments);
     for _ in 0..A_PASS {
         let Some(memory) = world.memory.get(environment) else { return };
         let Some((number, uid)) = surplus(&memory.chain, &memory.environment, cap) else {

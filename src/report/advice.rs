@@ -27,7 +27,9 @@ pub fn fix(reason: &str, environment: &str, namespace: &str) -> String {
         Some(Reason::RepositorySuspicious) => {
             "an administrator looks at the repository and allows its tip in Repository.spec.allow".to_owned()
         }
-        Some(Reason::CapReached) => "delete a branch that is done, or raise `max` in osier.yaml".to_owned(),
+        Some(Reason::CapReached) => {
+            "delete a branch that is done, or raise the cap: `max` in osier.yaml, `caps` of the Repository".to_owned()
+        }
         Some(Reason::Expiring) => "push the branch again to keep the environment".to_owned(),
         Some(Reason::Gone) => format!("push the branch again; osier history {environment} has what was applied"),
         Some(Reason::NameTaken) => {

@@ -10,7 +10,7 @@ use crate::cluster::Cluster;
 use crate::controller::branches::is_idle;
 use crate::desired::config::Config;
 use crate::git::worktree::Worktree;
-use crate::model::environment::Environment;
+use crate::model::environment::{Environment, Lane};
 use crate::model::reason::Reason;
 use crate::model::repository::Repository;
 use crate::model::tree::GitId;
@@ -25,7 +25,9 @@ struct Around {
     /// Commits of the protected branch that the environment's does not have.
     behind: Option<usize>,
     /// How many environments its entry has, and how many it may have.
-    cap: Option<(usize, u32)>,
+    cap: Option<(usize, u64)>,
+    /// How many the Repository has, and how many it may have.
+    all: Option<(usize, u64)>,
 }
 
 /// Prints it.
@@ -42,7 +44,9 @@ pub async fn run(settings: &Settings, named: &Named) -> Result<Finding, Failure>
         format => {
             let mut data = list::data(&environment);
             data["behind"] = json!(around.behind);
-            data["cap"] = json!(around.cap.map(|(there, max)| json!({"environments": there, "max": max})));
+            let cap =
+                |cap: Option<(usize, u64)>| json!(cap.map(|(there, max)| json!({"environments": there, "max": max})));
+            (data["cap"], data["repositoryCap"]) = (cap(around.cap), cap(around.all));
             data["kind"] = "BranchEnvironment".into();
             output::data(format, &data);
         }
@@ -84,6 +88,9 @@ fn text(environment: &Environment, around: &Around, protected: &str) -> String {
     if let Some((there, max)) = around.cap {
         line("cap", format!("{there} of at most {max} environments are there"));
     }
+    if let Some((there, max)) = around.all {
+        line("in all", format!("{there} of at most {max} environments of branches are there"));
+    }
     if let Some(ready) = get::ready(environment) {
         line("fix", why::fix(&name, environment, ready));
     }
@@ -110,17 +117,19 @@ async fn around(
     repository: &Repository,
     environment: &Environment,
 ) -> Result<Around, Failure> {
+    let environments = cluster.environments(&repository.spec.home).await?;
+    let there: Vec<&Environment> =
+        environments.iter().filter(|it| it.lane() == Some(Lane::Branches) && !is_idle(it)).collect();
+    let all = repository.spec.caps.branch_environments.map(|max| (there.len(), max));
+    let alone = Around { all, ..Around::default() };
     let lanes = repository.status.iter().flat_map(|status| &status.lanes);
     let Some(main) = lanes.filter_map(|lane| lane.tip.as_deref()).next_back().and_then(GitId::parse) else {
-        return Ok(Around::default());
+        return Ok(alone);
     };
-    let Ok(clone) = context::clone(settings) else { return Ok(Around::default()) };
-    let behind = behind(&clone, environment, main);
-    let Ok(config) = target::config(&Source::Clone(clone, main)).await else {
-        return Ok(Around { behind, cap: None });
-    };
-    let environments = cluster.environments(&repository.spec.home).await?;
-    Ok(Around { behind, cap: cap(&config, environment, &environments) })
+    let Ok(clone) = context::clone(settings) else { return Ok(alone) };
+    let alone = Around { behind: behind(&clone, environment, main), ..alone };
+    let Ok(config) = target::config(&Source::Clone(clone, main)).await else { return Ok(alone) };
+    Ok(Around { cap: cap(&config, environment, &there), ..alone })
 }
 
 fn behind(clone: &Worktree, environment: &Environment, main: GitId) -> Option<usize> {
@@ -128,9 +137,9 @@ fn behind(clone: &Worktree, environment: &Environment, main: GitId) -> Option<us
     clone.objects(|objects| objects.count_between(commit, main)).ok()
 }
 
-fn cap(config: &Config, environment: &Environment, environments: &[Environment]) -> Option<(usize, u32)> {
+fn cap(config: &Config, environment: &Environment, there: &[&Environment]) -> Option<(usize, u64)> {
     let line = |of: &Environment| Some(config.branch(of.branch()?)?.0.line);
     let max = config.branch(environment.branch()?)?.0.max?;
-    let there = environments.iter().filter(|other| !is_idle(other) && line(other) == line(environment)).count();
-    Some((there, max.get()))
+    let there = there.iter().filter(|other| line(other) == line(environment)).count();
+    Some((there, max.get().into()))
 }

@@ -38,10 +38,24 @@ fn environment(branch: &str, created: u32, reason: Option<Reason>) -> (String, E
 }
 
 fn call(config: Option<&str>, names: &[&str], environments: &[(String, Environment)]) -> Roll {
+    call_with_caps(config, (&repository(), &[]), names, environments)
+}
+
+fn call_with_caps(
+    config: Option<&str>,
+    (repository, authors): (&Repository, &[(&str, &str)]),
+    names: &[&str],
+    environments: &[(String, Environment)],
+) -> Roll {
     let config = config.map(|text| Config::parse("osier.yaml", text).unwrap());
     let branches = branches(names);
-    let marks = |branch: &str| branches.get(branch).map(GitId::to_string);
-    roll(config.as_ref(), &repository(), &branches, &environments.iter().cloned().collect(), marks, NOW)
+    let environments = environments.iter().cloned().collect();
+    let authors = authors.iter().filter(|(branch, _)| names.contains(branch));
+    let authors = authors.map(|(branch, author)| ((*branch).to_owned(), (*author).to_owned())).collect();
+    let config = config.as_ref();
+    let scene =
+        Scene { config, repository, branches: &branches, environments: &environments, authors: &authors, now: NOW };
+    roll(&scene, |branch| branches.get(branch).map(GitId::to_string))
 }
 
 #[test]
@@ -65,6 +79,57 @@ fn who_came_first_is_served_first() {
     let begun = environment("feature/late", 8, Some(Reason::Expiring));
     let second = call(Some(CONFIG), &all[..4], &[one.clone(), begun.clone()]);
     assert_eq!(second.served, BTreeSet::from([one.0, begun.0]));
+}
+
+#[test]
+fn the_cap_that_is_reached_is_named() {
+    let mut capped = repository();
+    capped.spec.caps.branch_environments = Some(3);
+    capped.spec.caps.branch_environments_per_author = Some(1);
+    let authors = [("feature/a", "ann"), ("feature/b", "ann"), ("feature/c", "ben"), ("feature/d", "cat")];
+    let call = |there: &[(String, Environment)], names: &[&str]| {
+        let roll = call_with_caps(Some(CONFIG), (&capped, &authors), names, there);
+        let branch = |name: &String| name[2..].rsplit_once('-').map_or(String::new(), |(slug, _)| slug.to_owned());
+        let waiting: Vec<_> = roll.waiting.iter().map(|(name, cap)| (branch(name), cap.clone())).collect();
+        (roll.served.iter().map(branch).collect::<Vec<_>>(), waiting)
+    };
+    let all = ["main", "feature/a", "feature/b", "feature/c", "feature/d", "x", "y"];
+    let anns = Cap::Author { author: "ann".to_owned(), max: 1 };
+    let (served, waiting) = call(&[], &all);
+    assert_eq!(served, ["a", "c", "x"], "who is nobody's counts against no author's cap");
+    assert_eq!(
+        waiting,
+        [("b".to_owned(), anns.clone()), ("d".to_owned(), Cap::Entry(2)), ("y".to_owned(), Cap::Repository(3))]
+    );
+    // whoever is there stays, although the caps came later, and counts
+    let there: Vec<_> =
+        ["a", "b", "c", "d"].map(|it| environment(&format!("feature/{it}"), 1, Some(Reason::Applied))).into();
+    let (served, waiting) = call(&there, &all[..6]);
+    assert_eq!(served, ["a", "b", "c", "d"]);
+    assert_eq!(waiting, [("x".to_owned(), Cap::Repository(3))]);
+    // of whose branch is gone nobody is the author any more, but it takes its room until it is gone, too
+    let (served, waiting) = call(&there[..1], &["main", "feature/b", "feature/d", "x", "y"]);
+    assert_eq!(served, ["a", "b", "x"]);
+    assert_eq!(waiting, [("d".to_owned(), Cap::Entry(2)), ("y".to_owned(), Cap::Repository(3))]);
+    let (served, waiting) = call(&there[..1], &["main", "feature/a", "feature/b"]);
+    assert_eq!((served, waiting), (vec!["a".to_owned()], vec![("b".to_owned(), anns)]));
+}
+
+#[test]
+fn whose_time_was_over_before_its_branch_went_is_told() {
+    let over = |branch: &str, reason| {
+        let (name, mut over) = environment(branch, 1, Some(reason));
+        let life = Life { tip: GitId([1; 20]).to_string(), over: true, ..Life::default() };
+        over.status.as_mut().expect("it has one").life = Some(life);
+        (name, over)
+    };
+    let (gone, there) = (over("feature/gone", Reason::Gone), over("feature/there", Reason::Gone));
+    let (mut held, leaving) = (over("feature/held", Reason::Gone), over("feature/leaving", Reason::Expiring));
+    let suspend = serde_json::json!({"by": "ann", "reason": "later"});
+    held.1.spec.suspend = Some(serde_json::from_value(suspend).unwrap());
+    let told = environment("feature/told", 1, Some(Reason::Gone));
+    let all = [gone.clone(), there, held, leaving, told].into_iter().collect();
+    assert_eq!(outlived(&all, |branch| branch != "feature/there"), BTreeSet::from([gone.0]));
 }
 
 #[test]
@@ -142,10 +207,10 @@ fn the_books_of_a_branch_are_kept_for_a_while_after_it() {
     assert_eq!(of(&repository(), "2026-11-30T23:59:59Z"), (vec![], due));
     assert_eq!(of(&repository(), "2026-12-01T00:00:00Z"), (vec![old.0.clone()], Some(day("2026-12-20T00:00:00Z"))));
     let mut hasty = repository();
-    hasty.spec.caps.insert("goneDays".to_owned(), 0);
+    hasty.spec.caps.gone_days = Some(0);
     assert_eq!(of(&hasty, "2026-11-21T00:00:00Z"), (vec![old.0, new.0], None));
     let mut patient = repository();
-    patient.spec.caps.insert("goneDays".to_owned(), u64::MAX);
+    patient.spec.caps.gone_days = Some(u64::MAX);
     assert_eq!(of(&patient, "2126-11-21T00:00:00Z"), (vec![], Some(Timestamp::MAX)));
     // of very many the newest are kept
     let many: BTreeMap<_, _> =

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::cluster::events::Announcement;
+use crate::controller::branches::said;
 use crate::controller::environment::Task;
 use crate::controller::remote::Tip;
 use crate::model::environment::Life;
@@ -88,12 +89,20 @@ impl Task {
         // a look since then may have shown the branch again
         let is_newest = sight.tip.as_ref().is_some_and(|newest| newest.known == tip.known);
         let looks = sight.looks().filter(|_| is_newest).unwrap_or((tip.seen, tip.seen));
-        if let Some(wait) = self.departure.wait(looks, terms.grace, Instant::now()) {
+        let wait = self.departure.wait(looks, terms.grace, Instant::now());
+        let held = self.inputs.removals.borrow().clone();
+        if self.world.memory.get(&self.name).is_some_and(|memory| said(&memory.environment, Reason::Gone)) {
+            // its time was over before: there is nothing to warn of, and nothing to hold
+            if let Some(wait) = wait.or(held.is_some().then_some(KEPT)) {
+                self.pace.went_well(Some(wait));
+                return Reason::Gone;
+            }
+        }
+        if let Some(wait) = wait {
             let message =
                 format!("branch `{}` is gone, and the environment follows unless it comes back", terms.branch);
             return self.expires(message, wait).await;
         }
-        let held = self.inputs.removals.borrow().clone();
         if let Some(held) = held {
             let verdict = Verdict { ready: false, reason: Reason::MassDeletionHeld, message: held, stalled: true };
             self.say(&verdict).await;

@@ -188,7 +188,7 @@ metadata: {name: a}
     "#]]
     .assert_eq(&show(&composition.desired().unwrap_err()));
     assert_eq!(
-        Caps::granted(&BTreeMap::from([("files".to_owned(), u64::MAX)])),
+        Caps::granted(&RepositoryCaps { files: Some(u64::MAX), ..RepositoryCaps::default() }),
         Caps { files: 200_000, bytes: 16 << 20 }
     );
 }

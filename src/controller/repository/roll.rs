@@ -1,0 +1,160 @@
+//! The lane of branches: which environments there are to be, those that have to wait, and those whose books go.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::controller::branches::{self, Cap, Roll, Scene};
+use crate::controller::remote::{Sight, Tip};
+use crate::controller::repository::Lead;
+use crate::desired::config::Config;
+use crate::git::fetch::Known;
+use crate::model::environment::{Environment, EnvironmentStatus};
+use crate::model::reason::Reason;
+use crate::model::tree::GitId;
+use crate::reconcile::settle::{self, Verdict};
+use crate::reconcile::source::Source;
+use crate::reconcile::world::World;
+use crate::reconcile::{retention, target};
+
+/// Environments of branches that are made, or told that they have to wait, before somebody else has a turn.
+const AT_ONCE: usize = 20;
+/// Between two attempts to make them.
+const FAILED: Duration = Duration::from_secs(5);
+/// Between two attempts to forget an environment: nobody waits for that.
+const FORGET_AGAIN: Duration = Duration::from_mins(5);
+/// Longest time until the next look at what is to be forgotten.
+const LONGEST: Duration = Duration::from_hours(24);
+
+impl Lead<'_> {
+    /// The environments of branches, which are their namespaces' names; those that are missing are made first.
+    pub(super) async fn of_branches(&mut self, world: &World, tip: &Tip) -> Option<BTreeMap<String, String>> {
+        let mut roll = self.roll(&tip.known).await?;
+        let mut failed = false;
+        for (name, reference) in roll.missing.iter().take(AT_ONCE) {
+            let made = world.cluster.create_branch_environment(world.home(), world.name(), name, reference).await;
+            match made {
+                Ok(environment) => drop(self.environments.insert(name.clone(), environment)),
+                Err(error) => {
+                    failed = true;
+                    tracing::warn!(environment = name, reason = error.reason().as_str(), "cannot be made: {error}");
+                    break;
+                }
+            }
+        }
+        let waiting: Vec<_> = roll.waiting.iter().filter(|(name, cap)| !self.is_told(name, cap)).collect();
+        for (name, cap) in waiting.iter().take(AT_ONCE) {
+            failed |= !self.waits(world, name, cap).await;
+        }
+        let is_more = roll.missing.len().max(waiting.len()) > AT_ONCE;
+        if failed || is_more {
+            let pause = if failed { FAILED } else { Duration::ZERO };
+            self.again = Some(Instant::now() + pause);
+        }
+        let known = |environment: &Environment| {
+            let branch = environment.branch().unwrap_or_default();
+            !branches::is_idle(environment) || tip.known.has(branch).is_some()
+        };
+        // of what waits and is nowhere to be seen nobody knows whether it is gone
+        roll.served.retain(|name| self.environments.get(name).is_some_and(known));
+        self.forget(world, &tip.known).await;
+        Some(roll.served.into_iter().map(|name| (name.clone(), name)).collect())
+    }
+
+    /// What there shall be; `None` while that cannot be known.
+    async fn roll(&mut self, known: &Known) -> Option<Roll> {
+        let repository = self.repository.borrow().clone();
+        // who is there already is not to wait for somebody who is heard of first
+        if !self.is_listed || !self.sight.borrow().asked_all(&repository.spec.follows) {
+            return None;
+        }
+        let everywhere = known.branches_anywhere()?;
+        let config = target::config(&Source::Mirror(self.mirror.clone(), known.tip())).await.ok();
+        let wanted = self.changed.wanted(self.mirror, config.as_ref(), known, &self.environments).await?;
+        let authors = self.authors_of(config.as_ref(), known).await;
+        let scene = Scene {
+            config: config.as_ref(),
+            repository: &repository,
+            branches: &wanted,
+            environments: &self.environments,
+            authors: &authors,
+            now: (self.follower.clock)(),
+        };
+        let mut roll = branches::roll(&scene, |branch| known.mark(branch));
+        roll.served.extend(branches::outlived(&self.environments, |branch| known.has(branch) == Some(false)));
+        let held = branches::too_many_gone(&repository, known.tip(), &everywhere, &self.environments);
+        self.removals.send_if_modified(|before| std::mem::replace(before, held.clone()) != held);
+        Some(roll)
+    }
+
+    /// Whose the branches are, if a cap counts by that. Of those that only followed repositories have no commit is read.
+    async fn authors_of(&mut self, config: Option<&Config>, known: &Known) -> BTreeMap<String, String> {
+        let is_asked = self.repository.borrow().spec.caps.branch_environments_per_author.is_some();
+        let (Some(config), Some(own), true) = (config, known.branches(), is_asked) else { return BTreeMap::new() };
+        let claimed = own.iter().filter(|(branch, _)| config.branch(branch).is_some());
+        let tips: BTreeMap<&str, GitId> = claimed.map(|(branch, tip)| (branch.as_str(), *tip)).collect();
+        self.authors.of(self.mirror, tips).await
+    }
+
+    /// True if the environment has been told what it waits for.
+    fn is_told(&self, name: &str, cap: &Cap) -> bool {
+        let status = self.environments.get(name).and_then(|environment| environment.status.as_ref());
+        let ready = status.and_then(EnvironmentStatus::ready);
+        ready.is_some_and(|ready| ready.reason == Reason::CapReached.as_str() && ready.message == cap.to_string())
+    }
+
+    /// Deletes the books of one environment whose branch went long ago, if there is one. Nobody knows that of any branch while the remote cannot
+    /// be read.
+    async fn forget(&mut self, world: &World, known: &Known) {
+        let troubled =
+            |sight: &Sight| sight.trouble.is_some() || sight.followed.values().any(|aside| aside.trouble.is_some());
+        if troubled(&self.sight.borrow()) {
+            return;
+        }
+        let now = (self.follower.clock)();
+        let is_gone = |branch: &str| known.has(branch) == Some(false);
+        let (forgotten, next) = branches::forgotten(&self.repository.borrow(), &self.environments, is_gone, now);
+        let mut next = next.map(|next| next.duration_since(now).try_into().unwrap_or(Duration::ZERO));
+        if let Some(name) = forgotten.first() {
+            // the watch tells of it, and then comes the next
+            match retention::forget(world, name).await {
+                Ok(()) => tracing::info!(environment = name, "its branch went long ago, and now its records did"),
+                Err(error) => {
+                    tracing::warn!(
+                        environment = name,
+                        reason = error.reason().as_str(),
+                        "cannot be forgotten: {error}"
+                    );
+                    next = Some(FORGET_AGAIN);
+                }
+            }
+        }
+        let next = next.map(|next| Instant::now() + next.min(LONGEST));
+        self.again = [self.again, next].into_iter().flatten().min();
+    }
+
+    /// Says that an environment has to wait until another one is gone; false if it could not be said.
+    async fn waits(&mut self, world: &World, name: &str, cap: &Cap) -> bool {
+        let Some(environment) = self.environments.get(name) else { return true };
+        let verdict = Verdict { ready: false, reason: Reason::CapReached, message: cap.to_string(), stalled: false };
+        let before = environment.status.clone().unwrap_or_default();
+        let now = (self.follower.clock)();
+        let conditions = settle::conditions(&before.conditions, &verdict, environment.metadata.generation, now);
+        let status = EnvironmentStatus { conditions, ..before };
+        match world.cluster.write_environment_status(environment, &status).await {
+            Ok(environment) => {
+                self.environments.insert(name.to_owned(), environment);
+                true
+            }
+            Err(error) => {
+                tracing::warn!(
+                    environment = name,
+                    reason = error.reason().as_str(),
+                    "the conditions could not be written"
+                );
+                false
+            }
+        }
+    }
+}
