@@ -5,6 +5,7 @@
 
 pub mod blocked;
 pub mod changes;
+pub mod checks;
 mod consent;
 pub mod dangling;
 pub mod diff;
@@ -12,7 +13,7 @@ pub mod fields;
 pub mod fingerprint;
 pub mod health;
 pub mod immutable;
-mod jobs;
+pub mod jobs;
 pub mod life;
 pub mod live;
 pub mod live_index;

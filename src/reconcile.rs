@@ -9,6 +9,7 @@
 
 pub mod adoption;
 pub mod answer;
+pub mod checks;
 pub mod compare;
 pub mod consent;
 pub mod dangling;
@@ -30,6 +31,8 @@ pub mod subject;
 pub mod target;
 pub mod world;
 
+use std::collections::BTreeMap;
+
 use crate::cluster::write::{Outcome, WriteContext};
 use crate::desired::config::Mode;
 use crate::git::fetch::Known;
@@ -37,7 +40,11 @@ use crate::model::environment::{Environment, EnvironmentStatus, Hold, Life, Plan
 use crate::model::reason::Reason;
 use crate::model::record::{Record, RecordResult};
 use crate::model::tree::GitId;
+use crate::planning::checks::{Gate, starts_after};
+use crate::planning::health::Health;
+use crate::planning::jobs;
 use crate::planning::plan::{Plan, Step, Verb};
+use crate::reconcile::checks::{Begun, Checked};
 use crate::reconcile::error::Error;
 use crate::reconcile::history::Chain;
 use crate::reconcile::prepare::Prepared;
@@ -98,7 +105,7 @@ pub struct Settled {
     pub plan: Plan,
     /// What came of each step; `None` if nothing was to be written.
     pub outcome: Option<Outcome>,
-    /// Number of the new Record, if there is one.
+    /// Number of the Record that this is of, if it is no repair.
     pub record: Option<u64>,
 }
 
@@ -136,7 +143,7 @@ pub async fn mend(world: &mut World, ask: &Ask) -> Result<Option<Outcome>, Error
     }
     prepare::open_the_rest(world, &mut prepared).await?;
     let number = world.memory[&ask.environment].chain.applied.as_ref().map_or(0, |applied| applied.spec.number);
-    Ok(Some(execute(world, &mut prepared, number).await))
+    Ok(Some(execute(world, &mut prepared, number, Gate::OPEN).await))
 }
 
 async fn pass(world: &mut World, ask: &Ask) -> Result<Settled, Error> {
@@ -156,51 +163,61 @@ async fn carry_out(world: &mut World, ask: &Ask, mut prepared: Prepared) -> Resu
         return Ok(Settled { verdict, said, plan: prepared.plan, outcome: None, record: None });
     }
     let memory = &world.memory[&ask.environment];
-    let (allow, head) = (memory.environment.spec.allow.as_slice(), memory.chain.head.as_ref());
+    let (allow, head) = (memory.environment.spec.allow.as_slice(), checks::newest(memory));
     let given = consent::Given { allow, head, inputs: &prepared.inputs };
     let allowed_by = consent::check(&prepared.plan, &given, &ask.environment)?;
-    let is_new = needs_record(&memory.chain, &prepared);
+    let same = (!prepared.begins_hold).then_some(prepared.inputs.as_str());
+    checks::end_of_another(world, &ask.environment, same).await?;
     if prepared.lacks_namespace {
         place::make(world, &prepared).await?;
     }
-    if !is_new {
-        return without_record(world, ask, prepared).await;
-    }
     prepare::open_the_rest(world, &mut prepared).await?;
-    let record = claim(world, ask, &prepared, allowed_by).await?;
-    let number = record.spec.number;
-    let outcome = execute(world, &mut prepared, number).await;
-    let verdict = verdict(ask, &prepared, &outcome);
-    complete(world, ask, &record, &outcome, &verdict).await?;
+    let Checked { before, gate } = checks::look(world, &prepared).await?;
+    begin(world, ask, &prepared, allowed_by, &before).await?;
+    let memory = &world.memory[&ask.environment];
+    let (is_begun, number) = (memory.begun.is_some(), checks::newest(memory).map_or(0, |record| record.spec.number));
+    let is_idle = prepared.plan.steps.is_empty() && !is_begun;
+    let outcome = if is_idle { None } else { Some(execute(world, &mut prepared, number, gate).await) };
+    let verdict = verdict(ask, &prepared, outcome.as_ref(), &before);
+    go_on_or_complete(world, ask, outcome.as_ref(), &verdict).await?;
     let reached = verdict.ready;
     let said = settle(world, ask, &prepared, &verdict, reached).await?;
     remember(world, &mut prepared, reached);
-    retention::retire(world, &ask.environment, prepared.environments).await;
-    Ok(Settled { verdict, said, plan: prepared.plan, outcome: Some(outcome), record: Some(number) })
+    if is_begun && !verdict.waits() {
+        retention::retire(world, &ask.environment, prepared.environments).await;
+    }
+    Ok(Settled { verdict, said, plan: prepared.plan, outcome, record: is_begun.then_some(number) })
 }
 
 /// A new revision, rollback or release gets a Record; drift put right re-asserts the current one.
 fn needs_record(chain: &Chain, prepared: &Prepared) -> bool {
     let applied = chain.head.as_ref().filter(|head| history::result(head) == Some(RecordResult::Applied));
     let same = applied.is_some_and(|head| head.spec.inputs == prepared.inputs);
-    let asserts = |step: &Step| step.repair || same && matches!(step.verb, Verb::Create | Verb::Update);
+    let continues = |step: &Step| matches!(step.verb, Verb::Create | Verb::Update) || starts_after(step);
+    let asserts = |step: &Step| step.repair || same && continues(step);
     // what failed or was interrupted is not the last word on an environment that equals its target now
     let unfinished = chain.head.is_some() && applied.is_none();
     prepared.begins_hold || prepared.lacks_namespace || unfinished || !prepared.plan.steps.iter().all(asserts)
 }
 
-async fn without_record(world: &mut World, ask: &Ask, mut prepared: Prepared) -> Result<Settled, Error> {
-    prepare::open_the_rest(world, &mut prepared).await?;
-    let number = world.memory[&ask.environment].chain.head.as_ref().map_or(0, |head| head.spec.number);
-    let outcome = if prepared.plan.steps.is_empty() { None } else { Some(execute(world, &mut prepared, number).await) };
-    let verdict = match &outcome {
-        Some(outcome) => verdict(ask, &prepared, outcome),
-        None => applied(ask, &prepared),
-    };
-    let reached = verdict.ready;
-    let said = settle(world, ask, &prepared, &verdict, reached).await?;
-    remember(world, &mut prepared, reached);
-    Ok(Settled { verdict, said, plan: prepared.plan, outcome, record: None })
+/// Sees to it that there is an open Record if one is needed. What failed before this revision began any write gets none.
+async fn begin(
+    world: &mut World,
+    ask: &Ask,
+    prepared: &Prepared,
+    allowed_by: Vec<String>,
+    before: &Health,
+) -> Result<(), Error> {
+    let memory = &world.memory[&ask.environment];
+    let is_over = matches!(before, Health::Failed(_));
+    if is_over || memory.begun.is_some() || !needs_record(&memory.chain, prepared) {
+        return Ok(());
+    }
+    let record = claim(world, ask, prepared, allowed_by).await?;
+    if let Some(memory) = world.memory.get_mut(&ask.environment) {
+        memory.begun = Some(Begun { record, counts: BTreeMap::new() });
+    }
+    Ok(())
 }
 
 /// Creates Record n, Pending, before the first write. Its name is the claim.
@@ -226,14 +243,14 @@ async fn claim(world: &mut World, ask: &Ask, prepared: &Prepared, allowed_by: Ve
     Ok(record)
 }
 
-async fn execute(world: &mut World, prepared: &mut Prepared, record: u64) -> Outcome {
+async fn execute(world: &mut World, prepared: &mut Prepared, record: u64, gate: Gate) -> Outcome {
     let context = WriteContext {
         environment_id: prepared.subject.environment_id.clone(),
         namespace: prepared.namespace.clone(),
         record,
     };
     let mut kept = std::mem::take(&mut prepared.manifests);
-    let mut execution = world.cluster.execution(&prepared.plan, &context);
+    let mut execution = world.cluster.execution(&prepared.plan, &context, gate);
     while !execution.rest().is_empty() {
         let steps = execution.rest();
         let steps = &steps[..prepare::batch(steps, &kept)];
@@ -241,8 +258,8 @@ async fn execute(world: &mut World, prepared: &mut Prepared, record: u64) -> Out
         execution.run(steps.len(), &mut manifests).await;
     }
     let outcome = execution.outcome();
-    if let Some(watched) = &world.watched {
-        watched.wrote(&prepared.plan, &outcome);
+    if let Some(known) = world.memory.get(&prepared.subject.name).and_then(|memory| checks::known(world, memory)) {
+        known.wrote(&prepared.plan, &outcome);
     }
     if let Some(memory) = world.memory.get_mut(&prepared.subject.name) {
         // the namespace may be why
@@ -252,34 +269,47 @@ async fn execute(world: &mut World, prepared: &mut Prepared, record: u64) -> Out
     outcome
 }
 
-async fn complete(
+/// Completes the open Record, unless the plan waits for Jobs before the rest: then the next pass goes on in it.
+async fn go_on_or_complete(
     world: &mut World,
     ask: &Ask,
-    record: &Record,
-    outcome: &Outcome,
+    outcome: Option<&Outcome>,
     verdict: &Verdict,
 ) -> Result<(), Error> {
+    let now = (world.now)();
+    let Some(memory) = world.memory.get_mut(&ask.environment) else { return Ok(()) };
+    let Some(Begun { record, counts }) = memory.begun.as_mut() else { return Ok(()) };
+    for (verb, count) in outcome.map(Outcome::counts).unwrap_or_default() {
+        *counts.entry(verb).or_default() += count;
+    }
+    if verdict.waits() {
+        return Ok(());
+    }
     let result = if verdict.ready { RecordResult::Applied } else { RecordResult::Failed };
     let reason = if verdict.ready { Reason::Applied } else { verdict.reason };
-    let status = history::status(record, result, reason.as_str(), outcome.counts(), (world.now)());
+    let status = history::status(record, result, reason.as_str(), counts.clone(), now);
     let completed = world.cluster.complete_record(record, &status).await?;
-    if let Some(memory) = world.memory.get_mut(&ask.environment) {
-        memory.chain.add(completed);
-    }
+    memory.begun = None;
+    memory.chain.add(completed);
     Ok(())
 }
 
-fn verdict(ask: &Ask, prepared: &Prepared, outcome: &Outcome) -> Verdict {
-    match outcome.first_failure() {
-        None => applied(ask, prepared),
-        Some((object, reason, message)) => {
-            let message = format!("{} of {}: {message}", object.short(), prepared.target.commit.short());
-            Verdict {
-                ready: false,
-                reason,
-                message,
-                stalled: reason != Reason::ServerUnavailable && reason != Reason::Conflict,
-            }
+fn verdict(ask: &Ask, prepared: &Prepared, outcome: Option<&Outcome>, before: &Health) -> Verdict {
+    let commit = prepared.target.commit.short();
+    if let Some((object, reason, message)) = outcome.and_then(Outcome::first_failure) {
+        let message = format!("{} of {commit}: {message}", object.short());
+        let stalled = reason != Reason::ServerUnavailable && reason != Reason::Conflict;
+        return Verdict { ready: false, reason, message, stalled };
+    }
+    match before {
+        Health::Ready => applied(ask, prepared),
+        Health::Progressing(_) => {
+            let message = format!("applying {commit}");
+            Verdict { ready: false, reason: Reason::CheckPending, message, stalled: false }
+        }
+        Health::Failed(why) => {
+            let message = format!("{commit} is not applied; {}", why.sentence);
+            Verdict { ready: false, reason: Reason::CheckFailed, message, stalled: true }
         }
     }
 }
@@ -311,7 +341,7 @@ async fn settle(
 ) -> Result<Verdict, Error> {
     let now = (world.now)();
     let name = &prepared.subject.name;
-    let said = readiness::said(world, prepared.desired(), verdict);
+    let said = readiness::said(world, name, Some(prepared.desired()), verdict);
     let Some(memory) = world.memory.get(name) else { return Ok(said) };
     let environment = &memory.environment;
     let before = environment.status.clone().unwrap_or_default();
@@ -319,6 +349,9 @@ async fn settle(
     let mut jobs = before.jobs.clone();
     if reached {
         prepared.note_jobs(&mut jobs);
+    }
+    for run in checks::news(&checks::standings(world, memory)) {
+        jobs::note(&mut jobs, run);
     }
     let status = EnvironmentStatus {
         id: prepared.subject.environment_id.clone(),
@@ -338,7 +371,7 @@ async fn settle(
         observed_generation: generation,
         conditions: settle::conditions(&before.conditions, &said, generation, now),
     };
-    if ask.patient && settle::only_moved_on(&before, &status) && !memory.may_say_so(now) {
+    if ask.patient && reached && settle::only_moved_on(&before, &status) && !memory.may_say_so(now) {
         return Ok(said);
     }
     write_status(world, name, status).await?;

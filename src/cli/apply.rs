@@ -1,24 +1,28 @@
 //! `osier apply`: one environment, once.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::json;
 
 use crate::cli::failure::{Failure, Finding};
-use crate::cli::{context, output};
+use crate::cli::{context, output, times};
 use crate::cluster::Cluster;
 use crate::cluster::write::{Outcome, StepOutcome, StepResult};
 use crate::model::reason::Reason;
 use crate::model::repository::Repository;
 use crate::reconcile::settle::Verdict;
 use crate::reconcile::world::World;
-use crate::reconcile::{Ask, Settled, reconcile, subject};
+use crate::reconcile::{Ask, Settled, checks, reconcile, subject};
 use crate::report::advice;
 use crate::report::plan::{self, Detail};
 use crate::report::style::{BOLD, RED, RESET, count, halves};
 use crate::settings::{Output, Settings};
 
+/// How long Jobs with `osier.dev/run` are waited for.
+const TIMEOUT: &str = "5m";
+/// Between two looks at them.
+const LOOK: Duration = Duration::from_secs(2);
 /// Steps without effect that are named; they mostly say the same.
 const STEPS_NAMED: usize = 10;
 
@@ -36,6 +40,9 @@ pub struct Args {
     /// Go on although somebody began a record within the last minute.
     #[arg(long)]
     pub take_over: bool,
+    /// How long to wait at most for Jobs with `osier.dev/run`, such as `30s` or `5m`.
+    #[arg(long, value_name = "TIME", default_value = TIMEOUT)]
+    pub timeout: String,
 }
 
 /// Runs the pipeline.
@@ -43,11 +50,12 @@ pub struct Args {
 /// # Errors
 /// Why the environment does not equal the revision now.
 pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
+    let limit = times::duration(&args.timeout)?;
     let world = context::world(settings).await?;
     let mut ask = Ask::by_person(&args.environment);
     ask.revision = args.revision.clone();
     ask.take_over = args.take_over;
-    carry_out(settings, world, &ask, Show::Plan).await
+    carry_out(settings, world, &ask, Show::Plan, limit).await
 }
 
 /// Runs the pipeline after a person changed what an environment shall be; a service does it where one is at work.
@@ -93,28 +101,61 @@ async fn after(settings: &Settings, world: World, environment: &str, show: Show)
     if is_served(&world.cluster, &world.repository).await {
         return Ok(left_to_the_service(environment));
     }
-    carry_out(settings, world, &Ask::by_person(environment), show).await
+    carry_out(settings, world, &Ask::by_person(environment), show, times::duration(TIMEOUT)?).await
 }
 
-async fn carry_out(settings: &Settings, mut world: World, ask: &Ask, show: Show) -> Result<Finding, Failure> {
+async fn carry_out(
+    settings: &Settings,
+    mut world: World,
+    ask: &Ask,
+    show: Show,
+    limit: Duration,
+) -> Result<Finding, Failure> {
     refuse_beside_a_service(&mut world, ask).await?;
     let (begin, before) = (Instant::now(), requests(&world));
-    let settled = reconcile(&mut world, ask).await?;
-    let requests = requests(&world) - before;
-    match settings.common.output {
-        Output::Text => {
-            if show == Show::Plan {
-                anstream::print!("{}", plan::text(&settled.plan, Detail::Changes));
-            }
-            let took = format!("({requests} requests, {:.1} s)", begin.elapsed().as_secs_f64());
-            anstream::println!("{}", line(ask, &settled, &took));
-        }
-        format => output::data(format, &data(ask, &settled)),
+    let text = settings.common.output == Output::Text;
+    let mut settled = reconcile(&mut world, ask).await?;
+    if text && show == Show::Plan {
+        anstream::print!("{}", plan::text(&settled.plan, Detail::Changes));
     }
-    match (&settled.verdict, &settled.outcome) {
-        (Verdict { ready: true, .. }, _) => Ok(Finding::Nothing),
-        (verdict, Some(outcome)) => Err(unfinished(&ask.environment, verdict, outcome)),
-        (verdict, None) => Err(Failure::new(verdict.message.clone(), verdict.reason, None)),
+    let (plan, mut record, mut told) = (settled.plan.clone(), settled.record, String::new());
+    while checks::is_waiting(&world, &ask.environment, &settled.said) && begin.elapsed() < limit {
+        if text && told != settled.said.message {
+            anstream::println!("◎ {} {}", ask.environment, settled.said.message);
+        }
+        told.clone_from(&settled.said.message);
+        tokio::time::sleep(LOOK).await;
+        settled = reconcile(&mut world, ask).await?;
+        record = settled.record.or(record);
+    }
+    let settled = Settled { plan, record, ..settled };
+    checks::end_of_another(&mut world, &ask.environment, None).await?;
+    let requests = requests(&world) - before;
+    if text {
+        let took = format!("({requests} requests, {:.1} s)", begin.elapsed().as_secs_f64());
+        anstream::println!("{}", line(ask, &settled, &took));
+    } else {
+        output::data(settings.common.output, &data(ask, &settled));
+    }
+    let status = world.memory.get(&ask.environment).and_then(|memory| memory.environment.status.as_ref());
+    finding(ask, &settled, status.map_or("", |status| &status.namespace))
+}
+
+fn finding(ask: &Ask, settled: &Settled, namespace: &str) -> Result<Finding, Failure> {
+    let Settled { verdict, said, outcome, .. } = settled;
+    match outcome {
+        _ if said.ready => Ok(Finding::Nothing),
+        _ if said.waits() => {
+            let hint = format!("osier apply {}: it goes on from there; `--timeout` waits longer", ask.environment);
+            Err(Failure::timed_out(said.message.clone(), hint))
+        }
+        Some(outcome) if !verdict.ready && verdict.reason != Reason::CheckFailed => {
+            Err(unfinished(&ask.environment, verdict, outcome))
+        }
+        _ => {
+            let hint = advice::fix(said.reason.as_str(), &ask.environment, namespace);
+            Err(Failure::new(said.message.clone(), said.reason, Some(hint)))
+        }
     }
 }
 
@@ -157,8 +198,9 @@ fn requests(world: &World) -> u64 {
 
 fn line(ask: &Ask, settled: &Settled, took: &str) -> String {
     let record = settled.record.map(|number| format!(", record #{number}")).unwrap_or_default();
-    let (mark, message) = match &settled.verdict {
+    let (mark, message) = match &settled.said {
         Verdict { ready: true, message, .. } => ('✓', message.as_str()),
+        said if said.waits() => ('◎', said.message.as_str()),
         Verdict { reason, .. } => ('✗', reason.as_str()),
     };
     let (message, why) = halves(message);
@@ -170,9 +212,9 @@ fn data(ask: &Ask, settled: &Settled) -> serde_json::Value {
     json!({
         "kind": "Applied",
         "environment": ask.environment,
-        "ready": settled.verdict.ready,
-        "reason": settled.verdict.reason.as_str(),
-        "message": settled.verdict.message,
+        "ready": settled.said.ready,
+        "reason": settled.said.reason.as_str(),
+        "message": settled.said.message,
         "record": settled.record,
         "plan": plan::json(&settled.plan),
     })

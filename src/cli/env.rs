@@ -118,8 +118,8 @@ pub fn standing(environment: &Environment) -> &'static str {
         Some(Reason::Expiring) => "Expiring",
         _ if ready.status == "True" && is_near => "Expiring",
         _ if ready.status == "True" => "Ready",
-        Some(Reason::Applied | Reason::HeldBack) if is_first => "Creating",
-        Some(Reason::Applied | Reason::HeldBack) => "Updating",
+        Some(Reason::Applied | Reason::HeldBack | Reason::CheckPending) if is_first => "Creating",
+        Some(Reason::Applied | Reason::HeldBack | Reason::CheckPending) => "Updating",
         _ => "Blocked",
     }
 }

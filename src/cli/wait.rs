@@ -351,6 +351,7 @@ fn passes(reason: Reason) -> bool {
             | Reason::ServerUnavailable
             | Reason::Conflict
             | Reason::Interrupted
+            | Reason::CheckPending
             | Reason::Flapping
             | Reason::NamespaceTerminating
     )

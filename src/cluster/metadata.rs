@@ -84,7 +84,8 @@ impl Whole {
         let health = health::of(kind, Parts { generation: live.generation, spec: &spec, status: &status });
         let is_foreign = live.ownership.marks() == 0;
         let refers = if is_foreign { health::refers(&object, &spec) } else { BTreeSet::new() };
-        let workload = Workload { uid: live.uid.clone(), generation: live.generation, health, refers };
+        let result = health::result(kind, &status);
+        let workload = Workload { uid: live.uid.clone(), generation: live.generation, health, result, refers };
         Ok((object, live, workload))
     }
 }

@@ -16,8 +16,10 @@ use crate::cluster::watch::kinds::{Premises, Seen};
 use crate::cluster::watch::{Event, Events};
 use crate::cluster::workloads::Workloads;
 use crate::cluster::write::{Outcome, StepOutcome};
+use crate::model::environment::JobRun;
 use crate::model::object::{Kind, ObjectId};
 use crate::model::reason::Reason;
+use crate::planning::checks::{Check, Standing};
 use crate::planning::health::{self, Health};
 use crate::planning::live::{Live, LiveSet};
 use crate::planning::live_index::LiveIndex;
@@ -106,6 +108,21 @@ impl Watched {
             everywhere,
             closely: watch::Sender::new(false),
         }
+    }
+
+    /// The same with what there is of these kinds now, for somebody who does not `run` it.
+    ///
+    /// # Errors
+    /// Why a kind cannot be listed.
+    pub async fn listed(self, kinds: &BTreeSet<Kind>) -> Result<Self, Error> {
+        self.wanted.send_if_modified(|wanted| wanted.add(kinds));
+        for kind in kinds {
+            let seen = self.cluster.list_seen(kind, &self.namespace, &self.environment_id).await?;
+            if let Event::Listed(objects) = self.workloads.note(kind, Event::Listed(seen)) {
+                self.index().list(kind, objects);
+            }
+        }
+        Ok(self)
     }
 
     /// The namespace that is watched.
@@ -242,6 +259,12 @@ impl Watched {
         let kinds = self.index().kinds().clone();
         let judged = desired.filter(|object| health::is_judged(&object.kind) && kinds.contains(&object.kind));
         self.workloads.health(judged, &live)
+    }
+
+    /// How checks stand, our last writes included, if these `jobs` are noted.
+    pub fn checks<'a>(&self, checks: &'a [Check], jobs: &[JobRun]) -> Vec<(&'a Check, Standing)> {
+        let live = self.index().set();
+        checks.iter().map(|check| (check, self.workloads.check(check, jobs, &live))).collect()
     }
 
     /// The statuses of workloads, and what is wrong with their pods.

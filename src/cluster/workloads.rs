@@ -10,7 +10,9 @@ use tokio::sync::watch;
 
 use crate::cluster::Cluster;
 use crate::cluster::watch::Event;
+use crate::model::environment::JobRun;
 use crate::model::object::{Kind, ObjectId};
+use crate::planning::checks::{Check, Standing};
 use crate::planning::health::pods::Trouble;
 use crate::planning::health::{self, Health, Workload};
 use crate::planning::live::{Live, LiveSet};
@@ -50,6 +52,13 @@ impl Workloads {
             let standing = health::standing(object, live.get(object), known.workloads.get(object));
             (object.short(), standing.because(known.trouble(object)))
         }))
+    }
+
+    /// How a check stands, if these `jobs` are noted.
+    pub(super) fn check(&self, check: &Check, jobs: &[JobRun], live: &LiveSet) -> Standing {
+        let known = self.known();
+        let standing = check.standing(jobs, live.get(&check.object), known.workloads.get(&check.object));
+        Standing { health: standing.health.because(known.trouble(&check.object)), ..standing }
     }
 
     /// Workloads that are not ours and have to restart for something of `changed`, which nobody does, each with what it refers to.

@@ -20,6 +20,7 @@ use crate::cluster::write::task::{Stop, Task};
 use crate::desired::manifest::Manifest;
 use crate::model::object::ObjectId;
 use crate::model::reason::{Reason, Retry};
+use crate::planning::checks::Gate;
 use crate::planning::live::Live;
 use crate::planning::plan::{Phase, Plan, Step, Verb};
 
@@ -109,21 +110,23 @@ impl Outcome {
 /// A plan that is being executed, phase by phase. It makes no choice: what the plan says is done, or fails.
 ///
 /// # Guarantees
-/// A step is not tried if an object that it refers to failed, a Job `before` failed, or, for deletes, anything failed. Others go on.
+/// A step is not tried if the gate keeps it, an object that it refers to failed, a Job `before` failed, or, for deletes, anything failed.
+/// Others go on.
 pub struct Execution<'a> {
     cluster: &'a Cluster,
     plan: &'a Plan,
     context: &'a WriteContext,
+    gate: Gate,
     results: Vec<StepOutcome>,
     pace: Pace,
 }
 
 impl Cluster {
     /// Begins to execute a plan; nothing is written yet.
-    pub fn execution<'a>(&'a self, plan: &'a Plan, context: &'a WriteContext) -> Execution<'a> {
+    pub fn execution<'a>(&'a self, plan: &'a Plan, context: &'a WriteContext, gate: Gate) -> Execution<'a> {
         let pace = Pace { limit: CONCURRENCY, throttled: self.throttled() };
         self.executions.fetch_add(1, Ordering::Relaxed);
-        Execution { cluster: self, plan, context, results: Vec::with_capacity(plan.steps.len()), pace }
+        Execution { cluster: self, plan, context, gate, results: Vec::with_capacity(plan.steps.len()), pace }
     }
 
     /// How many writes one of the plans that are being executed may have under way.
@@ -162,9 +165,9 @@ impl<'a> Execution<'a> {
     pub async fn run(&mut self, count: usize, manifests: &mut BTreeMap<ObjectId, Manifest>) {
         let steps = self.rest();
         for phase in steps.get(..count).unwrap_or(steps).chunk_by(|one, next| one.phase == next.phase) {
-            let failed = Failed::collect(self.plan, &self.results, phase);
+            let (gate, failed) = (self.gate, Failed::collect(self.plan, &self.results, phase, self.gate));
             let mut results: Vec<StepOutcome> = phase.iter().map(|_| StepOutcome::NotTried).collect();
-            let ready = phase.iter().enumerate().filter(|(_, step)| !failed.block(step));
+            let ready = phase.iter().enumerate().filter(|(_, step)| !gate.keeps(step) && !failed.block(step));
             for (index, result) in self.side_by_side(ready, manifests).await {
                 results[index] = result;
             }
@@ -229,11 +232,12 @@ struct Failed<'a> {
 }
 
 impl<'a> Failed<'a> {
-    /// Before `phase` began.
-    fn collect(plan: &'a Plan, results: &[StepOutcome], phase: &[Step]) -> Self {
+    /// Before `phase` began. What the gate keeps did not fail.
+    fn collect(plan: &'a Plan, results: &[StepOutcome], phase: &[Step], gate: Gate) -> Self {
         let now = phase.first().map(|step| step.phase);
         let earlier = plan.steps.iter().zip(results).take_while(|(step, _)| Some(step.phase) != now);
-        let without_effect = earlier.filter(|(_, result)| !matches!(result, StepOutcome::Done { .. }));
+        let tried = earlier.filter(|(step, _)| !gate.keeps(step));
+        let without_effect = tried.filter(|(_, result)| !matches!(result, StepOutcome::Done { .. }));
         let steps: Vec<&Step> = without_effect.map(|(step, _)| step).collect();
         Self {
             objects: steps.iter().map(|step| &step.object).collect(),

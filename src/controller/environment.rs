@@ -102,6 +102,7 @@ enum Trigger {
     Push,
     Person,
     Drift,
+    Workload,
     Timer,
 }
 
@@ -112,6 +113,7 @@ impl Trigger {
             Self::Push => "push",
             Self::Person => "person",
             Self::Drift => "drift",
+            Self::Workload => "workload",
             Self::Timer => "timer",
         }
     }
@@ -204,7 +206,12 @@ impl Task {
                     changed.ok()?;
                     self.readiness.heard(Instant::now());
                 }
-                () = until(self.readiness.due()) => self.look_at_workloads(&watched).await,
+                () = until(self.readiness.due()) => {
+                    if readiness::is_pass_due(&self.world, &self.name) {
+                        return Some(Trigger::Workload);
+                    }
+                    self.look_at_workloads(&watched).await;
+                }
             }
         }
     }
@@ -259,7 +266,7 @@ impl Task {
             Err(_) => self.quarantine().await,
         };
         if let Some(watched) = &self.world.watched {
-            watched.watch_closely(!matches!(reason, Reason::Applied | Reason::HeldBack | Reason::Suspended));
+            watched.watch_closely(!is_well(reason));
         }
         let Shared { lane, metrics, .. } = &*self.shared;
         metrics.reconciled(lane, reason, begun.elapsed());
@@ -309,7 +316,7 @@ impl Task {
             ..Ask::by_person(&self.name)
         };
         match reconcile::reconcile(&mut self.world, &ask).await {
-            Ok(settled) => self.settled(settled).await,
+            Ok(settled) => self.settled(settled, &ask).await,
             Err(error) => {
                 self.blocked(&error, &ask).await;
                 error.reason()
@@ -317,14 +324,14 @@ impl Task {
         }
     }
 
-    async fn settled(&mut self, settled: Settled) -> Reason {
+    async fn settled(&mut self, settled: Settled, ask: &Ask) -> Reason {
         self.panics = 0;
         for step in settled.outcome.iter().flat_map(|outcome| &outcome.steps) {
             if let StepOutcome::Done { .. } = step.result {
                 self.shared.metrics.step(self.shared.lane, &step.object.kind.kind, step.verb.as_str());
             }
         }
-        let ready = settled.verdict.ready;
+        let (ready, reason) = (settled.verdict.ready, settled.verdict.reason);
         self.report(&settled.said, 0);
         self.announce(&settled.said, settled.record);
         self.announce_consumers(&settled);
@@ -332,22 +339,27 @@ impl Task {
         self.shared.metrics.drift(self.subject(), left);
         tracing::info!(
             environment = self.name,
-            reason = settled.verdict.reason.as_str(),
+            reason = reason.as_str(),
             record = settled.record,
             steps = settled.plan.steps.len(),
             "{}",
             settled.verdict.message
         );
-        if !ready {
+        // how a Job before the rest ends is told by its watch, and what has failed can be mended by a push alone
+        let is_check = matches!(reason, Reason::CheckPending | Reason::CheckFailed);
+        if !ready && !is_check {
             self.pace.failed();
-            return settled.verdict.reason;
+            return reason;
         }
-        self.pace.went_well(self.later());
+        self.pace.went_well(self.later().filter(|_| ready));
         if self.repaired(repairs).await {
             return Reason::Flapping;
         }
+        if is_check {
+            self.mend(ask).await;
+        }
         self.readiness.ended(&settled.verdict, &settled.said, Instant::now());
-        settled.verdict.reason
+        reason
     }
 
     /// Notes what was put right and why; true if that was once too often, and osier holds still for a while.
@@ -366,11 +378,11 @@ impl Task {
         true
     }
 
-    /// Says how the workloads of what was applied stand, if that is new. A newer commit never waits for them.
+    /// Says how the workloads stand, if that is new. A newer commit never waits for them.
     async fn look_at_workloads(&mut self, watched: &Watched) {
         let now = Instant::now();
-        let Some(applied) = self.readiness.applied() else { return };
-        let verdict = readiness::now(&self.world, &self.name, applied);
+        let Some(followed) = self.readiness.followed() else { return };
+        let verdict = readiness::now(&self.world, &self.name, followed);
         let is_news = self.readiness.is_news(&verdict, now);
         watched.workloads().ask_pods(self.readiness.wants_pods(now));
         if !is_news {
@@ -410,6 +422,11 @@ impl Task {
         }
         // nothing but a push, a person, a key or a change in the cluster can help
         self.pace.went_well(None);
+        self.mend(ask).await;
+    }
+
+    /// Puts right what drifted from what was applied last.
+    async fn mend(&mut self, ask: &Ask) {
         match reconcile::mend(&mut self.world, ask).await {
             Ok(Some(outcome)) if outcome.is_complete() => {
                 let repairs: Vec<(ObjectId, String)> = outcome
@@ -537,6 +554,12 @@ impl Task {
     fn subject(&self) -> Subject<'_> {
         Subject { lane: self.shared.lane, repository: self.world.name(), environment: &self.name }
     }
+}
+
+/// True if nothing in the namespace can be in the way.
+fn is_well(reason: Reason) -> bool {
+    let waits = matches!(reason, Reason::CheckPending | Reason::CheckFailed | Reason::Suspended);
+    waits || matches!(reason, Reason::Applied | Reason::HeldBack)
 }
 
 /// What was put right and why, and how many objects that differ without a new revision were not: they are only observed, or could not be

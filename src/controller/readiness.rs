@@ -16,8 +16,8 @@ const ASK_PODS: Duration = Duration::from_secs(5);
 /// How the last pass ended, and what was said of its workloads since.
 #[derive(Debug, Default)]
 pub struct Readiness {
-    /// The pass's verdict, if it applied the revision: else there is nothing that workloads could add.
-    applied: Option<Verdict>,
+    /// The pass's verdict, if it applied the revision or waits for Jobs before that: else there is nothing that workloads could add.
+    followed: Option<Verdict>,
     said: Option<(Verdict, Instant)>,
     /// Since when workloads are not ready.
     late: Option<Instant>,
@@ -27,12 +27,12 @@ pub struct Readiness {
 impl Readiness {
     /// A pass begins: what it finds counts.
     pub fn begins(&mut self) {
-        (self.applied, self.due) = (None, None);
+        (self.followed, self.due) = (None, None);
     }
 
     /// A pass ended, and the conditions say `said` of it, which has how the workloads stood then.
     pub fn ended(&mut self, verdict: &Verdict, said: &Verdict, now: Instant) {
-        self.applied = verdict.is_applied().then(|| verdict.clone());
+        self.followed = (verdict.is_applied() || verdict.waits()).then(|| verdict.clone());
         self.wrote(said, now);
         // the watches may have shown something meanwhile
         self.heard(now);
@@ -40,7 +40,7 @@ impl Readiness {
 
     /// Some workload may stand otherwise.
     pub fn heard(&mut self, now: Instant) {
-        if self.applied.is_some() {
+        if self.followed.is_some() {
             let soon = now + GATHER;
             self.due = Some(self.due.map_or(soon, |due| due.min(soon)));
         }
@@ -51,9 +51,9 @@ impl Readiness {
         self.due
     }
 
-    /// What the last pass applied, to be judged by how the workloads stand now.
-    pub fn applied(&self) -> Option<&Verdict> {
-        self.applied.as_ref()
+    /// How the last pass ended, to be judged by how the workloads stand now.
+    pub fn followed(&self) -> Option<&Verdict> {
+        self.followed.as_ref()
     }
 
     /// True if this is to be said now; else it is due later, or was said.
@@ -76,12 +76,12 @@ impl Readiness {
 
     /// True if it takes so long that pods shall say why.
     pub fn wants_pods(&self, now: Instant) -> bool {
-        self.applied.is_some() && self.late.is_some_and(|since| since + ASK_PODS <= now)
+        self.followed.is_some() && self.late.is_some_and(|since| since + ASK_PODS <= now)
     }
 
     fn note(&mut self, verdict: &Verdict, now: Instant) {
         self.late = if verdict.ready { None } else { self.late.or(Some(now)) };
-        self.due = self.late.map(|since| since + ASK_PODS).filter(|at| *at > now && self.applied.is_some());
+        self.due = self.late.map(|since| since + ASK_PODS).filter(|at| *at > now && self.followed.is_some());
     }
 }
 

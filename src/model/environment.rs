@@ -196,11 +196,16 @@ impl EnvironmentStatus {
 
     /// True if the condition Ready says that a revision is applied, whether or not its workloads are ready.
     pub fn is_applied(&self) -> bool {
-        let applied = [Reason::Applied, Reason::HeldBack, Reason::CheckFailed];
-        self.ready().is_some_and(|ready| applied.iter().any(|reason| ready.reason == reason.as_str()))
+        let is_there = self.commit == self.attempted;
+        self.ready().is_some_and(|ready| match Reason::parse(&ready.reason) {
+            Some(Reason::Applied | Reason::HeldBack) => true,
+            // a Job before may be what failed, and then nothing after it is applied
+            Some(Reason::CheckFailed) => is_there,
+            _ => false,
+        })
     }
 
-    /// True if a revision is applied and its workloads are on their way.
+    /// True if a revision is on its way: its workloads, or a Job before them.
     pub fn waits(&self) -> bool {
         self.conditions.iter().any(|condition| condition.kind == "Reconciling" && condition.status == "True")
     }
@@ -275,12 +280,24 @@ pub struct Life {
 }
 
 /// A Job that ran.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct JobRun {
     /// Name of the Job.
     pub name: String,
     /// Its inputs stamp.
     pub inputs: String,
+    /// How it ended, of a Job with `osier.dev/run`; of others nobody waits for the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<JobResult>,
+}
+
+/// How a Job ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum JobResult {
+    /// As it was meant to.
+    Complete,
+    /// Otherwise.
+    Failed,
 }
 
 /// Numbers of Records, both ends included.

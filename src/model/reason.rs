@@ -79,7 +79,7 @@ reasons! {
     ServerUnavailable,
     /// A Record's seal or chain does not fit; its number is skipped.
     RecordForged,
-    /// The process ended in the middle of an apply; the next one completes it.
+    /// An apply ended in the middle; the next one completes it.
     Interrupted,
     /// Somebody else keeps changing the same object.
     Flapping,
@@ -95,6 +95,8 @@ reasons! {
     Expiring,
     /// The branch environment was removed; its Records stay.
     Gone,
+    /// The revision waits for a Job that runs before it.
+    CheckPending,
 }
 
 impl fmt::Display for Reason {

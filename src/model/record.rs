@@ -111,6 +111,6 @@ pub enum RecordResult {
     Applied,
     /// Some step did not.
     Failed,
-    /// The process ended before it could say.
+    /// It ended in the middle: the process did, or a newer revision came while a Job before was running.
     Interrupted,
 }

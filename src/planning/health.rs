@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::desired::{self, references};
+use crate::model::environment::JobResult;
 use crate::model::object::{Kind, ObjectId};
 use crate::model::short::Short;
 use crate::planning::live::Live;
@@ -56,6 +57,8 @@ pub struct Workload {
     pub generation: Option<i64>,
     /// How it stands.
     pub health: Health,
+    /// How it ended, if it is a Job and did.
+    pub result: Option<JobResult>,
     /// Of a workload that is not ours: the ConfigMaps and Secrets that it has to restart for, which nobody does.
     pub refers: BTreeSet<ObjectId>,
 }
@@ -86,6 +89,11 @@ pub fn of(kind: &Kind, parts: Parts<'_>) -> Health {
         "DaemonSet" if has_pod_template(kind) => rollout::daemon_set(parts),
         _ => rollout::conditions(parts),
     }
+}
+
+/// How an object of this kind ended, if it is a Job and did.
+pub fn result(kind: &Kind, status: &Value) -> Option<JobResult> {
+    if is_job(kind) { rollout::result(status) } else { None }
 }
 
 /// The ConfigMaps and Secrets that a live workload has to restart for when they change.
@@ -132,16 +140,16 @@ pub fn together(objects: impl IntoIterator<Item = (String, Health)>) -> Health {
 
 impl Health {
     /// It takes its time.
-    fn waits(sentence: impl Into<String>) -> Self {
+    pub(super) fn waits(sentence: impl Into<String>) -> Self {
         Health::Progressing(Why { sentence: sentence.into(), cause: Cause::Time })
     }
 
     /// Something is in its way.
-    fn hindered(sentence: impl Into<String>) -> Self {
+    pub(super) fn hindered(sentence: impl Into<String>) -> Self {
         Health::Progressing(Why { sentence: sentence.into(), cause: Cause::Named })
     }
 
-    fn failed(sentence: impl Into<String>) -> Self {
+    pub(super) fn failed(sentence: impl Into<String>) -> Self {
         Health::Failed(Why { sentence: sentence.into(), cause: Cause::Named })
     }
 

@@ -6,12 +6,29 @@ use crate::model::environment::JobRun;
 use crate::model::object::ObjectId;
 use crate::planning::order::is_job;
 
+/// Inputs that are remembered of each Job: a rollback over more of its changes runs it again.
+const RUNS_NOTED: usize = 20;
+
 /// Name and inputs of the Jobs that ran.
 pub type Done<'a> = BTreeSet<(&'a str, &'a str)>;
 
 /// Indexes the Jobs that ran.
 pub fn done(jobs: &[JobRun]) -> Done<'_> {
     jobs.iter().map(|job| (job.name.as_str(), job.inputs.as_str())).collect()
+}
+
+/// Notes that a Job ran. Earlier inputs stay noted, so that a rollback does not run it again; of each Job the newest few.
+pub fn note(jobs: &mut Vec<JobRun>, run: JobRun) {
+    if jobs.iter().any(|job| (&job.name, &job.inputs) == (&run.name, &run.inputs)) {
+        return;
+    }
+    let known = jobs.iter().filter(|job| job.name == run.name).count();
+    if known >= RUNS_NOTED
+        && let Some(oldest) = jobs.iter().position(|job| job.name == run.name)
+    {
+        jobs.remove(oldest);
+    }
+    jobs.push(run);
 }
 
 /// True if `object` is a Job that ran for these inputs.

@@ -5,10 +5,11 @@
 //! desired Deployment/api v1 refs=ConfigMap/app,Secret/db:KEY? scales=.. osier.dev/restart=never
 //! live ConfigMap/app v1 fp=f1 marks=lae label=.. annotation=.. drift=fields terminating keep scaled config=ConfigMap/app:f1 adopted=..
 //! change ConfigMap/app fp=f2 from=v1 leaves=~data.K,=data.L immutable=data.K
-//! done migrate v1
+//! done migrate v1 Failed
 //! ```
 //! `marks` are l(abel), a(nnotation), e(ntry); `lae` if not given. Leaves begin with `+`, `~`, `-`, `=`, `?` (unknown) or `r` (re-encrypted).
 
+mod checks;
 mod dangling;
 mod diffs;
 mod index;
@@ -21,7 +22,7 @@ use std::fmt::Write as _;
 use crate::desired::manifest::Origin;
 use crate::desired::outline::Reference;
 use crate::desired::set::{Desired, DesiredSet, Source};
-use crate::model::environment::JobRun;
+use crate::model::environment::{JobResult, JobRun};
 use crate::model::object::{Kind, ObjectId};
 use crate::model::tree::GitId;
 use crate::model::wire;
@@ -60,7 +61,7 @@ impl World {
             let words: Vec<&str> = line.split_whitespace().collect();
             match words[0] {
                 "branch" => world.branch = true,
-                "done" => world.done.push(JobRun { name: words[1].to_owned(), inputs: words[2].to_owned() }),
+                "done" => world.done.push(done(&words[1..])),
                 "desired" => drop(world.desired.objects.insert(object(words[1]), desired(&words[2..]))),
                 "live" => world.live.insert(&object(words[1]), live(words[1], &words[2..])),
                 "change" => drop(world.changes.objects.insert(object(words[1]), change(&words[2..]))),
@@ -69,6 +70,16 @@ impl World {
         }
         world
     }
+}
+
+/// `migrate v1`, and `Complete` or `Failed` if that is noted.
+fn done(words: &[&str]) -> JobRun {
+    let result = words.get(2).map(|word| match *word {
+        "Complete" => JobResult::Complete,
+        "Failed" => JobResult::Failed,
+        other => panic!("no such result: {other}"),
+    });
+    JobRun { name: words[0].to_owned(), inputs: words[1].to_owned(), result }
 }
 
 fn object(short: &str) -> ObjectId {

@@ -14,7 +14,7 @@ use crate::report::plan::consent as sentences;
 pub struct Given<'a> {
     /// `spec.allow` of the Environment.
     pub allow: &'a [Allow],
-    /// The newest complete Record.
+    /// The Record that is open, or else the newest complete one.
     pub head: Option<&'a Record>,
     /// Digest over the inputs of all desired objects.
     pub inputs: &'a str,
@@ -48,9 +48,9 @@ pub fn check(plan: &Plan, given: &Given<'_>, environment: &str) -> Result<Vec<St
     Err(Error::waits(reason, settle::plan_status(plan), message, hint))
 }
 
-/// Who allowed what the head began and did not finish: that covers the rest of the same desired set, for objects that were there then.
+/// Who allowed what was begun and is not finished: that covers the rest of the same desired set, for objects that were there then.
 fn begun(plan: &Plan, given: &Given<'_>) -> Vec<String> {
-    let unfinished = |head: &&Record| history::result(head).is_some_and(|result| result != RecordResult::Applied);
+    let unfinished = |head: &&Record| history::result(head) != Some(RecordResult::Applied);
     let Some(head) = given.head.filter(unfinished).filter(|head| head.spec.inputs == given.inputs) else {
         return Vec::new();
     };

@@ -16,7 +16,7 @@ use crate::model::record::RecordResult;
 use crate::model::tree::GitId;
 use crate::planning::live::LiveSet;
 use crate::planning::plan::{Plan, PlanInput, Step, Verb};
-use crate::planning::{blocked, opening, planner};
+use crate::planning::{blocked, checks, jobs, opening, planner};
 use crate::reconcile::desire::{self, Before, Composed};
 use crate::reconcile::error::Error;
 use crate::reconcile::open::{self, Manifests, Opening};
@@ -25,9 +25,6 @@ use crate::reconcile::subject::{self, Subject};
 use crate::reconcile::target::{self, Choice, Target};
 use crate::reconcile::world::World;
 use crate::reconcile::{Ask, compare, dangling, history, place, retention};
-
-/// Inputs that are remembered of each Job: a rollback over more of its changes runs it again.
-const RUNS_NOTED: usize = 20;
 
 /// A pass before its first write.
 pub struct Prepared {
@@ -78,22 +75,12 @@ impl Prepared {
         self.desired().kinds().into_iter().chain(kept).collect()
     }
 
-    /// Adds the Jobs of the desired set: once the environment equals it, each ran or runs for its inputs.
-    ///
-    /// Earlier inputs stay noted, so that a rollback does not run a Job again; of each Job the newest few.
+    /// Notes the Jobs of the desired set: once the environment equals it, each ran or runs for its inputs. Checks are noted as they end.
     pub fn note_jobs(&self, jobs: &mut Vec<JobRun>) {
-        for (object, desired) in self.desired().of(Kind::new("batch", "Job")) {
-            let run = JobRun { name: object.name.to_string(), inputs: desired.inputs.to_string() };
-            if jobs.contains(&run) {
-                continue;
-            }
-            let known = jobs.iter().filter(|job| job.name == run.name).count();
-            if known >= RUNS_NOTED
-                && let Some(oldest) = jobs.iter().position(|job| job.name == run.name)
-            {
-                jobs.remove(oldest);
-            }
-            jobs.push(run);
+        let all = self.desired().of(Kind::new("batch", "Job"));
+        for (object, desired) in all.filter(|(object, desired)| !checks::is_check(object, desired)) {
+            let (name, inputs) = (object.name.to_string(), desired.inputs.to_string());
+            jobs::note(jobs, JobRun { name, inputs, result: None });
         }
     }
 }

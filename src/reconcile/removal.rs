@@ -13,7 +13,7 @@ use crate::reconcile::history::seconds;
 use crate::reconcile::settle::{self, Verdict};
 use crate::reconcile::source::Source;
 use crate::reconcile::world::World;
-use crate::reconcile::{place, subject, target, write_status};
+use crate::reconcile::{checks, place, subject, target, write_status};
 
 /// How long a branch has to be gone: renaming and pushing anew take less.
 const GRACE: Duration = Duration::from_mins(1);
@@ -84,6 +84,7 @@ pub async fn remove(world: &mut World, name: &str, terms: &Terms) -> Result<Remo
 /// # Errors
 /// The API server failed.
 pub async fn end(world: &mut World, name: &str, verdict: &Verdict, life: Option<Life>) -> Result<(), Error> {
+    checks::end_of_another(world, name, None).await?;
     let Some(memory) = world.memory.get_mut(name) else { return Ok(()) };
     (memory.composed, memory.namespace_checked) = (None, false);
     let environment = &memory.environment;

@@ -22,14 +22,13 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// What the conditions say of an applied revision whose workloads stand so.
+    /// What the conditions say of an applied revision whose workloads stand so, or of one that waits for Jobs before it which do.
     ///
-    /// kstatus' meaning: while it waits, Ready=False and Reconciling=True, and the reason stays what it was, for it is true that the revision is
-    /// applied; once a controller has given up, Ready=False and Stalled=True with `CheckFailed`, or `QuotaExceeded` if that is why.
+    /// kstatus' meaning: while it waits, Ready=False and Reconciling=True, and the reason stays what it was, for that is still true; once a controller has given up, Ready=False and Stalled=True with `CheckFailed`, or `QuotaExceeded` if that is why.
     #[must_use]
     pub fn with_health(&self, health: &Health) -> Verdict {
         let (why, reason, stalled) = match health {
-            _ if !self.is_applied() => return self.clone(),
+            _ if !self.is_applied() && self.reason != Reason::CheckPending => return self.clone(),
             Health::Ready => return self.clone(),
             Health::Progressing(why) => (why, self.reason, false),
             Health::Failed(why) if why.cause == Cause::Quota => (why, Reason::QuotaExceeded, true),
@@ -45,9 +44,9 @@ impl Verdict {
         self.ready && matches!(self.reason, Reason::Applied | Reason::HeldBack)
     }
 
-    /// True if what is applied is on its way to being ready.
+    /// True if what is applied is on its way to being ready, or a revision to being applied.
     pub fn waits(&self) -> bool {
-        !self.ready && !self.stalled && matches!(self.reason, Reason::Applied | Reason::HeldBack)
+        !self.ready && !self.stalled && matches!(self.reason, Reason::Applied | Reason::HeldBack | Reason::CheckPending)
     }
 }
 
@@ -141,6 +140,12 @@ mod tests {
             said(&Health::Failed(why(Cause::Quota))),
             "False False True QuotaExceeded: at 4f2a91c; Deployment/api: 0 of 1 available"
         );
+        let pending = Verdict { reason: Reason::CheckPending, ..verdict(false) }
+            .with_health(&Health::Progressing(why(Cause::Time)));
+        let statuses =
+            conditions(&[], &pending, Some(1), Timestamp::UNIX_EPOCH).into_iter().map(|condition| condition.status);
+        assert_eq!(statuses.collect::<Vec<_>>(), ["False", "True", "False"]);
+        assert_eq!(pending.message, "at 4f2a91c; waiting for Deployment/api: 0 of 1 available");
         let failed = Verdict { ready: false, reason: Reason::Forbidden, ..verdict(false) };
         assert_eq!(failed.with_health(&Health::Failed(why(Cause::Named))), failed, "that comes first");
     }

@@ -16,6 +16,8 @@ use crate::model::object::ObjectId;
 use crate::model::repository::Repository;
 use crate::model::tree::{GitId, TreeChange};
 use crate::model::wire::FingerprintKey;
+use crate::planning::checks::Check;
+use crate::reconcile::checks::Begun;
 use crate::reconcile::desire::{Composed, Outlines};
 use crate::reconcile::history::Chain;
 
@@ -47,8 +49,14 @@ pub struct Memory {
     pub environment: Environment,
     /// Its Records.
     pub chain: Chain,
+    /// The Record that is open.
+    pub begun: Option<Begun>,
     /// The desired set that was applied last.
     pub composed: Option<Composed>,
+    /// The checks of the target that the last pass had.
+    pub checks: Vec<Check>,
+    /// What the last pass listed to judge them, if nobody watches.
+    pub listed: Option<Arc<Watched>>,
     /// True while the watches are up and the namespace was found to be as it has to be.
     pub namespace_checked: bool,
     /// When its status was written last by this process.
@@ -63,7 +71,17 @@ pub const MOVED_ON_SECONDS: i64 = 60;
 impl Memory {
     /// What is known of an environment at first sight.
     pub fn new(environment: Environment, chain: Chain) -> Self {
-        Self { environment, chain, composed: None, namespace_checked: false, settled_at: None, interrupted: None }
+        Self {
+            environment,
+            chain,
+            begun: None,
+            composed: None,
+            checks: Vec::new(),
+            listed: None,
+            namespace_checked: false,
+            settled_at: None,
+            interrupted: None,
+        }
     }
 
     /// True if the last write of the status is long enough ago to say that it moved on to another commit.

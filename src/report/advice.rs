@@ -38,6 +38,9 @@ pub fn fix(reason: &str, environment: &str, namespace: &str) -> String {
             format!("kubectl describe namespace {namespace}: it is somebody else's")
         }
         Some(Reason::CheckFailed) => waiting(namespace),
+        Some(Reason::CheckPending) => {
+            format!("kubectl get jobs,pods -n {namespace}; a newer commit does not wait for it")
+        }
         Some(Reason::QuotaExceeded) => {
             format!("the platform engineer raises the quota: kubectl describe quota -n {namespace}")
         }

@@ -128,6 +128,47 @@ async fn a_commit_is_pending_and_then_green_or_red_with_the_reason() {
     }
 }
 
+/// A Job with `osier.dev/run` that the service waits for, and what its controller says of it.
+async fn check_ends(world: &mut World, run: &str, ends: &str) {
+    let job = format!(
+        "apiVersion: batch/v1\nkind: Job\nmetadata: {{name: {run}, annotations: {{osier.dev/run: {run}}}}}\nspec: {{template: {{spec: {{restartPolicy: Never, containers: [{{name: one, image: \"i:{ends}\"}}]}}}}}}\n"
+    );
+    world.write(&File { path: format!("base/{run}.yaml"), encrypted_for: Vec::new(), content: job });
+    world.push("a check").await;
+    let image = format!(
+        "kubectl get job {run} -n shop-staging -o jsonpath={{.spec.template.spec.containers[0].image}} --ignore-not-found"
+    );
+    sees(world, &image, &format!("i:{ends}")).await;
+    let status =
+        json!({"status": {"conditions": [{"type": ends, "status": "True", "reason": "canary-4g-of-the-job"}]}});
+    let patch = format!("kubectl patch job {run} -n shop-staging --subresource status --type merge -p '{status}'");
+    let line = world.names.real(&patch);
+    assert!(world.run(&line).await.status.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_that_fails_is_red_on_the_commit_and_one_that_runs_is_pending() {
+    let forge = Forge::start().await;
+    let mut world = world(&forge, "gitea").await;
+    world.canary.watch_for("canary-4g-of-the-job");
+    fs::remove_file(world.path("clone/base/api.yaml")).unwrap();
+    for (run, reason) in [("before", "CheckPending: "), ("after-ready", "Applied: ")] {
+        check_ends(&mut world, run, "Failed").await;
+        let failed = head(&mut world).await;
+        let told = shows(&forge, &failed, "failure").await;
+        let said: Vec<&str> = told.iter().filter_map(|told| told.document["description"].as_str()).collect();
+        assert!(said.iter().any(|said| said.starts_with(reason)), "{said:?}");
+        let last = told.last().unwrap();
+        assert!(last.document["description"].as_str().unwrap().starts_with("CheckFailed: "), "{last:?}");
+        assert!(told.iter().all(|told| told.document["state"] != "success"), "{told:?}");
+
+        check_ends(&mut world, run, "Complete").await;
+        let complete = head(&mut world).await;
+        shows(&forge, &complete, "success").await;
+    }
+    end(world, &forge).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forge_that_fails_delays_nothing_and_is_told_again_a_few_times() {
     let forge = Forge::start().await;

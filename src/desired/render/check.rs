@@ -8,9 +8,13 @@ use crate::desired::render::problem_at;
 use crate::desired::value::Value;
 use crate::desired::variables::secret_text;
 use crate::model::problem::Problem;
+use crate::model::wire;
 
 /// Most bytes of all values of a ConfigMap or Secret together: the API server's own limit.
 const MAX_VALUES: usize = 1 << 20;
+
+/// Seconds that a Job with `osier.dev/run` has to be there after its end: watches that broke are there again by then.
+const CHECK_STAYS: i64 = 60;
 
 /// Types of Secrets that are written, and the keys that the API server wants in them. Others would mint or carry credentials of
 /// the cluster itself.
@@ -31,6 +35,7 @@ pub fn check(manifest: &Manifest, start: &(String, u32)) -> Vec<Problem> {
         problems.extend(check.secret_type());
     }
     problems.extend(check.selector());
+    problems.extend(check.end_of_check());
     problems
 }
 
@@ -81,6 +86,17 @@ impl Check<'_> {
                 .push(self.problem("data..dockerconfigjson", message).hint("take the content of a docker config.json"));
         }
         problems
+    }
+
+    /// A Job that is waited for has to be there until its end is seen.
+    fn end_of_check(&self) -> Option<Problem> {
+        const PATH: &str = "spec.ttlSecondsAfterFinished";
+        self.manifest.body.get(&["metadata", "annotations", wire::RUN]).filter(|run| run.text().is_some())?;
+        let Some(Value::Int(seconds)) = lists::at(&self.manifest.body, PATH) else { return None };
+        let message = format!("a Job with `{}` has to stay for {CHECK_STAYS} s after its end", wire::RUN);
+        let hint =
+            format!("write {CHECK_STAYS} or more, or leave it out: osier does not run a Job again that it saw end");
+        (*seconds < CHECK_STAYS).then(|| self.problem(PATH, message).hint(hint))
     }
 
     /// Workloads select their own pods.

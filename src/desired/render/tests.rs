@@ -319,3 +319,40 @@ fn a_broken_mac_is_refused_and_no_value_is_told() {
     assert_eq!(problems[0].message, "the MAC does not fit: the file was changed without sops");
     assert!(!format!("{problems:?}").contains("CANARY1"));
 }
+
+#[test]
+fn a_job_that_is_waited_for_stays_until_its_end_is_seen() {
+    check(
+        "
+//- base/jobs.yaml
+apiVersion: batch/v1
+kind: Job
+metadata: {name: migrate, annotations: {osier.dev/run: before}}
+spec:
+  template: {spec: {restartPolicy: Never, containers: [{name: one, image: i}]}}
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: smoke, annotations: {osier.dev/run: after-ready}}
+spec:
+  ttlSecondsAfterFinished: 60
+  template: {spec: {restartPolicy: Never, containers: [{name: one, image: i}]}}
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: other}
+spec:
+  ttlSecondsAfterFinished: 0
+  template: {spec: {restartPolicy: Never, containers: [{name: one, image: i}]}}
+//- top/jobs.yaml
+apiVersion: batch/v1
+kind: Job
+metadata: {name: migrate}
+spec: {ttlSecondsAfterFinished: 59}
+",
+        expect![[r#"
+            top/jobs.yaml:4: a Job with `osier.dev/run` has to stay for 60 s after its end
+              write 60 or more, or leave it out: osier does not run a Job again that it saw end
+        "#]],
+    );
+}

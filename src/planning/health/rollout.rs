@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use crate::model::environment::JobResult;
 use crate::planning::health::{Cause, Health, Parts, Why};
 
 /// Longest piece of another program's sentence that is repeated.
@@ -89,6 +90,12 @@ pub fn job(parts: Parts<'_>) -> Health {
     let [succeeded, failed] = ["succeeded", "failed"].map(|name| count(status, name));
     let failed = if failed == 0 { String::new() } else { format!(", {failed} failed") };
     Health::waits(format!("{succeeded} of {wanted} completed{failed}"))
+}
+
+/// How a Job ended: `Complete` and `Failed` are its last words (k8s.io/api/batch/v1, JobConditionType).
+pub fn result(status: &Value) -> Option<JobResult> {
+    let ended = [("Complete", JobResult::Complete), ("Failed", JobResult::Failed)];
+    ended.into_iter().find(|(kind, _)| is_true(status, kind)).map(|(_, result)| result)
 }
 
 /// Any other kind: what its conditions say. Without conditions there is nothing to wait for.

@@ -173,8 +173,13 @@ fn a_write_is_not_ready_before_its_controller_has_seen_it() {
         ownership: Ownership { label: Mark::Ours, annotation: Mark::Ours, entry: true },
         ..Live::default()
     };
-    let seen =
-        |uid: &str| Workload { uid: uid.into(), generation: Some(2), health: Health::Ready, refers: BTreeSet::new() };
+    let seen = |uid: &str| Workload {
+        uid: uid.into(),
+        generation: Some(2),
+        health: Health::Ready,
+        result: None,
+        refers: BTreeSet::new(),
+    };
     let check = |live: Option<&Live>, workload: Option<&Workload>, expected: &str| {
         assert_eq!(shown(&standing(&object("Deployment"), live, workload)), expected);
     };

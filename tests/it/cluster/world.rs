@@ -10,6 +10,7 @@ use osier::desired::value::Value as Document;
 use osier::model::cleartext::Cleartext;
 use osier::model::object::{Kind, ObjectId};
 use osier::planning::changes::{LeafChange, Word};
+use osier::planning::checks::Gate;
 use osier::planning::live::Live;
 use osier::planning::plan::{Phase, Plan, Step, Verb};
 use serde_json::{Value, json};
@@ -111,7 +112,7 @@ impl World {
         };
         let mut manifests = manifests.into_iter().map(|manifest| (manifest.object.clone(), manifest)).collect();
         let context = WriteContext { environment_id: ID.to_owned(), namespace: self.namespace.clone(), record: 1 };
-        let mut execution = self.cluster.execution(&plan, &context);
+        let mut execution = self.cluster.execution(&plan, &context, Gate::OPEN);
         execution.run(plan.steps.len(), &mut manifests).await;
         execution.outcome()
     }

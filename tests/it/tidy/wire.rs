@@ -146,6 +146,7 @@ fn reasons_never_change() {
         CapReached
         Expiring
         Gone
+        CheckPending
     "#]]
     .assert_eq(&format!("{}\n", names.join("\n")));
 }
