@@ -76,8 +76,11 @@ pub struct Shown {
 
 /// A handle to the thread that talks to one forge; the thread ends with the handle.
 pub struct Forge {
-    requests: mpsc::Sender<Box<dyn FnOnce(&mut Api) + Send>>,
+    requests: mpsc::Sender<Request>,
 }
+
+/// Something that the thread does, and how it answers is its own matter.
+type Request = Box<dyn FnOnce(&mut Api) + Send>;
 
 /// Where the API is, and what is asked there.
 struct Api {
@@ -148,7 +151,7 @@ impl Forge {
     /// `Url` if one of them is of a kind that is refused or leads to no forge; `Thread`.
     pub fn open(sort: Sort, url: &str, api: Option<&str>, credentials: Credentials) -> Result<Self, Error> {
         let mut api = Api::new(sort, url, api, credentials)?;
-        let (requests, mut received) = mpsc::channel::<Box<dyn FnOnce(&mut Api) + Send>>(1);
+        let (requests, mut received) = mpsc::channel::<Request>(1);
         let serve = move || {
             while let Some(request) = received.blocking_recv() {
                 request(&mut api);

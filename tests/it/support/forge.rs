@@ -172,7 +172,9 @@ impl Kept {
                     self.comments.iter().filter(|comment| comment.pull == pull).map(comment).collect();
                 if *what == "activities" {
                     of_pull.reverse();
-                    of_pull.iter_mut().for_each(|it| *it = json!({"id": it["id"], "comment": it.clone()}));
+                    for item in &mut of_pull {
+                        *item = json!({"id": item["id"], "comment": item.clone()});
+                    }
                     of_pull.insert(0, json!({"id": 0, "action": "OPENED"}));
                 }
                 (200, list(of_pull))
