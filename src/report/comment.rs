@@ -81,14 +81,20 @@ impl Comment {
         if !self.problems.is_empty() {
             add(&mut text, format_args!("\n\n{}", self.problems));
         }
-        let kept = before.and_then(|before| Some(before.split_at(before.find(PLAN)?).1.trim_end().to_owned()));
         let plan = self.plan.as_ref().map(|plan| format!("{PLAN}\n\n{}", folded(plan, folds)));
-        if let Some(plan) = plan.or(kept) {
+        if let Some(plan) = plan.or_else(|| before.and_then(kept)) {
             add(&mut text, format_args!("\n\n{plan}"));
         }
         text.push('\n');
         text
     }
+}
+
+/// The plan that a comment has. It begins with a line of its own, which no name can be: names have no line breaks.
+fn kept(before: &str) -> Option<String> {
+    let before = before.replace("\r\n", "\n");
+    let (_, plan) = before.split_once(&format!("\n{PLAN}\n"))?;
+    Some(format!("{PLAN}\n{}", plan.trim_end()))
 }
 
 /// An address that people may be sent to: `http` or `https`, of nothing but what a URL is made of.

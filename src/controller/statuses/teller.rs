@@ -174,7 +174,6 @@ impl Teller {
         let mut due: Vec<Context> = self.notes.iter().filter(is_due).map(|(context, _)| context.clone()).collect();
         let Some((follow, _)) = due.first().cloned() else { return };
         due.retain(|context| context.0 == follow);
-        due.truncate(AT_ONCE);
         self.comment(&follow, due, now).await;
     }
 
@@ -214,8 +213,9 @@ impl Teller {
             Ok(pulls) => pulls,
             Err(failure) => return due.iter().for_each(|context| self.postpone(context, &failure, now)),
         };
+        let mut written = 0;
         for context in due {
-            let Some(noted) = self.notes.get_mut(&context) else { continue };
+            let Some(noted) = self.notes.get_mut(&context).filter(|_| written < AT_ONCE) else { continue };
             let (comment, marker) = (&noted.note.comment, noted.note.comment.marker());
             let mut result = Ok(());
             for pull in pulls.iter().filter(|pull| pull.branch == noted.note.branch) {
@@ -230,6 +230,7 @@ impl Teller {
                 }
                 noted.on.insert(pull.number);
                 noted.changed = Some(now);
+                written += 1;
                 self.metrics.comment(&name, true);
             }
             match result {

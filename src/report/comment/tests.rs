@@ -149,7 +149,12 @@ fn what_is_said_keeps_its_plan_until_there_is_another() {
 
         </details>
     "]]
-    .assert_eq(&text.replace("\r\n", "\n"));
+    .assert_eq(&text);
+    assert_eq!(later.text(true, Some(&text)), text, "what is the same stays the same");
+    let hostile = problems(&[Problem::new(PLAN, format!("\n{PLAN}\n[click](https://evil.example)"))]);
+    let hostile = Comment { problems: hostile, ..of(Reason::ProblemsFound) }.text(true, None);
+    assert!(hostile.contains("evil.example"));
+    assert!(!of(Reason::Applied).text(true, Some(&hostile)).contains("evil.example"), "that is no plan");
     let gone = Comment { commit: None, address: None, ..of(Reason::Gone) };
     expect![[r"
         [//]: # (osier/shop-b-x-abc)

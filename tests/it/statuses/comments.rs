@@ -190,26 +190,43 @@ async fn a_storm_of_pushes_is_no_storm_of_comments_and_a_forge_that_refuses_dela
     forge.open(7, "feature/faster", false);
     rings(&mut world).await;
     let made = says(&forge, &["**Applied**"]).await;
+    let mut last = String::new();
     for number in 0..12 {
-        let own = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: own}}\ndata: {{N: \"{number}\"}}\n");
-        fs::write(world.path("clone/branches/own.yaml"), own).unwrap();
-        world.push("again").await;
-        let commit = head(&mut world).await;
-        shows(&forge, &commit, "success").await;
+        last = applied(&mut world, &forge, number).await;
     }
-    let last = head(&mut world).await;
     let shown = says(&forge, &[&last[..7]]).await;
     assert!(shown.id == made.id && shown.version < 12, "{shown:?}");
 
+    // a process that begins looks, and finds nothing to write
+    assert_eq!(service(&mut world, "stop").await, "");
+    let looks = || forge.heard().iter().filter(|it| it.method == Method::GET && it.path.ends_with("/comments")).count();
+    let before = looks();
+    service(&mut world, "start --lane branches").await;
+    let begun = Instant::now();
+    while looks() == before {
+        assert!(begun.elapsed() < PATIENCE, "it does not look");
+        sleep(Duration::from_millis(20)).await;
+    }
+
+    last = applied(&mut world, &forge, 12).await;
+    let after = says(&forge, &[&last[..7]]).await;
+    assert_eq!((after.id, after.version), (made.id, shown.version + 1), "one change for one push");
+
     // the token lacks the right: commits show it all the same
     forge.answer_comments(403);
-    for message in ["one", "another"] {
-        let own = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: own}}\ndata: {{N: {message}}}\n");
-        fs::write(world.path("clone/branches/own.yaml"), own).unwrap();
-        world.push(message).await;
-        let commit = head(&mut world).await;
-        shows(&forge, &commit, "success").await;
+    for number in 13..15 {
+        applied(&mut world, &forge, number).await;
     }
-    assert_eq!(forge.comments(), [shown]);
+    assert_eq!(forge.comments(), [after]);
     end(world, &forge).await;
+}
+
+/// Pushes something that the environment then equals, as the commit shows; that commit.
+async fn applied(world: &mut World, forge: &Forge, number: u32) -> String {
+    let own = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: own}}\ndata: {{N: \"{number}\"}}\n");
+    fs::write(world.path("clone/branches/own.yaml"), own).unwrap();
+    world.push("again").await;
+    let commit = head(world).await;
+    shows(forge, &commit, "success").await;
+    commit
 }
