@@ -173,7 +173,10 @@ async fn the_commit_of_a_followed_repository_shows_it_on_its_own_forge() {
     world.push("the first state").await;
     let cart = world.path("cart");
     world.run("git init -q -b main ../cart && git -C ../cart commit -q --allow-empty -m 'the cart'").await;
-    let follows = json!([{"name": "cart", "url": cart, "statuses": statuses(&code, "github")}]);
+    let mut commented = statuses(&code, "github");
+    commented["comments"] = json!(true);
+    code.open(7, "feature/faster", false);
+    let follows = json!([{"name": "cart", "url": cart, "statuses": commented}]);
     tells(&mut world, json!({"statuses": statuses(&forge, "gitea"), "follows": follows})).await;
     service(&mut world, "start --lane branches").await;
     let main = head_of(&mut world, "../cart").await;
@@ -185,6 +188,7 @@ async fn the_commit_of_a_followed_repository_shows_it_on_its_own_forge() {
     world.run("git -C ../cart commit -q --allow-empty -m 'still faster'").await;
     let second = head_of(&mut world, "../cart").await;
     shows(&code, &second, "success").await;
+    comments::says(&code, &[&second[..7]]).await;
     // the configuration has no such branch, and the commit that others fall back to is not this environment's
     assert!(forge.told().is_empty() && !code.told().iter().any(|told| told.path.contains(&main)));
     end(world, &code).await;

@@ -167,18 +167,18 @@ impl Teller {
         }
         let status = self.statuses.iter().find(|(context, status)| self.after_quiet(context, status.due) <= now);
         if let Some(context) = status.map(|(context, _)| context.clone()) {
-            return self.show(context, now).await;
+            return self.show(context).await;
         }
         let is_due =
             |(context, noted): &(&Context, &Noted)| noted.due.is_some_and(|due| self.after_quiet(context, due) <= now);
         let mut due: Vec<Context> = self.notes.iter().filter(is_due).map(|(context, _)| context.clone()).collect();
         let Some((follow, _)) = due.first().cloned() else { return };
         due.retain(|context| context.0 == follow);
-        self.comment(&follow, due, now).await;
+        self.comment(&follow, due).await;
     }
 
     /// Tries once to have a commit show it.
-    async fn show(&mut self, context: Context, now: Instant) {
+    async fn show(&mut self, context: Context) {
         let Some(Status { shown, attempt, .. }) = self.statuses.remove(&context) else { return };
         let Some((site, forge)) = self.forge(&context.0).await else {
             return self.metrics.commit_status(&self.name(), false);
@@ -188,9 +188,9 @@ impl Teller {
             self.shown.insert(context, shown);
             return self.metrics.commit_status(&self.name(), true);
         };
-        self.failed(&context, attempt, &failure, now);
+        self.failed(&context, &failure);
         if may_pass(&failure) && attempt + 1 < ATTEMPTS {
-            let due = now + PAUSE * 2_u32.pow(attempt);
+            let due = Instant::now() + PAUSE * 2_u32.pow(attempt);
             self.statuses.insert(context, Status { shown, attempt: attempt + 1, due });
         } else {
             self.metrics.commit_status(&self.name(), false);
@@ -198,7 +198,7 @@ impl Teller {
     }
 
     /// Tries once to have the pull requests of these branches show their comments.
-    async fn comment(&mut self, follow: &Follow, due: Vec<Context>, now: Instant) {
+    async fn comment(&mut self, follow: &Follow, due: Vec<Context>) {
         let wants = site(&self.repository.borrow(), follow.as_deref()).is_some_and(|(_, site)| site.comments);
         if !wants {
             return self.notes.retain(|context, _| context.0 != *follow);
@@ -211,7 +211,10 @@ impl Teller {
         let branch = self.notes.get(&due[0]).map(|noted| noted.note.branch.clone()).filter(|_| due.len() == 1);
         let pulls = match forge.pulls(branch).await {
             Ok(pulls) => pulls,
-            Err(failure) => return due.iter().for_each(|context| self.postpone(context, &failure, now)),
+            Err(failure) => {
+                self.failed(&due[0], &failure);
+                return due.iter().for_each(|context| self.postpone(context, &failure));
+            }
         };
         let mut written = 0;
         for context in due {
@@ -229,14 +232,17 @@ impl Teller {
                     break;
                 }
                 noted.on.insert(pull.number);
-                noted.changed = Some(now);
+                noted.changed = Some(Instant::now());
                 written += 1;
                 self.metrics.comment(&name, true);
             }
             match result {
                 Ok(()) => self.noted(&context),
                 // the forge is asked anew, with today's credentials
-                Err(failure) => return self.postpone(&context, &failure, now),
+                Err(failure) => {
+                    self.failed(&context, &failure);
+                    return self.postpone(&context, &failure);
+                }
             }
         }
         self.forges.insert(follow.clone(), (site, forge));
@@ -250,13 +256,11 @@ impl Teller {
         }
     }
 
-    fn postpone(&mut self, context: &Context, failure: &Failure, now: Instant) {
+    fn postpone(&mut self, context: &Context, failure: &Failure) {
         let Some(noted) = self.notes.get_mut(context) else { return };
-        let attempt = noted.attempt;
+        noted.due = Some(Instant::now() + PAUSE * 2_u32.pow(noted.attempt));
         noted.attempt += 1;
-        noted.due = Some(now + PAUSE * 2_u32.pow(attempt));
-        self.failed(context, attempt, failure, now);
-        if !may_pass(failure) || attempt + 1 >= ATTEMPTS {
+        if !may_pass(failure) || noted.attempt >= ATTEMPTS {
             self.gives_up(context);
         }
     }
@@ -269,12 +273,12 @@ impl Teller {
         }
     }
 
-    fn failed(&mut self, (follow, context): &Context, attempt: u32, failure: &Failure, now: Instant) {
+    fn failed(&mut self, (follow, context): &Context, failure: &Failure) {
         if let Failure::Limited { seconds } = failure {
-            self.quiet.insert(follow.clone(), now + Duration::from_secs(*seconds).min(LONGEST));
+            self.quiet.insert(follow.clone(), Instant::now() + Duration::from_secs(*seconds).min(LONGEST));
         }
         let repository = self.name();
-        tracing::warn!(repository, follow, context, attempt, "the forge does not show how it stands: {failure}");
+        tracing::warn!(repository, follow, context, "the forge does not show how it stands: {failure}");
     }
 
     fn name(&self) -> String {
