@@ -98,6 +98,8 @@ impl Teller {
     /// Tells the forges what comes, until nobody has anything to tell. Of what waits together, the newest of each context counts; statuses
     /// come before comments, and the Repository's own forge before others.
     pub async fn tell(mut self, mut waiting: Waiting) {
+        // when the service ends, passes that are under way still have something to tell
+        let mut is_told = true;
         loop {
             let due = self.due();
             tokio::select! {
@@ -106,9 +108,9 @@ impl Teller {
                     Some((follow, saying)) => self.take(follow, saying, Instant::now()),
                     None => return,
                 },
-                changed = self.repository.changed() => match changed {
+                changed = self.repository.changed(), if is_told => match changed {
                     Ok(()) => self.heard(Instant::now()),
-                    Err(_) => return,
+                    Err(_) => is_told = false,
                 },
                 () = until(due) => self.act(Instant::now()).await,
             }
