@@ -2,6 +2,7 @@
 
 pub mod advice;
 pub mod answer;
+pub mod comment;
 pub mod differences;
 pub mod failure;
 pub mod plan;

@@ -2,6 +2,7 @@
 
 mod departure;
 mod heads;
+mod notes;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -17,6 +18,7 @@ use crate::cluster::write::StepOutcome;
 use crate::controller::announce::{Announcements, Announcer, announce};
 use crate::controller::environment::departure::Departure;
 use crate::controller::environment::heads::Heads;
+use crate::controller::environment::notes::Noted;
 use crate::controller::flapping::{Flapping, WINDOW};
 use crate::controller::metrics::{Metrics, Subject};
 use crate::controller::readiness::Readiness;
@@ -94,6 +96,7 @@ pub struct Task {
     life: Option<Life>,
     /// The tips that were looked at last.
     attended: Option<Heads>,
+    noted: Noted,
 }
 
 /// What made osier look.
@@ -141,6 +144,7 @@ impl Task {
             end_due: None,
             life: None,
             attended: None,
+            noted: Noted::default(),
         }
     }
 
@@ -255,6 +259,7 @@ impl Task {
         self.world.repository = self.inputs.repository.borrow_and_update().clone();
         self.world.keyring = self.inputs.keys.borrow_and_update().keyring.clone();
         self.readiness.begins();
+        self.noted.begins();
         for place in self.told_of() {
             if trigger == Trigger::Push && self.is_new(&place, before.as_ref()) {
                 self.inputs.statuses.begins(&self.name, place);
@@ -333,6 +338,7 @@ impl Task {
         }
         let (ready, reason) = (settled.verdict.ready, settled.verdict.reason);
         self.report(&settled.said, 0);
+        self.note_plan(&settled);
         self.announce(&settled.said, settled.record);
         self.announce_consumers(&settled);
         let (repairs, left) = repairs(&settled);
@@ -408,6 +414,7 @@ impl Task {
         let verdict =
             Verdict { ready: false, reason: error.reason(), message: error.sentence(), stalled: problems > 0 };
         self.report(&verdict, problems);
+        self.noted.blocked(error);
         if verdict.reason != Reason::Conflict {
             self.announce(&verdict, None);
         }
@@ -495,9 +502,7 @@ impl Task {
 
     /// Tells people what became otherwise.
     fn announce(&mut self, verdict: &Verdict, record: Option<u64>) {
-        for place in self.told_of() {
-            self.inputs.statuses.said(&self.name, place, verdict);
-        }
+        self.tell_forges(verdict);
         let Some(memory) = self.world.memory.get_mut(&self.name) else { return };
         if let Some(number) = memory.interrupted.take() {
             let message = format!("record #{number} was begun and not completed: the next one goes on from there");

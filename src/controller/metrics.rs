@@ -22,7 +22,7 @@ const SECONDS: [f64; 14] = [0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.
 /// Where outlines come from.
 const FROM: [&str; 2] = ["memory", "file"];
 
-/// What becomes of a commit status.
+/// What becomes of a commit status, or a comment.
 const SHOWN: [&str; 2] = ["Shown", "Failed"];
 
 type Counters = Family<Labels, Counter>;
@@ -54,6 +54,7 @@ pub struct Metrics {
     fetches: Counters,
     fetched_at: Family<Labels, Gauge<f64, AtomicU64>>,
     commit_statuses: Counters,
+    comments: Counters,
     requests: Counters,
     decrypts: Counter,
     outlines: Counters,
@@ -93,6 +94,7 @@ impl Default for Metrics {
             fetches: add(r, "git_fetch", "Looks at a remote by how they ended"),
             fetched_at: add(r, "git_last_success_timestamp_seconds", "When a remote last answered"),
             commit_statuses: add(r, "commit_statuses", "What commits were to show on the forge"),
+            comments: add(r, "pull_request_comments", "What pull requests were to show on the forge"),
             requests: add(r, "api_requests", "Requests to the API server"),
             decrypts: add(r, "decrypts", "Wrapped data keys that were tried, from 0 again when keys change"),
             outlines: add(r, "outlines", "Files whose outline was needed, by where it came from"),
@@ -182,16 +184,21 @@ impl Metrics {
 
     /// The forge was asked to show something at a commit.
     pub fn commit_status(&self, repository: &str, is_shown: bool) {
-        let result = if is_shown { SHOWN[0] } else { SHOWN[1] };
-        let labels = with(vec![("repository", repository.to_owned())], "result", result);
-        self.commit_statuses.get_or_create(&labels).inc();
+        self.commit_statuses.get_or_create(&shown(repository, is_shown)).inc();
+    }
+
+    /// The forge was asked to show something at a pull request.
+    pub fn comment(&self, repository: &str, is_shown: bool) {
+        self.comments.get_or_create(&shown(repository, is_shown)).inc();
     }
 
     /// A Repository is gone, and its series with it.
     pub fn forget_repository(&self, repository: &str) {
         let labels = vec![("repository", repository.to_owned())];
         for result in SHOWN {
-            self.commit_statuses.remove(&with(labels.clone(), "result", result));
+            let labels = with(labels.clone(), "result", result);
+            self.commit_statuses.remove(&labels);
+            self.comments.remove(&labels);
         }
         self.fetched_at.remove(&labels);
         for result in Reason::ALL.iter().map(|reason| reason.as_str()).chain(["Known"]) {
@@ -279,6 +286,10 @@ fn number(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
+fn shown(repository: &str, is_shown: bool) -> Labels {
+    with(vec![("repository", repository.to_owned())], "result", if is_shown { SHOWN[0] } else { SHOWN[1] })
+}
+
 #[cfg(test)]
 mod tests {
     use expect_test::expect;
@@ -315,6 +326,7 @@ mod tests {
         metrics.fetched("shop", None, Duration::from_secs(1_700_000_000));
         metrics.fetched("shop", Some(Reason::RepositoryUnreachable), Duration::from_secs(1_700_000_010));
         metrics.commit_status("shop", true);
+        metrics.comment("shop", false);
         metrics.requests("protected", &BTreeMap::from([("get", 7)]));
         metrics.decrypts(4);
         metrics.outlines("shop", 10, 2);
@@ -340,6 +352,7 @@ mod tests {
             osier_outlines_total{repository="shop",from="file"} 2
             osier_outlines_total{repository="shop",from="memory"} 10
             osier_problems{lane="protected",repository="shop",environment="staging"} 2
+            osier_pull_request_comments_total{repository="shop",result="Failed"} 1
             osier_push_to_applied_seconds_count{lane="protected"} 1
             osier_queue_length{queue="environments"} 1
             osier_reconcile_duration_seconds_count{lane="protected"} 1

@@ -1,37 +1,27 @@
-//! What commits show on the forge of how environments stand: `osier/<environment>`, pending, then success or failure.
+//! What commits and pull requests show on the forge of how environments stand.
 //!
-//! It is said off the path: a pass never waits for a forge. What is shown is the reason and its meaning, both of the closed list, so that
-//! nothing of the repository's content gets there.
+//! A commit has `osier/<environment>`, pending, then success or failure; an open pull request of a branch has one comment, if the Repository
+//! wants that. Both are said off the path: a pass never waits for a forge. A status has the reason and its meaning, both of the closed list,
+//! so that nothing of the repository's content gets there; of what a comment has, `report::comment` tells.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
+pub mod teller;
 
-use tokio::sync::{mpsc, watch};
-use tokio::time::sleep;
+use tokio::sync::mpsc;
 
-use crate::cluster::Cluster;
-use crate::controller::metrics::Metrics;
-use crate::git::credentials::Credentials;
-use crate::git::failure::Failure;
-use crate::git::forge::{Forge, Mark, Shown, Sort};
+use crate::git::forge::{Mark, Shown};
 use crate::model::reason::Reason;
-use crate::model::repository::{CommitStatuses, Repository};
 use crate::model::tree::GitId;
 use crate::model::wire::MANAGER;
 use crate::reconcile::settle::Verdict;
+use crate::report::comment::{self, Comment};
 
 /// What may wait for the forge; what comes beyond is dropped: the conditions say it, too.
 const QUEUE: usize = 256;
-/// How often one status is tried.
-const ATTEMPTS: u32 = 5;
-/// The first pause between two of them; it doubles.
-const PAUSE: Duration = Duration::from_secs(1);
 
-/// What commits are to show; clones share the queue.
+/// What forges are to show; clones share the queue.
 #[derive(Clone)]
 pub struct Statuses {
-    queue: mpsc::Sender<(Follow, Shown)>,
+    queue: mpsc::Sender<(Follow, Saying)>,
 }
 
 /// A commit that shows how an environment stands.
@@ -44,24 +34,28 @@ pub struct Place {
 }
 
 /// Name of a followed repository, or the Repository's own.
-type Follow = Option<String>;
+pub type Follow = Option<String>;
 
-/// What is still to be shown.
-pub type Waiting = mpsc::Receiver<(Follow, Shown)>;
-
-/// Has commits show it.
-pub struct Teller {
-    cluster: Arc<Cluster>,
-    repository: watch::Receiver<Arc<Repository>>,
-    metrics: Arc<Metrics>,
-    /// The forges, as the Repository names them, while they take what they are told.
-    forges: BTreeMap<Follow, (Site, Forge)>,
-    /// What each context showed last.
-    shown: BTreeMap<(Follow, String), Shown>,
+/// What a forge is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Saying {
+    /// At a commit.
+    Status(Shown),
+    /// At the open pull requests of a branch.
+    Note(Note),
 }
 
-/// URL of a repository, and the forge that it lies on.
-type Site = (String, CommitStatuses);
+/// What the open pull requests of a branch show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// The branch.
+    pub branch: String,
+    /// What is said there.
+    pub comment: Comment,
+}
+
+/// What is still to be shown.
+pub type Waiting = mpsc::Receiver<(Follow, Saying)>;
 
 impl Statuses {
     /// One that has nothing to show yet, and what it will have.
@@ -72,20 +66,36 @@ impl Statuses {
 
     /// The environment begins to look at this commit.
     pub fn begins(&self, environment: &str, place: Place) {
-        self.tell(environment, place, Mark::Pending, "osier is looking at it".to_owned());
+        self.tell(environment, place, Mark::Pending, "osier is looking at it".to_owned(), None);
     }
 
-    /// The conditions of the environment say this of the commit.
-    pub fn said(&self, environment: &str, place: Place, verdict: &Verdict) {
+    /// The conditions of the environment, which is at this address, say this of the commit.
+    pub fn said(&self, environment: &str, place: Place, verdict: &Verdict, address: Option<&str>) {
         let Some(mark) = mark(verdict) else { return };
         let waits = if verdict.waits() { ", and its workloads are not ready yet" } else { "" };
         let meaning = verdict.reason.meaning().trim_end_matches('.');
-        self.tell(environment, place, mark, format!("{}: {meaning}{waits}", verdict.reason));
+        // what is not there yet helps nobody
+        let link = address.filter(|_| mark == Mark::Success).and_then(comment::link).map(str::to_owned);
+        self.tell(environment, place, mark, format!("{}: {meaning}{waits}", verdict.reason), link);
     }
 
-    fn tell(&self, environment: &str, Place { follow, commit }: Place, mark: Mark, description: String) {
-        let shown = Shown { commit, context: format!("{MANAGER}/{environment}"), mark, description };
-        if self.queue.try_send((follow, shown)).is_err() {
+    /// The open pull requests of a branch are to show this.
+    pub fn noted(&self, follow: Follow, note: Note) {
+        if self.queue.try_send((follow, Saying::Note(note))).is_err() {
+            tracing::debug!("a comment is dropped: too much is waiting");
+        }
+    }
+
+    fn tell(
+        &self,
+        environment: &str,
+        Place { follow, commit }: Place,
+        mark: Mark,
+        description: String,
+        link: Option<String>,
+    ) {
+        let shown = Shown { commit, context: format!("{MANAGER}/{environment}"), mark, description, link };
+        if self.queue.try_send((follow, Saying::Status(shown))).is_err() {
             tracing::debug!(environment, "a commit status is dropped: too many are waiting");
         }
     }
@@ -109,105 +119,6 @@ fn mark(verdict: &Verdict) -> Option<Mark> {
         _ if verdict.waits() => Mark::Pending,
         _ => Mark::Failure,
     })
-}
-
-impl Teller {
-    /// One that has told nothing yet.
-    pub fn new(cluster: Arc<Cluster>, repository: watch::Receiver<Arc<Repository>>, metrics: Arc<Metrics>) -> Self {
-        Self { cluster, repository, metrics, forges: BTreeMap::new(), shown: BTreeMap::new() }
-    }
-
-    /// Tells the forges what comes, until nobody has anything to tell. Of what waits together, the newest of each context counts, and the
-    /// Repository's own forge comes first.
-    pub async fn tell(mut self, mut waiting: Waiting) {
-        let key = |(follow, shown): (Follow, Shown)| ((follow, shown.context.clone()), shown);
-        while let Some(first) = waiting.recv().await {
-            let mut newest = BTreeMap::from([key(first)]);
-            while let Ok(next) = waiting.try_recv() {
-                newest.extend([key(next)]);
-            }
-            for (context, shown) in newest {
-                if self.shown.get(&context) != Some(&shown) && self.show(&context.0, &shown).await {
-                    self.shown.insert(context, shown);
-                }
-            }
-        }
-    }
-
-    /// Tries a few times, with pauses; true if the commit shows it.
-    async fn show(&mut self, follow: &Follow, shown: &Shown) -> bool {
-        let Some(site) = site(&self.repository.borrow(), follow.as_deref()) else { return false };
-        let name = self.repository.borrow().metadata.name.clone().unwrap_or_default();
-        for attempt in 0..ATTEMPTS {
-            let Some(forge) = self.forge(follow, &site).await else { break };
-            let Err(failure) = forge.show(shown.clone()).await else {
-                self.metrics.commit_status(&name, true);
-                return true;
-            };
-            // with other credentials it may go better
-            self.forges.remove(follow);
-            tracing::warn!(
-                repository = name,
-                follow,
-                context = shown.context,
-                attempt,
-                "the forge does not show a commit status: {failure}"
-            );
-            if !may_pass(&failure) {
-                break;
-            }
-            sleep(PAUSE * 2_u32.pow(attempt)).await;
-        }
-        self.metrics.commit_status(&name, false);
-        false
-    }
-
-    /// The forge with today's credentials; `None` if it cannot be told anything.
-    async fn forge(&mut self, follow: &Follow, site: &Site) -> Option<&Forge> {
-        if self.forges.get(follow).is_none_or(|(known, _)| known != site) {
-            let repository = self.repository.borrow().clone();
-            self.forges.remove(follow);
-            match self.open(site, &repository).await {
-                Ok(forge) => drop(self.forges.insert(follow.clone(), (site.clone(), forge))),
-                Err(why) => {
-                    tracing::warn!(repository = repository.metadata.name, follow, "commits show no statuses: {why}");
-                }
-            }
-        }
-        self.forges.get(follow).map(|(_, forge)| forge)
-    }
-
-    async fn open(&self, site: &Site, repository: &Repository) -> Result<Forge, String> {
-        let (url, CommitStatuses { forge, credentials, api }) = site;
-        let sort = Sort::parse(forge).map_err(|error| error.to_string())?;
-        let home = &repository.spec.home;
-        let data = self.cluster.secret(home, credentials).await.map_err(|error| error.to_string())?;
-        let data = data.ok_or_else(|| format!("there is no Secret `{home}/{credentials}`"))?;
-        let credentials = Credentials::from_secret(data).map_err(|error| error.to_string())?;
-        Forge::open(sort, url, api.as_deref(), credentials).map_err(|error| error.to_string())
-    }
-}
-
-/// Where the commits of a repository are shown; `None` if nowhere.
-fn site(repository: &Repository, follow: Option<&str>) -> Option<Site> {
-    let spec = &repository.spec;
-    let Some(name) = follow else { return Some((spec.url.clone(), spec.statuses.clone()?)) };
-    let follow = spec.follows.iter().find(|follow| follow.name == name)?;
-    Some((follow.url.clone(), follow.statuses.clone()?))
-}
-
-/// True if the forge may take it in a moment.
-fn may_pass(failure: &Failure) -> bool {
-    match failure {
-        Failure::Lookup { .. }
-        | Failure::Connect { .. }
-        | Failure::Silent { .. }
-        | Failure::Slow { .. }
-        | Failure::BrokenOff { .. }
-        | Failure::Proxy { .. } => true,
-        Failure::Status { code } => *code == 429 || *code >= 500,
-        _ => false,
-    }
 }
 
 #[cfg(test)]
@@ -236,8 +147,9 @@ mod tests {
         }
         for reason in Reason::ALL {
             let (statuses, mut waiting) = Statuses::new();
-            statuses.said("staging", place(), &verdict(*reason, false));
-            let Ok((_, shown)) = waiting.try_recv() else { continue };
+            statuses.said("staging", place(), &verdict(*reason, false), Some("https://x.example.com"));
+            let Ok((_, Saying::Status(shown))) = waiting.try_recv() else { continue };
+            assert_eq!(shown.link, None, "it is not there");
             assert!(!shown.description.contains("Secret/db") && shown.description.len() < 200, "{shown:?}");
         }
     }
@@ -249,5 +161,23 @@ mod tests {
             statuses.begins("staging", place());
         }
         assert_eq!(waiting.len(), QUEUE);
+    }
+
+    #[test]
+    fn what_is_there_can_be_visited() {
+        let (statuses, mut waiting) = Statuses::new();
+        let verdict =
+            Verdict { ready: true, reason: Reason::Applied, message: "equals 4f2a91c".to_owned(), stalled: false };
+        for (address, wanted) in [
+            (None, None),
+            (Some("https://x.example.com/a"), Some("https://x.example.com/a")),
+            (Some("http://x"), Some("http://x")),
+            (Some("javascript:alert(1)"), None),
+            (Some("https://x.example.com/ [y](z)"), None),
+        ] {
+            statuses.said("staging", place(), &verdict, address);
+            let Ok((_, Saying::Status(shown))) = waiting.try_recv() else { panic!("nothing is told") };
+            assert_eq!(shown.link.as_deref(), wanted, "{address:?}");
+        }
     }
 }

@@ -181,6 +181,21 @@ pub enum Failure {
     /// Nobody said yet where the repository is, or with which credentials.
     #[error("its credentials are not known yet")]
     Nowhere,
+    /// The server's API has had too many requests.
+    #[error("the server takes no more requests for {seconds} s")]
+    Limited {
+        /// How long it wants to be left alone.
+        seconds: u64,
+    },
+    /// An API answered with something else than what its documentation says.
+    #[error("the server's API answered with a document that makes no sense")]
+    Unintelligible,
+    /// A forge does not say whose token it is given.
+    #[error("the forge does not say whose token it is: it has to allow `GET /user`")]
+    Anonymous,
+    /// A pull request has more comments than are read.
+    #[error("the pull request has more comments than are read, and none of them is osier's")]
+    TooManyComments,
     /// The mirror on our own disk could not be written.
     #[error("could not write to the mirror")]
     Mirror {
@@ -228,6 +243,10 @@ impl Failure {
             Self::Forbidden => "give the token the right to read this repository",
             Self::NoRepository => "correct the Repository's `url`, or give the credentials the right to see it",
             Self::Moved { .. } => "put the new place into the Repository's `url`: redirects are not followed",
+            Self::Limited { .. } => "it is asked again later",
+            Self::Unintelligible => "see whether `api` leads to the API of the forge that is named",
+            Self::Anonymous => "give the token the right to read its own account, such as `read:user`",
+            Self::TooManyComments => "the conditions of the Environment say it, too",
             Self::Status { .. } => "look at the server's log; it is asked again later",
             Self::NotGit { .. } => "the `url` leads to a page or a login, not to a repository: open it in a browser",
             Self::TooManyRefs { .. } => "delete old branches and tags",

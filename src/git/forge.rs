@@ -1,7 +1,10 @@
-//! The forge that a repository lies on, as far as a commit shows there how environments stand.
+//! The forge that a repository lies on, as far as commits and pull requests show there how environments stand.
 //!
 //! Sources: the REST documentation of GitHub, GitLab, Gitea, Bitbucket Cloud and Bitbucket Server on commit (build) statuses.
 //! It is reached as git servers are: the same credentials, authorities, proxies and bounds.
+
+pub mod comments;
+pub mod pulls;
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -27,6 +30,8 @@ const WHOLE: Duration = Duration::from_secs(20);
 const DESCRIPTION: usize = 140;
 /// Longest key that Bitbucket takes.
 const KEY: usize = 40;
+/// The APIs of Bitbucket Server below `/rest`: that of build statuses, and that of pull requests.
+const PARTS: [&str; 2] = ["/build-status/1.0", "/api/1.0"];
 
 /// A sort of forge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,12 +70,17 @@ pub struct Shown {
     pub mark: Mark,
     /// A sentence.
     pub description: String,
+    /// Where people find the environment, if it is there: an `http` or `https` URL.
+    pub link: Option<String>,
 }
 
 /// A handle to the thread that talks to one forge; the thread ends with the handle.
 pub struct Forge {
-    requests: mpsc::Sender<(Shown, oneshot::Sender<Result<(), Failure>>)>,
+    requests: mpsc::Sender<Request>,
 }
+
+/// Something that the thread does, and how it answers is its own matter.
+type Request = Box<dyn FnOnce(&mut Api) + Send>;
 
 /// Where the API is, and what is asked there.
 struct Api {
@@ -80,6 +90,21 @@ struct Api {
     repository: String,
     /// Where people see the repository.
     page: String,
+    /// Paths of Bitbucket Server begin with the name of one of its APIs: that of build statuses, and that of pull requests.
+    parts: [&'static str; 2],
+    /// Whose token it is, once that is known.
+    us: Option<Us>,
+}
+
+/// Who osier is to a forge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Us {
+    /// The account with this id.
+    Account(String),
+    /// An App of GitHub, which is not told its account.
+    App,
+    /// The forge does not say it, and lets nobody but its author change a comment.
+    Unsaid,
 }
 
 impl Sort {
@@ -101,6 +126,11 @@ impl Sort {
         found.ok_or_else(|| Error::Forge { name: name.to_owned(), names })
     }
 
+    /// True if its Markdown may have HTML in it.
+    pub fn has_html(self) -> bool {
+        matches!(self, Sort::GitHub | Sort::GitLab | Sort::Gitea)
+    }
+
     /// The API of a forge at this host.
     fn api(self, host: &str) -> String {
         match self {
@@ -120,12 +150,11 @@ impl Forge {
     /// # Errors
     /// `Url` if one of them is of a kind that is refused or leads to no forge; `Thread`.
     pub fn open(sort: Sort, url: &str, api: Option<&str>, credentials: Credentials) -> Result<Self, Error> {
-        let api = Api::new(sort, url, api, credentials)?;
-        let (requests, mut received) = mpsc::channel::<(Shown, oneshot::Sender<_>)>(1);
+        let mut api = Api::new(sort, url, api, credentials)?;
+        let (requests, mut received) = mpsc::channel::<Request>(1);
         let serve = move || {
-            while let Some((shown, answer)) = received.blocking_recv() {
-                // nobody waits for the answer any more: nobody needs it
-                answer.send(api.show(&shown)).ok();
+            while let Some(request) = received.blocking_recv() {
+                request(&mut api);
             }
         };
         let thread = std::thread::Builder::new().name("forge".into()).spawn(serve);
@@ -138,9 +167,19 @@ impl Forge {
     /// # Errors
     /// Why it does not.
     pub async fn show(&self, shown: Shown) -> Result<(), Failure> {
+        self.ask(move |api| api.show(&shown)).await
+    }
+
+    async fn ask<T, F>(&self, request: F) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Api) -> Result<T, Failure> + Send + 'static,
+    {
         let (answer, answered) = oneshot::channel();
         let ended = || Failure::Silent { seconds: 0 };
-        self.requests.send((shown, answer)).await.map_err(|_| ended())?;
+        // nobody waits for the answer any more: nobody needs it
+        let request = Box::new(move |api: &mut Api| drop(answer.send(request(api))));
+        self.requests.send(request).await.map_err(|_| ended())?;
         answered.await.map_err(|_| ended())?
     }
 }
@@ -161,43 +200,60 @@ impl Api {
             });
         }
         let api = api.map_or_else(|| sort.api(&host), str::to_owned);
+        let (api, parts) = match api.trim_end_matches('/').strip_suffix(PARTS[0]) {
+            Some(rest) if sort == Sort::BitbucketServer => (rest.to_owned(), PARTS),
+            _ => (api, [""; 2]),
+        };
         let repository = path.trim_matches('/');
         let repository = repository.strip_suffix(".git").unwrap_or(repository);
         let repository = escaped(repository.strip_prefix("scm/").unwrap_or(repository), "/%");
         let page = format!("https://{host}/{repository}");
-        Ok(Self { sort, remotes: Arc::new(Remotes::new(&api, &[], credentials)?), repository, page })
+        let remotes = Arc::new(Remotes::new(&api, &[], credentials)?);
+        Ok(Self { sort, remotes, repository, page, parts, us: None })
+    }
+
+    /// A connection, for so long.
+    fn http(&self, whole: Duration) -> Result<Http, Failure> {
+        let visit = Visit::new(&self.remotes, 0, whole, &Arc::<Counters>::default());
+        let Place::Http(site) = &visit.address().place else { return Err(Failure::NoRepository) };
+        Http::new(&visit, site)
     }
 
     fn show(&self, shown: &Shown) -> Result<(), Failure> {
-        let visit = Visit::new(&self.remotes, 0, WHOLE, &Arc::<Counters>::default());
-        let Place::Http(site) = &visit.address().place else { return Err(Failure::NoRepository) };
         let (path, document) = self.request(shown);
-        Http::new(&visit, site)?.post(&path, &document)
+        self.http(WHOLE)?.post(&path, &document)
     }
 
     /// Path below the API, and the document that is sent there.
     fn request(&self, shown: &Shown) -> (String, Value) {
-        let Shown { commit, context, mark, description } = shown;
+        let Shown { commit, context, mark, description, link } = shown;
         let Self { repository, page, .. } = self;
         let description: String = description.chars().take(DESCRIPTION).collect();
         let build = |path: String| {
-            let document = json!({"key": key(context), "name": context, "url": page,
+            let url = link.as_ref().unwrap_or(page);
+            let document = json!({"key": key(context), "name": context, "url": url,
                 "state": mark.of(["INPROGRESS", "SUCCESSFUL", "FAILED"]), "description": description});
             (path, document)
+        };
+        let linked = |mut document: Value| {
+            if let Some(link) = link {
+                document["target_url"] = json!(link);
+            }
+            document
         };
         match self.sort {
             Sort::GitHub | Sort::Gitea => {
                 let state = mark.of(["pending", "success", "failure"]);
-                let document = json!({"context": context, "state": state, "description": description});
+                let document = linked(json!({"context": context, "state": state, "description": description}));
                 (format!("/repos/{repository}/statuses/{commit}"), document)
             }
             Sort::GitLab => {
                 let state = mark.of(["pending", "success", "failed"]);
-                let document = json!({"name": context, "state": state, "description": description});
+                let document = linked(json!({"name": context, "state": state, "description": description}));
                 (format!("/projects/{}/statuses/{commit}", escaped(repository, "%")), document)
             }
             Sort::Bitbucket => build(format!("/repositories/{repository}/commit/{commit}/statuses/build")),
-            Sort::BitbucketServer => build(format!("/commits/{commit}")),
+            Sort::BitbucketServer => build(format!("{}/commits/{commit}", self.parts[0])),
         }
     }
 }
@@ -243,10 +299,18 @@ mod tests {
     fn shown(sort: Sort, url: &str) -> String {
         let api = Api::new(sort, url, None, Credentials::default()).unwrap();
         let commit = GitId::parse("4e0c3ad1f0a7f9a6f6b8b1f7e4c2d9a35c6b7d88").unwrap();
-        let shown = |mark| Shown { commit, context: "osier/staging".to_owned(), mark, description: "why".to_owned() };
+        let shown = |mark| Shown {
+            commit,
+            context: "osier/staging".to_owned(),
+            mark,
+            description: "why".to_owned(),
+            link: (mark == Mark::Success).then(|| "https://x.example.com".to_owned()),
+        };
         let (path, document) = api.request(&shown(Mark::Pending));
-        let states = [Mark::Success, Mark::Failure].map(|mark| api.request(&shown(mark)).1["state"].to_string());
-        format!("{}{path}\n  {document}\n  {}\n", api.remotes.url(), states.join(", "))
+        let (_, success) = api.request(&shown(Mark::Success));
+        let (_, failure) = api.request(&shown(Mark::Failure));
+        let link = success.get("target_url").unwrap_or(&success["url"]);
+        format!("{}{path}\n  {document}\n  {}, {}, {link}\n", api.remotes.url(), success["state"], failure["state"])
     }
 
     #[test]
@@ -262,22 +326,22 @@ mod tests {
         expect![[r#"
             https://api.github.com/repos/example/shop/statuses/4e0c3ad1f0a7f9a6f6b8b1f7e4c2d9a35c6b7d88
               {"context":"osier/staging","description":"why","state":"pending"}
-              "success", "failure"
+              "success", "failure", "https://x.example.com"
             https://ghe.example.com/api/v3/repos/example/shop/statuses/4e0c3ad1f0a7f9a6f6b8b1f7e4c2d9a35c6b7d88
               {"context":"osier/staging","description":"why","state":"pending"}
-              "success", "failure"
+              "success", "failure", "https://x.example.com"
             https://gitlab.example.com:8443/api/v4/projects/group%2Fsub%2Fshop/statuses/4e0c3ad1f0a7f9a6f6b8b1f7e4c2d9a35c6b7d88
               {"description":"why","name":"osier/staging","state":"pending"}
-              "success", "failed"
+              "success", "failed", "https://x.example.com"
             https://git.example.com/api/v1/repos/example/shop/statuses/4e0c3ad1f0a7f9a6f6b8b1f7e4c2d9a35c6b7d88
               {"context":"osier/staging","description":"why","state":"pending"}
-              "success", "failure"
+              "success", "failure", "https://x.example.com"
             https://api.bitbucket.org/2.0/repositories/example/shop/commit/4e0c3ad1f0a7f9a6f6b8b1f7e4c2d9a35c6b7d88/statuses/build
               {"description":"why","key":"osier/staging","name":"osier/staging","state":"INPROGRESS","url":"https://bitbucket.org/example/shop"}
-              "SUCCESSFUL", "FAILED"
+              "SUCCESSFUL", "FAILED", "https://x.example.com"
             https://bitbucket.example.com/rest/build-status/1.0/commits/4e0c3ad1f0a7f9a6f6b8b1f7e4c2d9a35c6b7d88
               {"description":"why","key":"osier/staging","name":"osier/staging","state":"INPROGRESS","url":"https://bitbucket.example.com/ex/shop"}
-              "SUCCESSFUL", "FAILED"
+              "SUCCESSFUL", "FAILED", "https://x.example.com"
         "#]].assert_eq(&all.concat());
     }
 

@@ -117,7 +117,7 @@ impl RepositoryCaps {
     }
 }
 
-/// The forge whose commits show how the environments stand.
+/// The forge whose commits, and pull requests if it is asked for, show how the environments stand.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CommitStatuses {
     /// `github`, `gitlab`, `gitea` (Forgejo, too), `bitbucket` (Cloud) or `bitbucket-server`.
@@ -127,6 +127,9 @@ pub struct CommitStatuses {
     /// URL of the forge's API, if it is not at the usual place of the host of `url`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api: Option<String>,
+    /// True if open pull requests of branches with an environment shall have a comment on it, with the redacted plan.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub comments: bool,
 }
 
 /// Commit signatures: off, warn or require.

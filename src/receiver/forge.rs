@@ -1,4 +1,4 @@
-//! Which forge calls, and whether it tells of a push. Both are only hints: what they decide is whether a look is worth while.
+//! Which forge calls, and whether it tells of a push or a pull request. Both are only hints: what they decide is whether a look is worth while.
 
 use http::HeaderMap;
 
@@ -17,15 +17,19 @@ pub enum Forge {
     Other,
 }
 
-/// A header that names what happened, and the names after which branches may stand elsewhere.
+/// A header that names what happened, and the names after which branches may stand elsewhere, or have a pull request.
 ///
 /// The first that is there counts: Gitea and Forgejo send the headers of others beside their own.
 const HEADERS: [(&str, Forge, &[&str]); 5] = [
-    ("x-forgejo-event", Forge::Gitea, &["push", "create", "delete"]),
-    ("x-gitea-event", Forge::Gitea, &["push", "create", "delete"]),
-    ("x-gitlab-event", Forge::GitLab, &["Push Hook", "System Hook"]),
-    ("x-event-key", Forge::Bitbucket, &["repo:push", "repo:refs_changed", "mirror:repo_synchronized"]),
-    ("x-github-event", Forge::GitHub, &["push", "create", "delete"]),
+    ("x-forgejo-event", Forge::Gitea, &["push", "create", "delete", "pull_request"]),
+    ("x-gitea-event", Forge::Gitea, &["push", "create", "delete", "pull_request"]),
+    ("x-gitlab-event", Forge::GitLab, &["Push Hook", "System Hook", "Merge Request Hook"]),
+    (
+        "x-event-key",
+        Forge::Bitbucket,
+        &["repo:push", "repo:refs_changed", "mirror:repo_synchronized", "pullrequest:created", "pr:opened"],
+    ),
+    ("x-github-event", Forge::GitHub, &["push", "create", "delete", "pull_request"]),
 ];
 
 impl Forge {
@@ -62,6 +66,7 @@ mod tests {
         for (headers, forge, is_push) in [
             (&[("x-github-event", "push")][..], Forge::GitHub, true),
             (&[("x-github-event", "ping")], Forge::GitHub, false),
+            (&[("x-github-event", "pull_request")], Forge::GitHub, true),
             (&[("x-github-event", "push"), ("x-gitea-event", "push")], Forge::Gitea, true),
             (&[("x-gitlab-event", "Push Hook")], Forge::GitLab, true),
             (&[("x-gitlab-event", "Note Hook")], Forge::GitLab, false),

@@ -1,4 +1,6 @@
-//! What commits show on the forge of how environments stand.
+//! What commits and pull requests show on the forge of how environments stand.
+
+mod comments;
 
 use std::fs;
 use std::time::Duration;
@@ -71,13 +73,13 @@ async fn head_of(world: &mut World, repository: &str) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// Waits until the forge was told that this commit stands so; all that it was told of it.
+/// Waits until the forge took it that this commit stands so; all that it was told of it.
 async fn shows(forge: &Forge, commit: &str, state: &str) -> Vec<Told> {
     let begun = Instant::now();
     loop {
         let of_commit = |told: &Told| told.path.contains(commit);
         let told: Vec<Told> = forge.told().into_iter().filter(of_commit).collect();
-        if told.last().is_some_and(|told| told.document["state"] == state) {
+        if told.last().is_some_and(|told| told.document["state"] == state && told.status < 300) {
             return told;
         }
         assert!(begun.elapsed() < PATIENCE, "{commit} does not show {state}: {told:?}");
@@ -87,7 +89,7 @@ async fn shows(forge: &Forge, commit: &str, state: &str) -> Vec<Told> {
 
 async fn end(mut world: World, forge: &Forge) {
     assert_eq!(service(&mut world, "stop").await, "");
-    for told in forge.told() {
+    for told in forge.heard() {
         assert_eq!(told.authorization, format!("Bearer {TOKEN}"));
         world.canary.scan("the forge", format!("{}{}", told.path, told.document).as_bytes());
     }
@@ -212,7 +214,10 @@ async fn the_commit_of_a_followed_repository_shows_it_on_its_own_forge() {
     world.push("the first state").await;
     let cart = world.path("cart");
     world.run("git init -q -b main ../cart && git -C ../cart commit -q --allow-empty -m 'the cart'").await;
-    let follows = json!([{"name": "cart", "url": cart, "statuses": statuses(&code, "github")}]);
+    let mut commented = statuses(&code, "github");
+    commented["comments"] = json!(true);
+    code.open(7, "feature/faster", false);
+    let follows = json!([{"name": "cart", "url": cart, "statuses": commented}]);
     tells(&mut world, json!({"statuses": statuses(&forge, "gitea"), "follows": follows})).await;
     service(&mut world, "start --lane branches").await;
     let main = head_of(&mut world, "../cart").await;
@@ -224,6 +229,7 @@ async fn the_commit_of_a_followed_repository_shows_it_on_its_own_forge() {
     world.run("git -C ../cart commit -q --allow-empty -m 'still faster'").await;
     let second = head_of(&mut world, "../cart").await;
     shows(&code, &second, "success").await;
+    comments::says(&code, &[&second[..7]]).await;
     // the configuration has no such branch, and the commit that others fall back to is not this environment's
     assert!(forge.told().is_empty() && !code.told().iter().any(|told| told.path.contains(&main)));
     end(world, &code).await;

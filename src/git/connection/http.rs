@@ -2,7 +2,7 @@
 
 use std::io;
 
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, LOCATION, USER_AGENT};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, LOCATION, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -24,8 +24,16 @@ const REFS: &str = "application/x-git-upload-pack-advertisement";
 const REQUEST: &str = "application/x-git-upload-pack-request";
 const JSON: &str = "application/json";
 const PACK: &str = "application/x-git-upload-pack-result";
+/// Largest document of an API that is read: fifty comments of the length that GitHub takes are less than half of it.
+const DOCUMENT: usize = 8 << 20;
+/// How many requests are left, as GitHub says it; to come back after a minute is right for all whose time is not told.
+const LEFT: &str = "x-ratelimit-remaining";
+const WHILE: u64 = 60;
 /// Some servers answer with pages unless the name begins like this.
 const AGENT: &str = concat!("git/osier-", env!("CARGO_PKG_VERSION"));
+
+/// What the next request goes by, and what this one was answered with.
+type Exchanged = (SendRequest<Full<Bytes>>, Response<Incoming>);
 
 /// One repository over HTTP: one connection at a time, used again while the server lets it.
 pub(in crate::git) struct Http {
@@ -61,11 +69,43 @@ impl Http {
 
     /// Sends a document to an API of the server's. What it answers is not read but for its status.
     pub(in crate::git) fn post(&mut self, path: &str, document: &Value) -> Result<(), Failure> {
-        let mut request = self.request(Method::POST, path, JSON);
-        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
-        *request.body_mut() = Full::from(document.to_string());
-        let (_, answer) = self.send(request)?;
-        if answer.status().is_success() { Ok(()) } else { self.judge(answer.status(), answer.headers(), JSON) }
+        self.exchange(Method::POST, path, Some(document)).map(drop)
+    }
+
+    /// Asks an API of the server's, and reads its answer.
+    pub(in crate::git) fn call(
+        &mut self,
+        method: Method,
+        path: &str,
+        document: Option<&Value>,
+    ) -> Result<Value, Failure> {
+        let (sender, answer) = self.exchange(method, path, document)?;
+        (self.sender, self.body) = (Some(sender), Some(answer.into_body()));
+        let mut read = Vec::new();
+        while let Some(chunk) = self.next()? {
+            read.extend_from_slice(&chunk);
+            if read.len() > DOCUMENT {
+                return Err(Failure::Unintelligible);
+            }
+        }
+        serde_json::from_slice(&read).map_err(|_| Failure::Unintelligible)
+    }
+
+    fn exchange(&mut self, method: Method, path: &str, document: Option<&Value>) -> Result<Exchanged, Failure> {
+        let mut request = self.request(method, path, JSON);
+        if let Some(document) = document {
+            request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+            *request.body_mut() = Full::from(document.to_string());
+        }
+        let (sender, answer) = self.send(request)?;
+        let (status, headers) = (answer.status(), answer.headers());
+        if let Some(seconds) = limited(status, headers) {
+            return Err(Failure::Limited { seconds });
+        }
+        if !status.is_success() {
+            self.judge(status, headers, JSON)?;
+        }
+        Ok((sender, answer))
     }
 
     /// The next bytes of the answer; none at its end.
@@ -90,10 +130,7 @@ impl Http {
         Ok(())
     }
 
-    fn send(
-        &mut self,
-        request: Request<Full<Bytes>>,
-    ) -> Result<(SendRequest<Full<Bytes>>, Response<Incoming>), Failure> {
+    fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Exchanged, Failure> {
         let mut sender = self.sender()?;
         let limit = self.visit.silence()?;
         let answer = self.runtime.block_on(async { timeout(limit, sender.send_request(request)).await });
@@ -190,6 +227,20 @@ impl Http {
     fn in_vain(&self) -> Failure {
         self.visit.in_vain(self.visit.remotes.limits.silence)
     }
+}
+
+/// How long the server wants to be left alone, if that is why it refuses.
+///
+/// GitHub says it with 403 as well, in `Retry-After` or by having no request left (REST documentation, "Rate limits").
+fn limited(status: StatusCode, headers: &HeaderMap) -> Option<u64> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let after = text(RETRY_AFTER.as_str());
+    let is_limited = match status.as_u16() {
+        429 => true,
+        403 => after.is_some() || text(LEFT) == Some("0"),
+        _ => false,
+    };
+    is_limited.then(|| after.and_then(|seconds| seconds.parse().ok()).unwrap_or(WHILE))
 }
 
 fn host(site: &Site) -> String {
