@@ -354,6 +354,8 @@ fn passes(reason: Reason) -> bool {
             | Reason::CheckPending
             | Reason::Flapping
             | Reason::NamespaceTerminating
+            // a branch may be pushed again before its environment is gone
+            | Reason::Expiring
     )
 }
 
