@@ -35,3 +35,23 @@ pub fn note(jobs: &mut Vec<JobRun>, run: JobRun) {
 pub fn is_done(done: &Done, object: &ObjectId, inputs: &str) -> bool {
     is_job(&object.kind) && done.contains(&(object.name.as_str(), inputs))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::environment::JobResult;
+
+    #[test]
+    fn of_each_job_the_newest_runs_are_noted_once() {
+        let run =
+            |name: &str, inputs: usize, result| JobRun { name: name.to_owned(), inputs: format!("v{inputs}"), result };
+        let mut jobs = vec![run("seed", 0, None)];
+        for inputs in 0..=RUNS_NOTED {
+            note(&mut jobs, run("migrate", inputs, Some(JobResult::Failed)));
+        }
+        note(&mut jobs, run("migrate", RUNS_NOTED, Some(JobResult::Complete)));
+        assert_eq!(jobs.len(), RUNS_NOTED + 1);
+        assert_eq!((&jobs[0], &jobs[1]), (&run("seed", 0, None), &run("migrate", 1, Some(JobResult::Failed))));
+        assert_eq!(jobs[RUNS_NOTED].result, Some(JobResult::Failed), "how it ended is said once");
+    }
+}
