@@ -338,7 +338,10 @@ impl Task {
         }
         let (ready, reason) = (settled.verdict.ready, settled.verdict.reason);
         self.report(&settled.said, 0);
-        self.note_plan(&settled);
+        if ask.trigger != Trigger::Workload.as_str() {
+            // that goes on with a plan that was noted
+            self.note_plan(&settled);
+        }
         self.announce(&settled.said, settled.record);
         self.announce_consumers(&settled);
         let (repairs, left) = repairs(&settled);
