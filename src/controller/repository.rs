@@ -207,6 +207,8 @@ struct Lead<'a> {
     removals: watch::Sender<Option<String>>,
     changed: Changed,
     authors: Authors,
+    /// When the next of those that have to wait are told so.
+    queue_at: Instant,
     /// When to look again at what could not be made, or is to be forgotten.
     again: Option<Instant>,
     /// Whether another environment may be wanted than those that have a task.
@@ -238,6 +240,7 @@ impl<'a> Lead<'a> {
             removals: watch::Sender::default(),
             changed: Changed::default(),
             authors: Authors::default(),
+            queue_at: Instant::now(),
             again: None,
             unsettled: true,
             status_at: None,
@@ -248,7 +251,9 @@ impl<'a> Lead<'a> {
     async fn run(mut self, stop: &Stop) {
         let Some(world) = self.world(stop).await else { return };
         forget_pins(&world).await;
-        let mut events = self.follower.cluster.watch_environments(world.home());
+        // those of the other lane are none of ours, however many there are
+        let lane = if self.serves_branches() { Lane::Branches } else { Lane::Protected };
+        let mut events = self.follower.cluster.watch_environments_of(world.home(), lane);
         self.sight.mark_changed();
         loop {
             self.answer_plans(&world, stop);
