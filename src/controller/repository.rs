@@ -382,8 +382,12 @@ impl<'a> Lead<'a> {
         }
     }
 
+    fn lane(&self) -> Lane {
+        if self.follower.shared.lane == Lane::Branches.as_str() { Lane::Branches } else { Lane::Protected }
+    }
+
     fn serves_branches(&self) -> bool {
-        self.follower.shared.lane == Lane::Branches.as_str()
+        self.lane() == Lane::Branches
     }
 
     /// The environments of `osier.yaml` with their namespaces, and those that left it.
@@ -424,9 +428,9 @@ impl<'a> Lead<'a> {
 
     /// Starts the task that answers Plans, unless it runs.
     fn answer_plans(&mut self, world: &World, stop: &Stop) {
-        if self.plans.is_none() && !self.serves_branches() {
+        if self.plans.is_none() {
             let (sight, repository) = (self.sight.clone(), self.repository.clone());
-            let inputs = plans::Inputs { sight, repository, keys: self.follower.keys.clone() };
+            let inputs = plans::Inputs { lane: self.lane(), sight, repository, keys: self.follower.keys.clone() };
             let task = self.tasks.spawn(Plans::new(world.anew(), inputs).run(stop.clone()));
             self.plans = Some(task.id());
         }
