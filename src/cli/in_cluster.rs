@@ -63,12 +63,15 @@ pub async fn plan(
     asking: &Asking,
 ) -> Result<(Answer, Finding), Failure> {
     let limit = times::duration(&asking.timeout)?;
-    if !names::is_label(environment) {
-        return Err(Failure::usage(format!("`{environment}` is no name of an environment"), "see `osier get`"));
-    }
     let cluster = Arc::new(context::cluster(settings).await?);
     let repository = context::repository(settings, &cluster).await?;
-    let question = Question { environment: environment.to_owned(), to, by: cluster.who_am_i().await? };
+    // who asks need not be able to read Environments, and one that is not there yet can be asked for
+    let environment = match context::environment(&cluster, &repository.spec.home, environment).await {
+        Ok(found) => found.metadata.name.unwrap_or_default(),
+        Err(_) if names::is_label(environment) => environment.to_owned(),
+        Err(failure) => return Err(failure),
+    };
+    let question = Question { environment, to, by: cluster.who_am_i().await? };
     let name = repository.metadata.name.as_deref().unwrap_or_default();
     let asked = cluster.ask_plan(&repository.spec.home, name, &question).await?;
     let answer = answered(&cluster, &asked, limit).await?;

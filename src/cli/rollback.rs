@@ -115,8 +115,8 @@ async fn carry_out(settings: &Settings, args: &Args) -> Result<Finding, Failure>
 async fn of_branch(world: &mut World, environment: &Environment, args: &Args) -> Result<Finding, Failure> {
     let name = environment.metadata.name.clone().unwrap_or_default();
     if args.dry_run {
-        let hint = format!("osier history {name} says what there was");
-        return Err(Failure::usage("plans of branch environments are the service's, and are not shown", hint));
+        let hint = format!("let the service look: osier rollback {name} --to '{}' --dry-run --in-cluster", args.to);
+        return Err(Failure::usage("plans of branch environments are the service's", hint));
     }
     subject::read(world, &name).await?;
     let records = world.cluster.records(world.home(), &name).await?;

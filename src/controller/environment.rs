@@ -45,6 +45,9 @@ const PANICS: u32 = 2;
 /// A pass of so few files is over in a few requests.
 const FEW_FILES: usize = 8;
 
+/// Longest rest after a whole environment was made, while many are: so much later the service ends.
+const LONGEST_REST: Duration = Duration::from_secs(1);
+
 /// Name of the queue of environments that wait for a slot.
 const QUEUE: &str = "environments";
 
@@ -180,8 +183,10 @@ impl Task {
                 changed = self.inputs.sight.changed() => {
                     changed.ok()?;
                     let tip = self.inputs.sight.borrow_and_update().tip.clone();
-                    if tip.map(|tip| self.heads(&tip)) != self.attended && self.push_due.is_none() {
-                        self.push_due = Some(self.storm.due(Instant::now()));
+                    let heads = tip.map(|tip| self.heads(&tip)).filter(|heads| Some(heads) != self.attended.as_ref());
+                    if let Some(heads) = heads {
+                        let due = self.storm.due(Instant::now()) + self.precedence(&heads);
+                        self.push_due = Some(self.push_due.map_or(due, |before| before.min(due)));
                     }
                 }
                 () = until(self.push_due) => return Some(Trigger::Push),
@@ -252,7 +257,8 @@ impl Task {
         (self.push_due, self.end_due, self.life) = (None, None, None);
         let shared = self.shared.clone();
         let waiting = shared.metrics.waiting(QUEUE);
-        let Ok(_slot) = shared.slots.take(self.has_little_to_do(trigger)).await else { return };
+        let first = if self.makes_it() { shared.slots.first().await.ok() } else { None };
+        let Ok(slot) = shared.slots.take(self.has_little_to_do(trigger)).await else { return };
         drop(waiting);
         let Some(tip) = self.inputs.sight.borrow_and_update().tip.clone() else { return };
         let before = self.attended.replace(self.heads(&tip));
@@ -282,6 +288,11 @@ impl Task {
             if reason == Reason::Applied {
                 metrics.applied(lane, tip.seen.elapsed());
             }
+        }
+        drop(slot);
+        if first.is_some() && shared.slots.makes_many() {
+            // as long again nothing is made in its place
+            tokio::time::sleep(begun.elapsed().min(LONGEST_REST)).await;
         }
     }
 

@@ -15,6 +15,7 @@ use crate::cluster::watch::Event;
 use crate::controller::remote::Sight;
 use crate::keys::watch::Loaded;
 use crate::model::asked::{Answer, AskedPlan};
+use crate::model::environment::{Environment, Lane};
 use crate::model::reason::Reason;
 use crate::model::repository::Repository;
 use crate::reconcile::answer::{answer, refused};
@@ -46,6 +47,8 @@ pub struct Plans {
 
 /// What it hears of besides the Plans.
 pub struct Inputs {
+    /// Whose environments' Plans it answers: the other lane has neither their commits nor their rights.
+    pub lane: Lane,
     /// What the remote said last.
     pub sight: watch::Receiver<Sight>,
     /// The grant.
@@ -183,8 +186,12 @@ impl Plans {
     /// Does what is due. What the API server did not do is tried again; what somebody changed meanwhile, the watch tells.
     async fn attend(&mut self, name: &str) {
         let Some(known) = self.known.get(name) else { return };
-        let done = match &known.open {
-            Some(plan) => self.answer(&plan.clone()).await,
+        let done = match known.open.clone() {
+            Some(plan) => match self.is_ours(&plan).await {
+                Ok(true) => self.answer(&plan).await,
+                Ok(false) => return self.leave(name),
+                Err(error) => Err(error),
+            },
             None => {
                 self.world.cluster.delete_plan(self.world.home(), name, &known.uid, &known.version).await.map(|()| None)
             }
@@ -198,6 +205,20 @@ impl Plans {
                     known.due = Instant::now() + AGAIN;
                 }
             }
+        }
+    }
+
+    /// True if the environment is of this lane. One that is not there yet is none of a branch's.
+    async fn is_ours(&self, plan: &AskedPlan) -> Result<bool, Error> {
+        let environment = self.world.cluster.environment(self.world.home(), &plan.spec.environment).await?;
+        let lane = environment.as_ref().and_then(Environment::lane).unwrap_or(Lane::Protected);
+        Ok(lane == self.inputs.lane)
+    }
+
+    /// The other lane answers. Its answer is news of the Plan.
+    fn leave(&mut self, name: &str) {
+        if let Some(known) = self.known.get_mut(name) {
+            known.due = Instant::now() + UNREADABLE;
         }
     }
 

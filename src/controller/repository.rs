@@ -207,6 +207,8 @@ struct Lead<'a> {
     removals: watch::Sender<Option<String>>,
     changed: Changed,
     authors: Authors,
+    /// When the next of those that have to wait are told so.
+    queue_at: Instant,
     /// When to look again at what could not be made, or is to be forgotten.
     again: Option<Instant>,
     /// Whether another environment may be wanted than those that have a task.
@@ -238,6 +240,7 @@ impl<'a> Lead<'a> {
             removals: watch::Sender::default(),
             changed: Changed::default(),
             authors: Authors::default(),
+            queue_at: Instant::now(),
             again: None,
             unsettled: true,
             status_at: None,
@@ -248,7 +251,9 @@ impl<'a> Lead<'a> {
     async fn run(mut self, stop: &Stop) {
         let Some(world) = self.world(stop).await else { return };
         forget_pins(&world).await;
-        let mut events = self.follower.cluster.watch_environments(world.home());
+        // those of the other lane are none of ours, however many there are
+        let lane = if self.serves_branches() { Lane::Branches } else { Lane::Protected };
+        let mut events = self.follower.cluster.watch_environments_of(world.home(), lane);
         self.sight.mark_changed();
         loop {
             self.answer_plans(&world, stop);
@@ -377,8 +382,12 @@ impl<'a> Lead<'a> {
         }
     }
 
+    fn lane(&self) -> Lane {
+        if self.follower.shared.lane == Lane::Branches.as_str() { Lane::Branches } else { Lane::Protected }
+    }
+
     fn serves_branches(&self) -> bool {
-        self.follower.shared.lane == Lane::Branches.as_str()
+        self.lane() == Lane::Branches
     }
 
     /// The environments of `osier.yaml` with their namespaces, and those that left it.
@@ -419,9 +428,9 @@ impl<'a> Lead<'a> {
 
     /// Starts the task that answers Plans, unless it runs.
     fn answer_plans(&mut self, world: &World, stop: &Stop) {
-        if self.plans.is_none() && !self.serves_branches() {
+        if self.plans.is_none() {
             let (sight, repository) = (self.sight.clone(), self.repository.clone());
-            let inputs = plans::Inputs { sight, repository, keys: self.follower.keys.clone() };
+            let inputs = plans::Inputs { lane: self.lane(), sight, repository, keys: self.follower.keys.clone() };
             let task = self.tasks.spawn(Plans::new(world.anew(), inputs).run(stop.clone()));
             self.plans = Some(task.id());
         }

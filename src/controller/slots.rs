@@ -9,13 +9,28 @@ const KEPT: usize = 4;
 pub struct Slots {
     any: Semaphore,
     short: Semaphore,
+    /// Passes that make a whole environment of a branch.
+    first: Semaphore,
 }
 
 impl Slots {
     /// So many in all.
     pub fn new(count: usize) -> Self {
         let kept = count / KEPT;
-        Self { any: Semaphore::new(count - kept), short: Semaphore::new(kept) }
+        Self { any: Semaphore::new(count - kept), short: Semaphore::new(kept), first: Semaphore::new(kept.max(1)) }
+    }
+
+    /// Waits until one more environment of a branch may be made: of very many that come at once most wait, and leave the API server to others.
+    ///
+    /// # Errors
+    /// Never: nobody closes them.
+    pub async fn first(&self) -> Result<SemaphorePermit<'_>, AcquireError> {
+        self.first.acquire().await
+    }
+
+    /// True if one more could not be made now.
+    pub fn makes_many(&self) -> bool {
+        self.first.available_permits() == 0
     }
 
     /// Waits for a slot, in the order of arrival. Whether the pass has little to do is asked only if it would have to wait.
@@ -59,6 +74,17 @@ mod tests {
         assert!(take(false).is_none() && take(true).is_some());
         long.pop();
         assert!(take(true).is_some() && take(false).is_some(), "room that is free is for all");
+    }
+
+    #[test]
+    fn of_whole_environments_few_are_made_at_once() {
+        let slots = Slots::new(8);
+        let first = || slots.first().now_or_never().and_then(Result::ok);
+        let (one, is_alone) = (first(), !slots.makes_many());
+        let (other, third) = (first(), first());
+        assert!(one.is_some() && is_alone && other.is_some() && slots.makes_many() && third.is_none());
+        drop(other);
+        assert!(first().is_some() && Slots::new(1).first().now_or_never().is_some());
     }
 
     #[test]

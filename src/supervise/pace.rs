@@ -89,6 +89,11 @@ pub fn jittered(interval: Duration) -> Duration {
     interval / 10 * 9 + interval / 10 * u32::from(jitter()) / 255
 }
 
+/// Between half and all of an interval: many that heard the same do not act at once.
+pub fn spread(interval: Duration) -> Duration {
+    interval / 2 + interval / 2 * u32::from(jitter()) / 255
+}
+
 /// Between half and all of a pause that doubles; `jitter` is from 0 to 255.
 fn pause(failures: u32, jitter: u8) -> Duration {
     let whole = FIRST.saturating_mul(1 << failures.min(16)).min(LONGEST);

@@ -16,10 +16,10 @@ use crate::cluster::metadata::{Metadata, Whole};
 use crate::cluster::own::collection;
 use crate::cluster::watch::{Events, Subject};
 use crate::model::asked::AskedPlan;
-use crate::model::environment::Environment;
+use crate::model::environment::{Environment, Lane};
 use crate::model::object::{Kind, ObjectId};
 use crate::model::repository::Repository;
-use crate::model::wire::{API_VERSION, ENVIRONMENT, REPOSITORY};
+use crate::model::wire::{API_VERSION, ENVIRONMENT, LANE, REPOSITORY};
 use crate::planning::health::pods::{self, Trouble};
 use crate::planning::health::{self, Workload};
 use crate::planning::live::Live;
@@ -164,6 +164,17 @@ impl Cluster {
     /// Watches the Environments of a home namespace. One that cannot be read is told with its name, beside the others.
     pub fn watch_environments(self: &Arc<Self>, home: &str) -> Events<Result<Environment, InvalidObject>> {
         self.watch_own(collection(home, "environments"), String::new())
+    }
+
+    /// Watches those of them that a lane serves. One without a label is a protected one.
+    pub fn watch_environments_of(
+        self: &Arc<Self>,
+        home: &str,
+        lane: Lane,
+    ) -> Events<Result<Environment, InvalidObject>> {
+        let equals = if lane == Lane::Branches { "=" } else { "!=" };
+        let query = format!("&labelSelector={}", encoded(&format!("{LANE}{equals}{}", Lane::Branches.as_str())));
+        self.watch_own(collection(home, "environments"), query)
     }
 
     /// Watches the Plans of a home namespace, or the one that is `named`. One that cannot be read is told with its name, beside the others.

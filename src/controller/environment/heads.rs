@@ -1,6 +1,7 @@
 //! The commits that an environment is made of, and which of them show how it stands.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::controller::environment::Task;
 use crate::controller::remote::Tip;
@@ -9,6 +10,10 @@ use crate::git::fetch::Known;
 use crate::model::environment::Environment;
 use crate::model::reason::Reason;
 use crate::model::tree::GitId;
+use crate::supervise::pace::spread;
+
+/// All environments of branches are looked at again after a push to the protected branch, which its own are waited for.
+const AFTER_MAIN: Duration = Duration::from_secs(2);
 
 /// The commits that an environment is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +45,20 @@ impl Heads {
 impl Task {
     pub(super) fn heads(&self, tip: &Tip) -> Heads {
         Heads::new(self.inputs.environment.borrow().as_ref().and_then(Environment::branch), &tip.known)
+    }
+
+    /// How long the environment of a branch leaves the protected branch's own the precedence, if nothing but that branch has moved.
+    pub(super) fn precedence(&self, heads: &Heads) -> Duration {
+        let is_of_branch = self.inputs.environment.borrow().as_ref().is_some_and(|it| it.reference().is_some());
+        let is_main = self.attended.clone().is_some_and(|before| Heads { main: heads.main, ..before } == *heads);
+        if is_of_branch && is_main { spread(AFTER_MAIN) } else { Duration::ZERO }
+    }
+
+    /// True if the environment is a branch's, and nothing of it is there yet.
+    pub(super) fn makes_it(&self) -> bool {
+        let environment = self.inputs.environment.borrow();
+        let is_empty = |it: &Environment| it.status.as_ref().is_none_or(|status| status.commit.is_empty());
+        environment.as_ref().is_some_and(|it| it.reference().is_some() && is_empty(it))
     }
 
     /// True if the environment is one of this cluster that has never looked at this commit.

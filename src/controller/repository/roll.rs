@@ -20,6 +20,9 @@ use crate::reconcile::{retention, target};
 
 /// Environments of branches that are made, or told that they have to wait, before somebody else has a turn.
 const AT_ONCE: usize = 20;
+/// For telling those that have to wait, one part of the time in so many is taken: nobody waits for that, and where the API server is slow others
+/// need it more.
+const ONE_IN: u32 = 5;
 /// Between two attempts to make them.
 const FAILED: Duration = Duration::from_secs(5);
 /// Between two attempts to forget an environment: nobody waits for that.
@@ -31,26 +34,22 @@ impl Lead<'_> {
     /// The environments of branches, which are their namespaces' names; those that are missing are made first.
     pub(super) async fn of_branches(&mut self, world: &World, tip: &Tip) -> Option<BTreeMap<String, String>> {
         let mut roll = self.roll(&tip.known).await?;
-        let mut failed = false;
-        for (name, reference) in roll.missing.iter().take(AT_ONCE) {
-            let made = world.cluster.create_branch_environment(world.home(), world.name(), name, reference).await;
-            match made {
-                Ok(environment) => drop(self.environments.insert(name.clone(), environment)),
-                Err(error) => {
-                    failed = true;
-                    tracing::warn!(environment = name, reason = error.reason().as_str(), "cannot be made: {error}");
-                    break;
-                }
+        let begins = roll.missing.iter().filter(|(name, _)| !roll.waiting.contains_key(*name));
+        let is_more = begins.clone().count() > AT_ONCE;
+        let mut went_well = true;
+        for (name, reference) in begins.take(AT_ONCE) {
+            went_well = self.make(world, name, reference).await;
+            if !went_well {
+                break;
             }
         }
-        let waiting: Vec<_> = roll.waiting.iter().filter(|(name, cap)| !self.is_told(name, cap)).collect();
-        for (name, cap) in waiting.iter().take(AT_ONCE) {
-            failed |= !self.waits(world, name, cap).await;
+        if !went_well {
+            self.look_again(Instant::now() + FAILED);
+        } else if is_more {
+            self.look_again(Instant::now());
         }
-        let is_more = roll.missing.len().max(waiting.len()) > AT_ONCE;
-        if failed || is_more {
-            let pause = if failed { FAILED } else { Duration::ZERO };
-            self.again = Some(Instant::now() + pause);
+        if !is_more {
+            self.queue(world, &roll).await;
         }
         let known = |environment: &Environment| {
             let branch = environment.branch().unwrap_or_default();
@@ -60,6 +59,49 @@ impl Lead<'_> {
         roll.served.retain(|name| self.environments.get(name).is_some_and(known));
         self.forget(world, &tip.known).await;
         Some(roll.served.into_iter().map(|name| (name.clone(), name)).collect())
+    }
+
+    /// Makes the Environments of those that have to wait, and tells them so: some now, and the others after a pause that is as much longer as the
+    /// API server took.
+    async fn queue(&mut self, world: &World, roll: &Roll) {
+        let untold: Vec<(&String, &Cap)> = roll.waiting.iter().filter(|(name, cap)| !self.is_told(name, cap)).collect();
+        let begun = Instant::now();
+        if begun >= self.queue_at {
+            let mut went_well = true;
+            for (name, cap) in untold.iter().take(AT_ONCE) {
+                let made = match roll.missing.get(*name) {
+                    Some(reference) => self.make(world, name, reference).await,
+                    None => true,
+                };
+                went_well &= made && self.waits(world, name, cap).await;
+            }
+            let pause = if went_well { begun.elapsed() * (ONE_IN - 1) } else { FAILED };
+            self.queue_at = Instant::now() + pause;
+            if went_well && untold.len() <= AT_ONCE {
+                return;
+            }
+        }
+        if !untold.is_empty() {
+            self.look_again(self.queue_at);
+        }
+    }
+
+    /// Makes an Environment; false if it could not be made.
+    async fn make(&mut self, world: &World, name: &str, reference: &str) -> bool {
+        match world.cluster.create_branch_environment(world.home(), world.name(), name, reference).await {
+            Ok(environment) => {
+                self.environments.insert(name.to_owned(), environment);
+                true
+            }
+            Err(error) => {
+                tracing::warn!(environment = name, reason = error.reason().as_str(), "cannot be made: {error}");
+                false
+            }
+        }
+    }
+
+    fn look_again(&mut self, at: Instant) {
+        self.again = Some(self.again.map_or(at, |again| again.min(at)));
     }
 
     /// What there shall be; `None` while that cannot be known.
@@ -130,8 +172,9 @@ impl Lead<'_> {
                 }
             }
         }
-        let next = next.map(|next| Instant::now() + next.min(LONGEST));
-        self.again = [self.again, next].into_iter().flatten().min();
+        if let Some(next) = next {
+            self.look_again(Instant::now() + next.min(LONGEST));
+        }
     }
 
     /// Says that an environment has to wait until another one is gone; false if it could not be said.

@@ -107,6 +107,7 @@ async fn told(site: &Site, branches: usize) {
             return;
         }
         assert!(begun.elapsed() < crate::cases::service::controller::PATIENCE, "not every branch has its Environment");
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        // a list of them all costs the API server as much as many writes
+        tokio::time::sleep(Duration::from_secs(3)).await;
     }
 }
