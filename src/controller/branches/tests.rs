@@ -133,6 +133,20 @@ fn whose_time_was_over_before_its_branch_went_is_told() {
 }
 
 #[test]
+fn ten_thousand_branches_at_once_wait_in_the_order_in_which_they_came() {
+    let names: Vec<String> = (0..10_000).map(|n| format!("feature/{n:04}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let pushed = call(Some(CONFIG), &names, &[]);
+    assert_eq!((pushed.missing.len(), pushed.served.len(), pushed.waiting.len()), (10_000, 2, 9_998));
+    // whoever was told to wait is asked again in the order of creation, and nothing is made twice
+    let waiting = |n: usize| environment(names[n], u32::from(n != 7_777), Some(Reason::CapReached));
+    let there: Vec<_> = (0..10_000).map(waiting).collect();
+    let again = call(Some(CONFIG), &names, &there);
+    assert!(again.missing.is_empty() && again.served.contains(&there[7_777].0));
+    assert_eq!((again.served.len(), again.waiting.len()), (2, 9_998));
+}
+
+#[test]
 fn who_is_gone_is_served_until_that_is_said() {
     let [leaving, waiting, gone] = [
         environment("feature/a", 1, Some(Reason::Applied)),
