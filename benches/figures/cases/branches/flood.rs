@@ -18,8 +18,8 @@ use crate::workload::Changed;
 const OBJECTS: usize = 10;
 /// Pushes to the protected branch, alone and beside the flood.
 const PUSHES: usize = 40;
-/// Between two of them: sooner would be a storm.
-const REST: Duration = Duration::from_millis(300);
+/// Between two of them: sooner would be a storm, also where the pass goes on for a while after the object was seen.
+const REST: Duration = Duration::from_secs(1);
 
 pub async fn rows(branches: usize, max: usize, size: Size) -> Vec<Row> {
     let pushes = if size == Size::Small { 2 } else { PUSHES };
