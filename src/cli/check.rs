@@ -103,7 +103,10 @@ async fn of_branch(
     commit: GitId,
 ) -> Result<Option<Checked>, Failure> {
     let clone = context::clone(settings)?;
-    let Some(name) = args.revision.clone().or_else(|| clone.branch()).filter(|name| name != BRANCH) else {
+    let is_branch = |name: &String| {
+        name != BRANCH && clone.objects(|objects| Ok(objects.branch(name).is_some())).is_ok_and(|is| is)
+    };
+    let Some(name) = args.revision.clone().or_else(|| clone.branch()).filter(is_branch) else {
         return Ok(None);
     };
     let main = PROTECTED.iter().find_map(|name| clone.objects(|objects| objects.resolve(name)).ok());

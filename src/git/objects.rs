@@ -260,7 +260,8 @@ impl<'r> Objects<'r> {
         })
     }
 
-    fn branch(&self, name: &str) -> Option<GitId> {
+    /// The tip of a branch of this name, or else of one of a remote, such as `origin/main`.
+    pub fn branch(&self, name: &str) -> Option<GitId> {
         ["refs/heads", "refs/remotes"].iter().find_map(|prefix| {
             let commit = self.repository.find_reference(&format!("{prefix}/{name}")).ok()?.peel_to_commit().ok()?;
             Some(git_id(commit.id()))

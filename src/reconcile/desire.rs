@@ -287,3 +287,25 @@ fn outline(file: &TreeFile, content: Content) -> Outline {
         Content::Missing | Content::NotAFile => refused("cannot be read as a file".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::desired::config::Config;
+
+    #[test]
+    fn a_repository_that_grants_nobody_is_asked_and_one_that_is_nowhere_is_not() {
+        let config = "apiVersion: osier.dev/v1alpha1\nkind: Config\nenvironments: {staging: {namespace: s, layers: [base]}}\nbranches:\n\
+                      - {match: [\"**\"], layers: [base], namespace: {prefix: b, template: t}}\n";
+        let config = Config::parse("osier.yaml", config).expect("it has no problem");
+        let entry = config.branches[0].environment("b-x".to_owned(), GitId([1; 20]), "x");
+        let spec = serde_json::from_value(serde_json::json!({"url": "u", "home": "h"})).expect("the rest has defaults");
+        let repository = Repository::new("shop", spec);
+        let subjects = |repository: Option<&Repository>| {
+            let scope = scope(repository, "b-x", &entry, &entry.layers, &Parameters::new());
+            scope.isolation.expect("it is a branch's").subjects.clone()
+        };
+        assert_eq!(subjects(Some(&repository)), Some(Vec::new()), "whoever is named is refused");
+        assert_eq!(subjects(None), None);
+    }
+}

@@ -112,6 +112,7 @@ impl Lead<'_> {
             return None;
         }
         let everywhere = known.branches_anywhere()?;
+        // one that cannot be read begins nothing and ends nothing, and each environment says what is wrong with it
         let config = target::config(&Source::Mirror(self.mirror.clone(), known.tip())).await.ok();
         let wanted = self.changed.wanted(self.mirror, config.as_ref(), known, &self.environments).await?;
         let authors = self.authors_of(config.as_ref(), known).await;
