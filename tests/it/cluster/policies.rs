@@ -65,7 +65,7 @@ async fn people_speak_in_their_own_name_and_only_osier_writes_the_rest() {
         grant(&world, person, verbs).await;
     }
     let [ann, osier] = [as_person(&world, "policies-ann").await, as_person(&world, "policies-osier").await];
-    in_force(&ann, &home).await;
+    in_force(&world, &ann, &osier).await;
 
     let environment = osier.create_environment(&home, "shop", "staging", Lane::Protected).await.unwrap();
     let refused = osier.create_environment(&home, "shop", "feature", Lane::Branches).await.unwrap_err();
@@ -105,12 +105,7 @@ async fn people_speak_in_their_own_name_and_only_osier_writes_the_rest() {
         ("policies-dev", expires("policies-ann")),
         ("policies-dev", expires("policies-dev")),
     ] {
-        let client = world.server.client(&User::person(person)).await;
-        let path = format!("/apis/osier.dev/v1alpha1/namespaces/{home}/environments/staging");
-        let headers = [("content-type", "application/merge-patch+json")];
-        let answer = server::request(&client, Method::PATCH, &path, &headers, patch.to_string()).await;
-        assert!([200, 403, 422].contains(&answer.status), "{answer:?}");
-        seen.push(answer.status == 200);
+        seen.push(patched(&world, person, "staging", &patch).await);
     }
     assert_eq!(
         seen,
@@ -149,18 +144,36 @@ async fn plans_are_asked_for_in_ones_own_name(world: &World, ann: &Cluster, osie
     osier.answer_plan(&asked, &answer).await.unwrap();
 }
 
-/// Policies take a moment until they are in force.
-async fn in_force(person: &Cluster, home: &str) {
+/// Policies take a moment until they are in force, each its own.
+async fn in_force(world: &World, ann: &Cluster, osier: &Cluster) {
+    let home = &world.namespace;
     let refused = async {
-        let mut number = 0;
-        loop {
+        let mut number = 1_000;
+        let environment = |number: u64| format!("probe-{number}");
+        while is_done(ann.create_environment(home, "shop", &environment(number), Lane::Protected).await) {
             number += 1;
-            let name = format!("probe-{number}");
-            match person.create_environment(home, "shop", &name, Lane::Protected).await {
-                Err(error) if error.reason() == Reason::Forbidden => return,
-                _ => tokio::task::yield_now().await,
-            }
+        }
+        osier.create_environment(home, "shop", &environment(0), Lane::Protected).await.unwrap();
+        let forged = json!({"spec": {"hold": {"to": "#1", "by": "policies-bob", "reason": "r"}}});
+        while patched(world, "policies-ann", &environment(0), &forged).await {}
+        while is_done(ann.claim_record(home, "shop", record(number)).await) {
+            number += 1;
         }
     };
     tokio::time::timeout(PATIENCE, refused).await.expect("the policies are in force in time");
+}
+
+/// False if it was refused.
+fn is_done<T>(answer: Result<T, osier::cluster::error::Error>) -> bool {
+    !matches!(answer, Err(error) if error.reason() == Reason::Forbidden)
+}
+
+/// Changes an environment as somebody; false if that was refused.
+async fn patched(world: &World, person: &str, environment: &str, patch: &Value) -> bool {
+    let client = world.server.client(&User::person(person)).await;
+    let path = format!("/apis/osier.dev/v1alpha1/namespaces/{}/environments/{environment}", world.namespace);
+    let headers = [("content-type", "application/merge-patch+json")];
+    let answer = server::request(&client, Method::PATCH, &path, &headers, patch.to_string()).await;
+    assert!([200, 403, 422].contains(&answer.status), "{answer:?}");
+    answer.status == 200
 }
