@@ -61,6 +61,10 @@ pub(in crate::git) fn fetch(
     for (number, tip) in branches.iter().enumerate().filter_map(|(number, branch)| Some((number, tips.get(branch)?))) {
         mirror.reference(&into(number), oid(*tip), true, "osier").map_err(|e| ours(&e))?;
     }
+    // there may be thousands, and listing them takes longer than the rest
+    if !tips.is_empty() {
+        return Ok(false);
+    }
     let mut refs = remote.references().map_err(|e| theirs(&e))?;
     Ok(refs.next().is_none())
 }
@@ -68,7 +72,12 @@ pub(in crate::git) fn fetch(
 /// Copies commits with everything that the mirror lacks of them, in one pack.
 fn copy(visit: &Visit, remote: &Repository, mirror: &Repository, tips: Vec<Oid>) -> Result<(), Failure> {
     let odb = mirror.odb().map_err(|e| ours(&e))?;
-    let pack = remote.packbuilder().map_err(|e| theirs(&e))?;
+    // a pack is made in the name of the mirror: its builder reads every ref, and the remote may have thousands
+    let both = Repository::open_bare(mirror.path()).map_err(|e| ours(&e))?;
+    let objects = remote.commondir().join("objects");
+    let joined = both.odb().and_then(|odb| odb.add_disk_alternate(&objects.to_string_lossy()));
+    joined.map_err(|e| theirs(&e))?;
+    let pack = both.packbuilder().map_err(|e| ours(&e))?;
     let mut missing = Missing { visit, remote, mirror: &odb, seen: HashSet::new(), pack };
     missing.commits(tips)?;
     let mut pack = missing.pack;
