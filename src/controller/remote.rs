@@ -163,7 +163,8 @@ impl Remote {
             };
             let local_refs = match self.remotes(&home, &whereabouts).await {
                 Ok(remotes) => {
-                    let local_refs = remotes.local_refs();
+                    let protected = self.repository.borrow().spec.protected_branch.clone();
+                    let local_refs = remotes.local_refs((self.lane == Lane::Protected.as_str()).then_some(&protected));
                     match self.turn_to(remotes).await {
                         Ok(()) => Some(local_refs),
                         Err(error) => {

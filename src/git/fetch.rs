@@ -33,6 +33,7 @@ impl From<Fetch> for Result<GitId, Unknown> {
 pub struct Known {
     tip: GitId,
     branches: Option<Arc<Branches>>,
+    unfetched: Arc<BTreeMap<String, Unknown>>,
     followed: Arc<BTreeMap<String, Followed>>,
 }
 
@@ -63,7 +64,7 @@ impl Followed {
 
 impl Known {
     pub(in crate::git) fn new(tip: GitId) -> Self {
-        Self { tip, branches: None, followed: Arc::default() }
+        Self { tip, branches: None, unfetched: Arc::default(), followed: Arc::default() }
     }
 
     /// The same with what was seen of followed repositories, by name.
@@ -117,8 +118,13 @@ impl Known {
         Some(commits.map(|commit| commit.to_string()).collect::<Vec<_>>().join(" "))
     }
 
-    pub(in crate::git) fn with_branches(self, branches: Branches) -> Self {
-        Self { branches: Some(Arc::new(branches)), ..self }
+    pub(in crate::git) fn with_branches(self, branches: Branches, unfetched: BTreeMap<String, Unknown>) -> Self {
+        Self { branches: Some(Arc::new(branches)), unfetched: Arc::new(unfetched), ..self }
+    }
+
+    /// Why a branch that is wanted and there could not be fetched, if so: the mirror lacks its tip.
+    pub fn unfetched(&self, name: &str) -> Option<&Unknown> {
+        self.unfetched.get(name)
     }
 
     /// All branches, if they were asked for: one that is missing here is not there.
@@ -172,6 +178,14 @@ pub enum Unknown {
         /// The protected branch.
         branch: String,
     },
+    /// A branch is there, and what it is at could not be fetched. The others are not concerned.
+    #[error("could not fetch the branch `{branch:.200}`")]
+    NotFetched {
+        /// The branch.
+        branch: String,
+        /// What was wrong.
+        source: Failure,
+    },
     /// The branch moved each time that the others were asked for.
     #[error("`{branch:.200}` moves faster than it can be looked at")]
     Moving {
@@ -194,7 +208,7 @@ impl Unknown {
     /// `RepositoryUnreachable`, or `RepositorySuspicious` if the remote answered.
     pub fn reason(&self) -> Reason {
         match self {
-            Self::Unreachable { .. } | Self::Moving { .. } => Reason::RepositoryUnreachable,
+            Self::Unreachable { .. } | Self::NotFetched { .. } | Self::Moving { .. } => Reason::RepositoryUnreachable,
             Self::Empty | Self::BranchMissing { .. } | Self::NotDescendant { .. } => Reason::RepositorySuspicious,
         }
     }
@@ -207,7 +221,7 @@ impl Unknown {
     /// What to do.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Unreachable { source, .. } => source.hint().into(),
+            Self::Unreachable { source, .. } | Self::NotFetched { source, .. } => source.hint().into(),
             Self::Moving { .. } => "nothing: it is looked at again".into(),
             Self::Empty | Self::BranchMissing { .. } => "push the branch, or correct `url` or `protectedBranch`".into(),
             Self::NotDescendant { tip, .. } => {

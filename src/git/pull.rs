@@ -62,14 +62,15 @@ pub(in crate::git) fn branches(remotes: &Arc<Remotes>, counters: &Arc<Counters>)
     })
 }
 
-/// Fetches the branches below `FETCHED`. No URL enters the configuration; nothing is pruned.
+/// Fetches the branches below `FETCHED`, in at most `whole`. No URL enters the configuration; nothing is pruned.
 pub(in crate::git) fn pull(
     repository: &Repository,
     remotes: &Arc<Remotes>,
     counters: &Arc<Counters>,
+    whole: Duration,
     branches: &[String],
 ) -> Result<Tips, Unknown> {
-    try_each(remotes, counters, remotes.limits.fetch, |visit| {
+    try_each(remotes, counters, whole, |visit| {
         let mirror = |e: &git2::Error| Failure::Mirror { source: Cause::from(e) };
         forget(repository, branches.len()).map_err(|e| mirror(&e))?;
         let is_empty = fetch(visit, repository, branches)?;

@@ -87,12 +87,15 @@ impl Remotes {
 
     /// What changes on disk when a branch of a local repository does, for a watch: its directory (where `packed-refs` is
     /// exchanged) as it is, and what is below `refs` and `reftable`. Nothing for a repository elsewhere.
-    pub fn local_refs(&self) -> Vec<PathBuf> {
+    ///
+    /// Where one branch `alone` counts, those in deeper directories are left out: each read of one is an event for all who watch it.
+    pub fn local_refs(&self, alone: Option<&str>) -> Vec<PathBuf> {
         let locals = self.places.iter().filter_map(|address| match &address.place {
             Place::Local(path) => Some(path),
             Place::Http(_) | Place::Ssh(_) => None,
         });
-        locals.flat_map(|path| watched(path)).collect()
+        let refs = if alone.is_some_and(|branch| !branch.contains('/')) { "refs/heads" } else { "refs" };
+        locals.flat_map(|path| watched(path, refs)).collect()
     }
 }
 
@@ -117,9 +120,9 @@ impl Address {
     }
 }
 
-fn watched(path: &Path) -> Vec<PathBuf> {
+fn watched(path: &Path, refs: &str) -> Vec<PathBuf> {
     let Ok(repository) = git2::Repository::open(path) else { return vec![path.to_owned()] };
     let directory = repository.commondir();
-    let below = ["refs", "reftable"].map(|name| directory.join(name)).into_iter().filter(|path| path.is_dir());
+    let below = [refs, "reftable"].map(|name| directory.join(name)).into_iter().filter(|path| path.is_dir());
     std::iter::once(directory.to_owned()).chain(below).collect()
 }

@@ -1,11 +1,11 @@
 //! The directory of a mirror: opened, made, fetched into, made again beside and swapped.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use git2::{Oid, Reference, Repository, RepositoryInitOptions};
 
@@ -25,6 +25,9 @@ const FRESH: &str = ".fresh";
 const OLD: &str = ".old";
 /// Branches that one fetch gets: a bound of what a request names.
 const AT_ONCE: usize = 1_000;
+/// A commit that could not be fetched is left alone so many times as long as the attempt took: of the time that others wait for, one part in so
+/// many is lost to it.
+const LEFT_ALONE: u32 = 10;
 
 /// The mirror, as its thread sees it.
 pub(in crate::git) struct Store {
@@ -34,6 +37,8 @@ pub(in crate::git) struct Store {
     repository: Repository,
     damaged: bool,
     replaced: bool,
+    /// Commits of branches that could not be fetched: why, and when the next attempt is due.
+    put_off: HashMap<GitId, (Failure, Instant)>,
 }
 
 impl Store {
@@ -47,7 +52,7 @@ impl Store {
         };
         let damaged = !is_sound(&repository);
         let (directory, remotes) = (directory.to_owned(), Arc::new(remotes));
-        Ok(Self { directory, remotes, counters, repository, damaged, replaced: false })
+        Ok(Self { directory, remotes, counters, repository, damaged, replaced: false, put_off: HashMap::new() })
     }
 
     /// Asks others from now on, or the same with other credentials.
@@ -81,8 +86,12 @@ impl Store {
     ///
     /// A damaged mirror is made again first, once in the life of the process: the damage may be the remote's own.
     pub(in crate::git) fn fetch(&mut self, branches: &[String]) -> Result<Tips, Unknown> {
+        self.fetch_within(self.remotes.limits.fetch, branches)
+    }
+
+    fn fetch_within(&mut self, whole: Duration, branches: &[String]) -> Result<Tips, Unknown> {
         let began = Instant::now();
-        let fetched = self.fetch_or_replace(branches);
+        let fetched = self.fetch_or_replace(whole, branches);
         self.counters.fetched(began);
         fetched
     }
@@ -111,7 +120,7 @@ impl Store {
         Ok(Fetch::Known(Known::new(tip)))
     }
 
-    /// All branches of the remote, and the commits of those that are `wanted`.
+    /// All branches of the remote, and the commits of those that are `wanted`. What is wrong with one of them is told of that one.
     ///
     /// `None` if the protected branch is not where `known` says: it moved meanwhile, or another repository answers.
     pub(in crate::git) fn branches(
@@ -124,16 +133,56 @@ impl Store {
         if branches.get(protected) != Some(&known.tip()) {
             return Ok(None);
         }
-        let missing = |(name, tip): (&String, &GitId)| {
-            let is_missing =
-                wanted(name) && check_branch(name).is_ok() && self.repository.find_commit(oid(*tip)).is_err();
-            is_missing.then(|| name.clone())
-        };
-        let missing: Vec<String> = branches.iter().filter_map(missing).collect();
-        for some in missing.chunks(AT_ONCE) {
-            settle(&mut branches, self.fetch(some)?)?;
+        self.put_off.retain(|tip, _| branches.values().any(|there| there == tip));
+        let missing = self.missing(&branches, wanted).map_err(|e| local(&self.remotes, e))?;
+        let now = Instant::now();
+        let is_due = |tip: &GitId| self.put_off.get(tip).is_none_or(|(_, due)| *due <= now);
+        let due: Vec<String> = missing.iter().filter(|(_, tip)| is_due(tip)).map(|(name, _)| name.clone()).collect();
+        for name in &due {
+            self.put_off.remove(&missing[name]);
         }
-        Ok(Some(known.clone().with_branches(branches)))
+        let until = now + self.remotes.limits.fetch;
+        for some in due.chunks(AT_ONCE) {
+            settle(&mut branches, self.fetch_apart(some, &missing, until)?)?;
+        }
+        let unfetched = |(name, tip): (String, GitId)| {
+            let (source, _) = self.put_off.get(&tip).filter(|_| branches.get(&name) == Some(&tip))?;
+            Some((name.clone(), Unknown::NotFetched { branch: name, source: source.clone() }))
+        };
+        let unfetched = missing.into_iter().filter_map(unfetched).collect();
+        Ok(Some(known.clone().with_branches(branches, unfetched)))
+    }
+
+    /// Which of the branches that are `wanted` the mirror lacks.
+    fn missing(&self, branches: &Branches, wanted: &dyn Fn(&str) -> bool) -> Result<Branches, Error> {
+        let path = || self.directory.clone();
+        let odb = self.repository.odb().map_err(|e| Error::Open { path: path(), source: Cause::from(e) })?;
+        // objects come in whole packs, or not at all
+        let is_missing =
+            |(name, tip): &(&String, &GitId)| !odb.exists(oid(**tip)) && wanted(name) && check_branch(name).is_ok();
+        Ok(branches.iter().filter(is_missing).map(|(name, tip)| (name.clone(), *tip)).collect())
+    }
+
+    /// Gets branches together, and where that fails each half of them apart, down to those that cannot be had: they are put off. The remote has
+    /// just named them all, so it is not the remote. After `until` nothing more is tried.
+    fn fetch_apart(&mut self, branches: &[String], tips: &Branches, until: Instant) -> Result<Tips, Unknown> {
+        let began = Instant::now();
+        let source = match self.fetch_within(self.remotes.limits.look, branches) {
+            Err(Unknown::Unreachable { source, .. }) if source.is_the_remote() => source,
+            fetched => return fetched,
+        };
+        if branches.len() > 1 && Instant::now() < until {
+            let (some, others) = branches.split_at(branches.len() / 2);
+            let mut fetched = self.fetch_apart(some, tips, until)?;
+            fetched.extend(self.fetch_apart(others, tips, until)?);
+            return Ok(fetched);
+        }
+        let due = Instant::now() + began.elapsed() * LEFT_ALONE;
+        for branch in branches {
+            tracing::warn!(branch, "cannot be fetched, and is put off: {source}");
+            self.put_off.insert(tips[branch], (source.clone(), due));
+        }
+        Ok(Tips::new())
     }
 
     /// Keeps a commit for good.
@@ -187,29 +236,29 @@ impl Store {
         self.repository.refname_to_id(&format!("refs/heads/{branch}")).ok().map(git_id)
     }
 
-    fn fetch_or_replace(&mut self, branches: &[String]) -> Result<Tips, Unknown> {
+    fn fetch_or_replace(&mut self, whole: Duration, branches: &[String]) -> Result<Tips, Unknown> {
         let failed = |e| local(&self.remotes, e);
         let _only_we = self.lock().map_err(failed)?;
         if !self.damaged || self.replaced {
-            let fetched = pull(&self.repository, &self.remotes, &self.counters, branches);
+            let fetched = pull(&self.repository, &self.remotes, &self.counters, whole, branches);
             let is_complete = fetched.as_ref().is_ok_and(|tips| tips.values().all(Result::is_ok));
             self.damaged |= !is_complete && !is_sound(&self.repository);
             if is_complete || !self.damaged || self.replaced {
                 return fetched;
             }
         }
-        self.replace(branches)
+        self.replace(whole, branches)
     }
 
     /// Clones afresh beside the mirror, takes over the pins that can be had, and swaps the directories.
-    fn replace(&mut self, branches: &[String]) -> Result<Tips, Unknown> {
+    fn replace(&mut self, whole: Duration, branches: &[String]) -> Result<Tips, Unknown> {
         let remotes = Arc::clone(&self.remotes);
         let failed = |e| local(&remotes, e);
         tracing::warn!(mirror = %self.directory.display(), "the mirror is damaged: it is made again");
         let beside = with_suffix(&self.directory, FRESH);
         remove(&beside).map_err(failed)?;
         let fresh = create(&beside).map_err(failed)?;
-        let tips = pull(&fresh, &self.remotes, &self.counters, branches)?;
+        let tips = pull(&fresh, &self.remotes, &self.counters, whole, branches)?;
         if let Some(unknown) = tips.values().find_map(|tip| tip.as_ref().err()) {
             return Err(unknown.clone());
         }

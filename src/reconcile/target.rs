@@ -99,12 +99,15 @@ pub struct Seen {
 /// A branch, as the look at the remotes showed it; a rewritten one is followed.
 ///
 /// # Errors
-/// `Expiring` if it is gone; `RepositoryUnreachable` if nobody knows; `PolicyDenied` to a person who has not looked.
+/// `Expiring` if it is gone; `RepositoryUnreachable` if nobody knows, or its tip could not be fetched; `PolicyDenied` to a person who has not looked.
 pub fn branch(ask: &Ask, branch: &str, main: GitId) -> Result<Seen, Error> {
     let Some((known, branches)) = ask.tip.as_ref().and_then(|known| Some((known, known.branches()?))) else {
         let hint = "push to the branch; `osier wait` follows it".to_owned();
         return Err(Error::blocked(Reason::PolicyDenied, "a branch environment is the service's to apply", hint));
     };
+    if let Some(unknown) = known.unfetched(branch) {
+        return Err(unknown.clone().into());
+    }
     if let Some(tip) = branches.get(branch) {
         return Ok(Seen { tip: *tip, is_own: true });
     }

@@ -22,6 +22,8 @@ pub struct Heads {
     pub main: GitId,
     /// Tip of the environment's own branch, if the repository has it.
     pub own: Option<GitId>,
+    /// True if that could not be fetched.
+    unfetched: bool,
     /// What counts of each followed repository.
     followed: BTreeMap<String, GitId>,
     /// Those of them that have the environment's branch.
@@ -31,8 +33,10 @@ pub struct Heads {
 impl Heads {
     /// Those of the environment of a branch, or of one of the protected branch.
     fn new(branch: Option<&str>, known: &Known) -> Self {
-        let mut heads = Self { main: known.tip(), own: None, followed: BTreeMap::new(), sharing: BTreeSet::new() };
+        let (followed, sharing) = (BTreeMap::new(), BTreeSet::new());
+        let mut heads = Self { main: known.tip(), own: None, unfetched: false, followed, sharing };
         let Some(branch) = branch else { return heads };
+        heads.unfetched = known.unfetched(branch).is_some();
         heads.own = known.branches().and_then(|branches| branches.get(branch).copied());
         for (name, followed) in known.followed() {
             heads.followed.extend(followed.commit(branch).map(|commit| (name.clone(), commit)));
@@ -79,7 +83,7 @@ impl Task {
 
     /// The commits that forges are told of: those of the environment's own branch, as long as there is one.
     pub(super) fn told_of(&self) -> Vec<Place> {
-        let Some(Heads { main, own, followed, sharing }) = &self.attended else { return Vec::new() };
+        let Some(Heads { main, own, followed, sharing, .. }) = &self.attended else { return Vec::new() };
         let is_of_branch = self.inputs.environment.borrow().as_ref().is_some_and(|it| it.reference().is_some());
         let own = own.or_else(|| (!is_of_branch).then_some(*main)).map(|commit| Place { follow: None, commit });
         let sharing = followed.iter().filter(|(name, _)| sharing.contains(*name));

@@ -5,6 +5,7 @@ use super::{World, layers};
 use crate::git::fetch::{Accepted, Branches, Fetch, Followed, Known, Unknown};
 use crate::git::heads::Heads;
 use crate::git::mirror::Mirror;
+use crate::git::objects::oid;
 use crate::git::tree::LayerTree;
 use crate::model::tree::{GitId, pinned};
 
@@ -40,6 +41,46 @@ async fn branches_come_go_and_come_back_rewritten() {
     let again = world.push("feature/one", &[("base/a.yaml", "5")]);
     assert_eq!(branches(&mirror).await["feature/one"], again);
     assert!(mirror.read(move |objects| objects.commit(again)).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_branch_that_cannot_be_fetched_is_in_nobodys_way() {
+    let mut world = World::new();
+    world.push("main", &[("a", "1")]);
+    let names: Vec<String> = (0..5).map(|number| format!("feature/{number}")).collect();
+    let tips: Vec<GitId> = names.iter().map(|name| world.push(name, &[("a", name)])).collect();
+    // the remote lacks what one of them is made of, and another one is at the same commit
+    let tree = world.remote.find_commit(oid(tips[3])).unwrap().tree_id().to_string();
+    let object = world.path("remote/objects").join(&tree[..2]).join(&tree[2..]);
+    let aside = world.path("aside");
+    std::fs::rename(&object, &aside).unwrap();
+    world.point("feature/same", tips[3]);
+    let mirror = world.mirror().await;
+    let known = look(&mirror).await.unwrap().unwrap();
+    for (name, tip) in names.iter().zip(&tips).filter(|(_, tip)| **tip != tips[3]) {
+        assert_eq!((known.branches().unwrap().get(name), known.unfetched(name)), (Some(tip), None));
+        let tip = *tip;
+        assert!(mirror.read(move |objects| objects.commit(tip)).await.is_ok());
+    }
+    for name in ["feature/3", "feature/same"] {
+        assert_eq!(known.branches().unwrap()[name], tips[3], "it is not gone");
+        assert!(matches!(known.unfetched(name), Some(Unknown::NotFetched { branch, .. }) if branch == name));
+    }
+    // somebody mends it, or pushes something else
+    let other = world.push("feature/same", &[("a", "other")]);
+    std::fs::rename(&aside, &object).unwrap();
+    let begun = std::time::Instant::now();
+    let known = loop {
+        assert!(begun.elapsed() < std::time::Duration::from_mins(1), "it is tried again");
+        let known = look(&mirror).await.unwrap().unwrap();
+        assert_eq!((known.branches().unwrap()["feature/same"], known.unfetched("feature/same")), (other, None));
+        if known.unfetched("feature/3").is_none() {
+            break known;
+        }
+    };
+    assert_eq!(known.branches().unwrap()["feature/3"], tips[3]);
+    let tip = tips[3];
+    assert!(mirror.read(move |objects| objects.files(tip, &layers(&["."]))).await.is_ok());
 }
 
 #[tokio::test]

@@ -54,7 +54,10 @@ fn what_changes_with_a_branch_can_be_watched() {
         let remotes = Remotes::new(&url, &[], Credentials::default()).unwrap();
         let canonical =
             |paths: Vec<std::path::PathBuf>| paths.iter().map(|path| path.canonicalize().unwrap()).collect::<Vec<_>>();
-        assert_eq!(canonical(remotes.local_refs()), canonical(expected), "{url}");
+        assert_eq!(canonical(remotes.local_refs(None)), canonical(expected), "{url}");
+        let alone = |branch: &str| remotes.local_refs(Some(branch)).into_iter().map(|path| path.ends_with("heads"));
+        assert!(!alone("env/main").any(|heads| heads), "its directory comes and goes");
+        assert_eq!(alone("main").any(|heads| heads), remotes.local_refs(None).len() > 1, "{url}");
     }
 }
 
