@@ -3,6 +3,7 @@
 //! What reaches out of the namespace, steers others who watch the cluster, or chooses where a program runs needs a grant in the entry of
 //! `branches`, which is on the protected branch.
 
+mod addresses;
 mod pods;
 
 use std::collections::BTreeMap;
@@ -75,6 +76,9 @@ pub struct Allow {
     /// Classes of Ingresses.
     #[schemars(default)]
     pub ingress_classes: Vec<String>,
+    /// Gateways of other namespaces that HTTPRoutes may name as their parents, as `namespace/name`.
+    #[schemars(default)]
+    pub gateways: Vec<String>,
 }
 
 /// Something that a branch environment may not have.
@@ -133,7 +137,7 @@ impl Isolation {
         match (object.kind.group.as_str(), object.kind.kind.as_str()) {
             ("", "Service") => found.service(body),
             ("networking.k8s.io", "Ingress") => found.ingress(body),
-            ("gateway.networking.k8s.io", "HTTPRoute") => found.route(body),
+            ("gateway.networking.k8s.io", "HTTPRoute") => found.route(body, &object.namespace),
             ("", "PersistentVolumeClaim") => found.claim(body, "spec"),
             ("apps", "StatefulSet") => {
                 items(body, &["spec", "volumeClaimTemplates"])
@@ -229,68 +233,6 @@ impl Found<'_> {
         for field in SERVICE.into_iter().filter(|field| body.get(&["spec", field]).is_some()) {
             self.field("spec", field);
         }
-    }
-
-    fn ingress(&mut self, body: &Value) {
-        let classes = &self.rules.allow.ingress_classes;
-        let class = body.get(&["spec", "ingressClassName"]);
-        if class.is_some_and(|class| !class.text().is_some_and(|class| classes.iter().any(|known| known == class))) {
-            let hint = "remove it, or let the entry of `branches` list it in `allow: {ingressClasses: […]}`";
-            self.add("spec.ingressClassName", "this class of Ingresses is not for branch environments", hint);
-        }
-        if body.get(&["spec", "defaultBackend"]).is_some() {
-            let hint = "write rules with a `host`";
-            self.add("spec.defaultBackend", "a default backend takes what others have no rule for", hint);
-        }
-        for rule in items(body, &["spec", "rules"]) {
-            self.host(rule.get(&["host"]), "spec.rules");
-        }
-        for tls in items(body, &["spec", "tls"]) {
-            self.hosts(tls.get(&["hosts"]), "spec.tls");
-        }
-    }
-
-    fn route(&mut self, body: &Value) {
-        self.hosts(body.get(&["spec", "hostnames"]), "spec.hostnames");
-        for rule in items(body, &["spec", "rules"]) {
-            let filters = items(rule, &["filters"]).filter_map(|filter| filter.get(&["requestMirror", "backendRef"]));
-            for backend in items(rule, &["backendRefs"]).chain(filters) {
-                if backend.get(&["namespace"]).is_some() {
-                    self.add(
-                        "spec.rules",
-                        "a backend in another namespace",
-                        "route to Services of the environment only",
-                    );
-                }
-            }
-        }
-    }
-
-    fn hosts(&mut self, hosts: Option<&Value>, path: &str) {
-        match hosts {
-            Some(Value::List(hosts)) if !hosts.is_empty() => hosts.iter().for_each(|host| self.host(Some(host), path)),
-            _ => self.host(None, path),
-        }
-    }
-
-    /// The environment's own host, or one below it.
-    fn host(&mut self, host: Option<&Value>, path: &str) {
-        let own = self.rules.host.as_deref();
-        let host = host.map(|host| host.text().unwrap_or_default());
-        let is_own =
-            |host: &str, own: &str| host == own || host.strip_suffix(own).is_some_and(|rest| rest.ends_with('.'));
-        if host.zip(own).is_some_and(|(host, own)| is_own(host, own)) {
-            return;
-        }
-        let message = match host {
-            None | Some("") => "without a host it takes the addresses of others".to_owned(),
-            Some(host) => format!("host `{}` is not this environment's", host.escape_debug()),
-        };
-        let hint = match own {
-            Some(own) => format!("use `{own}`, or a host below it"),
-            None => "the entry of `branches` gives its environments no `url`".to_owned(),
-        };
-        self.add(path, message, hint);
     }
 
     fn claim(&mut self, claim: &Value, path: &str) {

@@ -20,7 +20,7 @@ pub const MAIN: &str = "main:";
 const PREFIX: usize = 20;
 const FIELDS: [&str; 12] =
     ["match", "layers", "keys", "when", "lives", "max", "url", "namespace", "generate", "grace", "volumes", "allow"];
-const ALLOW_FIELDS: [&str; 4] = ["labels", "annotations", "fields", "ingressClasses"];
+const ALLOW_FIELDS: [&str; 5] = ["labels", "annotations", "fields", "ingressClasses", "gateways"];
 /// Stands for the slug in `url`.
 const SLUG: &str = "{slug}";
 const NAMESPACE_FIELDS: [&str; 2] = ["prefix", "template"];
@@ -308,8 +308,14 @@ impl Reader {
                 Vec::new()
             }
         };
-        let [labels, annotations, fields, ingress_classes] = ALLOW_FIELDS.map(&mut words);
-        Allow { labels, annotations, fields, ingress_classes }
+        let [labels, annotations, fields, ingress_classes, gateways] = ALLOW_FIELDS.map(&mut words);
+        let is_gateway = |name: &String| {
+            name.split_once('/').is_some_and(|(place, name)| names::is_label(place) && names::is_subdomain(name))
+        };
+        if let Some(node) = node.get("gateways").filter(|_| !gateways.iter().all(is_gateway)) {
+            self.wrong(node, "`gateways` must name each with its namespace", "such as `gateways: [gateways/public]`");
+        }
+        Allow { labels, annotations, fields, ingress_classes, gateways }
     }
 
     fn branch_layers(&mut self, node: &Node) -> Vec<String> {

@@ -162,7 +162,7 @@ branches:
   namespace: {prefix: shop-b, template: policies/branch}
   grace: 90s
   volumes: delete
-  allow: {labels: [team]}
+  allow: {labels: [team], gateways: [gateways/public]}
 - {match: [\"**\"], layers: [own], namespace: {prefix: r, template: t}}
 ";
     let config = Config::parse("osier.yaml", &format!("{HEAD}{text}")).unwrap();
@@ -187,7 +187,7 @@ fn mistakes_in_branches() {
 environments: {{staging: {{namespace: shop-staging, layers: [\"main:base\"]}}}}
 branches:
 - {{match: [], layers: [], namespace: {{prefix: a-prefix-of-21-letters, template: ../t}}, max: 0, when: sometimes, lives: 0s}}
-- {{match: [\"a b\", \"***\"], layers: [\"other:base\"], namespace: {{}}, grace: soon, volumes: drop, url: x, allow: {{labels: a}}}}
+- {{match: [\"a b\", \"***\"], layers: [\"other:base\"], namespace: {{}}, grace: soon, volumes: drop, url: x, allow: {{labels: a, gateways: [public]}}}}
 - {{match: x, layers: [\"main:t/deep\"], namespace: {{prefix: b, template: t}}, generate: {{Secret/db: 32, ConfigMap/a.B: 32, Secret/db.A: 8, Secret/db.B: 32}}}}
 - {{}}
 "
@@ -227,6 +227,8 @@ branches:
               such as `https://{slug}.preview.example.com`
             osier.yaml:7:118: `labels` must be a list of names
               such as `labels: [team]`
+            osier.yaml:7:131: `gateways` must name each with its namespace
+              such as `gateways: [gateways/public]`
             osier.yaml:8:3: the template is in a layer, or a layer in it
               give it a directory of its own
             osier.yaml:8:11: `match` must be a list of names of branches

@@ -13,7 +13,7 @@ fn isolation() -> Isolation {
         template: "template".to_owned(),
         host: Some("x.preview.example.com".to_owned()),
         subjects: Some(vec!["group:developers".to_owned()]),
-        allow: Allow::default(),
+        allow: Allow { gateways: vec!["gateways/public".to_owned()], ..Allow::default() },
     }
 }
 
@@ -60,11 +60,17 @@ fn what_is_granted_is_allowed() {
         annotations: words(&["example.com/a"]),
         fields: words(&["tolerations", "LoadBalancer"]),
         ingress_classes: words(&["preview"]),
+        gateways: words(&["gateways/internal"]),
     };
     let document = "apiVersion: v1
 kind: Service
 metadata: {name: web, labels: {team: shop}, annotations: {example.com/a: b}}
 spec: {type: LoadBalancer, ports: [{port: 80}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: web}
+spec: {parentRefs: [{name: internal, namespace: gateways}], hostnames: [x.preview.example.com]}
 ---
 apiVersion: v1
 kind: ConfigMap
