@@ -7,7 +7,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::chart::CHART;
-use crate::rights::run;
+use crate::rights::{create, run};
 use crate::scenarios::world::World;
 use crate::support::control_plane::{ControlPlane, User};
 use crate::support::server::{self, Answer, Server};
@@ -18,6 +18,22 @@ pub const OWN: &str = "osier-system";
 pub const ACCOUNT: &str = "system:serviceaccount:osier-system:osier-protected";
 /// A column that the release before did not have.
 const NEW_COLUMN: &str = "    - jsonPath: .status.commit\n      name: Commit\n      type: string\n";
+/// A kind that environments may have and not every server has.
+const ROUTES: &str = "apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata:
+  name: httproutes.gateway.networking.k8s.io
+  annotations: {api-approved.kubernetes.io: unapproved}
+spec:
+  group: gateway.networking.k8s.io
+  names: {kind: HTTPRoute, plural: httproutes}
+  scope: Namespaced
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+";
 
 /// A world with the chart in it, as an older release left it and today's has brought it up to date, and the service's account in use.
 pub async fn world(people: &Value) -> World {
@@ -27,7 +43,10 @@ pub async fn world(people: &Value) -> World {
     let namespaces = ["shop-staging", "shop-production"].map(|name| world.name(name));
     let home = world.name("shop");
     let repository = json!({"home": home, "namespaces": namespaces, "people": people});
-    write_values(&world, &json!({"repositories": {home: repository}}));
+    let kinds = json!([{"group": "example.com", "plurals": ["widgets"]}]);
+    write_values(&world, &json!({"repositories": {home: repository}, "kinds": kinds}));
+    create(&mut world, ROUTES).await;
+    run(&mut world, "kubectl wait --for condition=established crd/httproutes.gateway.networking.k8s.io").await;
     run(&mut world, "kubectl create namespace osier-system").await;
     run(&mut world, "kubectl label namespace osier-system pod-security.kubernetes.io/enforce=restricted").await;
     // the definitions are there already: somebody applied `osier generate crds`

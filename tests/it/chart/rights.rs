@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use osier::desired::kinds;
 use serde_json::{Value, json};
 
 use crate::chart::asked::{self, BESIDES};
-use crate::chart::installed;
+use crate::chart::installed::{self, ACCOUNT};
 use crate::chart::people::subjects;
 use crate::chart::{branch, documents, lanes, people, rendered};
 use crate::rights::{a_push_and_what_others_do, back_and_forth, first_state, rules, run, sees, shop, told_of_pods};
@@ -47,6 +48,24 @@ pub fn rights(rules: &Value) -> BTreeSet<Right> {
         }
     }
     rights
+}
+
+/// The service in an environment, and whoever applies by hand.
+#[test]
+fn every_kind_that_environments_may_have_is_in_the_readme() {
+    let place = PLACES[3].0;
+    for kind in kinds::allowed(&[]) {
+        let name = kind.kind.to_lowercase();
+        let plural = match name.strip_suffix('y') {
+            Some(stem) => format!("{stem}ies"),
+            None if name.ends_with('s') => format!("{name}es"),
+            None => format!("{name}s"),
+        };
+        for (account, verb) in [("service", "watch"), ("service", "delete"), ("apply", "list"), ("apply", "patch")] {
+            let right = (kind.group.to_string(), plural.clone(), verb.to_owned());
+            assert!(documented_of(account, place).contains(&right), "{account}: {right:?}");
+        }
+    }
 }
 
 #[test]
@@ -105,6 +124,7 @@ async fn the_service_runs_as_helm_installs_it() {
     let world = &mut world;
     shop(world);
     pods_are_admitted(world).await;
+    further_kinds_are_for_environments(world).await;
     first_state(world, "start --namespace osier-system").await;
     a_push_and_what_others_do(world).await;
     back_and_forth(world).await;
@@ -124,9 +144,20 @@ async fn pods_are_admitted(world: &mut World) {
         .await;
 }
 
+/// What `kinds` of the values adds.
+async fn further_kinds_are_for_environments(world: &World) {
+    let (environment, home) = (world.name("shop-staging"), world.name("shop"));
+    for (namespace, wanted) in [(&*environment, true), (&home, false), ("default", false), ("", false)] {
+        for verb in ["list", "patch"] {
+            let may = installed::may(world, ACCOUNT, verb, "example.com/widgets", namespace).await;
+            assert_eq!(may, wanted, "{verb} in {namespace:?}");
+        }
+    }
+}
+
 /// Definitions stay, and with them the books; nothing in the namespaces of environments was the chart's.
 async fn what_was_applied_outlives_the_chart(world: &mut World) {
-    let count = "kubectl get configmaps,secrets,deployments,environments,records -A -o name | grep -v helm | sort";
+    let count = "kubectl get configmaps,secrets,deployments,environments,records -A -o name | grep -v -e helm -e osier-receiver | sort";
     let before = run(world, count).await;
     assert!(["configmap/app", "environment.osier.dev/staging"].iter().all(|name| before.contains(name)), "{before}");
     run(world, "helm uninstall osier -n osier-system").await;

@@ -24,10 +24,11 @@ ask whether somebody may. Whoever is asked may ask what a server serves, and who
 
 ";
 /// Which group has which of the kinds that rules name by several groups at once.
-const GROUPS: [(&str, &[&str]); 5] = [
+const GROUPS: [(&str, &[&str]); 6] = [
     ("apps", &["deployments", "statefulsets", "daemonsets"]),
     ("batch", &["jobs", "cronjobs"]),
     ("networking.k8s.io", &["ingresses", "networkpolicies"]),
+    ("gateway.networking.k8s.io", &["httproutes"]),
     ("autoscaling", &["horizontalpodautoscalers"]),
     ("policy", &["poddisruptionbudgets"]),
 ];
@@ -96,6 +97,6 @@ fn sorted(cell: &str, verb: &str) -> String {
 /// A rule of several groups and kinds means pairs that there are none of.
 fn exists((group, resource, _): &Right) -> bool {
     let own = GROUPS.iter().find(|(_, kinds)| kinds.contains(&resource.as_str())).map(|(group, _)| *group);
-    let mixed = ["", "apps", "batch", "networking.k8s.io", "autoscaling", "policy"].contains(&group.as_str());
+    let mixed = group.is_empty() || GROUPS.iter().any(|(known, _)| known == group);
     !mixed || own.unwrap_or_default() == group
 }
