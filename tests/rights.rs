@@ -68,6 +68,7 @@ impl Columns {
         let begins = |beginnings: &[&str]| beginnings.iter().any(|beginning| user.starts_with(beginning));
         match user {
             "system:serviceaccount:osier-system:osier-protected" => ("service", vec![service]),
+            "system:serviceaccount:osier-system:osier-receiver" => ("receiver", vec![receiver]),
             _ if begins(&["service-", "rights-", "system:serviceaccount:"]) => ("service", vec![service, besides]),
             _ if begins(&["receiver-"]) => ("receiver", vec![receiver]),
             _ if begins(&["scenario-", "viewer-", "developer-", "operator-", "approver-", "nobody-"]) => {

@@ -6,4 +6,4 @@ mod followed;
 mod hostile;
 mod secrets;
 mod story;
-mod world;
+pub mod world;

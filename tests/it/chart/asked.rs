@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::chart::installed::OWN;
-use crate::chart::rights::{PLACES, Right, documented};
+use crate::chart::rights::{PLACES, Right, documented, documented_of};
 use crate::scenarios::world::World;
 use crate::support::audit::AuditLine;
 use crate::support::control_plane::User;
@@ -12,6 +12,9 @@ use crate::support::server::Server;
 /// The headings of what a lane of branches may do besides.
 pub const BESIDES: [&str; 2] =
     ["in the whole cluster for branch environments, besides", "in the home namespace for branch environments, besides"];
+
+/// The account of the receiver.
+const RECEIVER: &str = "system:serviceaccount:osier-system:osier-receiver";
 
 /// Everybody may ask what a server serves, which names no resource, and who he is; the rest is in the table, namespace by namespace.
 ///
@@ -42,6 +45,21 @@ pub async fn is_documented(world: &World, account: &User, lane: &str, expected: 
     }
     println!("{lane}: {lines} requests, {} rights used", used.len());
     assert!(lines > 0, "the lane {lane} asked for nothing");
+}
+
+/// The receiver asked for nothing but what is its own in the README, namespace or not; nothing was refused to it.
+pub async fn of_receiver_is_documented(world: &World) {
+    let Server::Real(control_plane) = &world.server else { panic!("the sandbox checks no rights") };
+    let [cluster, home] = [PLACES[0].0, PLACES[2].0].map(|place| documented_of("receiver", place));
+    let lines = control_plane.audit(&User::person(RECEIVER)).await;
+    for line in &lines {
+        let right = right(line);
+        let there = if line.namespace.is_empty() { &cluster } else { &home };
+        assert!(line.code != 403 && (right.1.is_empty() || there.contains(&right)), "{line:?}");
+        assert!(line.namespace.is_empty() || line.namespace == world.name("shop"), "{line:?}");
+    }
+    let looks = lines.iter().filter(|line| line.subresource == "status" && line.code == 200).count();
+    assert!(looks >= 2, "it asked for {looks} looks");
 }
 
 /// As tables of rights name it.

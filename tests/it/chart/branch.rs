@@ -1,4 +1,4 @@
-//! Branches from their push to their end, both lanes at work with nothing but tokens of their accounts in the chart.
+//! Branches from their push to their end, both lanes and the receiver at work with nothing but tokens of their accounts in the chart.
 
 use std::fs;
 
@@ -6,22 +6,28 @@ use http::Method;
 use osier::model::wire;
 use serde_json::json;
 
-use crate::chart::asked;
 use crate::chart::installed::{ask_as, write_kubeconfig};
 use crate::chart::lanes::{ACCOUNT, NAMESPACES, TEMPLATE};
+use crate::chart::{asked, people};
+use crate::receiver::world::{Call, SECRET, SECRET_NAME, name_secret, secret, started};
 use crate::rights::{LEVEL, config, run, sees};
 use crate::scenarios::script::File;
 use crate::scenarios::service::service;
 use crate::scenarios::world::World;
 use crate::support::audit::AuditLine;
 use crate::support::control_plane::User;
+use crate::support::process::Process;
 
 const CONFIG: &str = "apiVersion: osier.dev/v1alpha1\nkind: Config\nenvironments:\n  staging: {namespace: shop-staging, layers: [base], keys: staging}\n\
-    branches:\n- match: [\"feature/*\"]\n  layers: [\"main:common\", branches]\n  keys: branch\n  grace: 1s\n  namespace: {prefix: shop-b, template: policies/branch}\n";
+    branches:\n- match: [\"feature/*\"]\n  layers: [\"main:common\", branches]\n  keys: branch\n  lives: 72h\n  grace: 1s\n  \
+    url: \"https://{slug}.preview.example.com\"\n  allow: {gateways: [gateways/public]}\n  namespace: {prefix: shop-b, template: policies/branch}\n";
 const APP: &str =
     "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: app}\ndata: {LOG_LEVEL: info, BRANCH: \"${osier.branch}\"}\n";
-const SECRET: &str = "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData: {PASSWORD: canary-7c-password}\n";
+const PASSWORDS: &str =
+    "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData: {PASSWORD: canary-7c-password}\n";
 const DEPLOYMENT: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: api}\nspec:\n  selector: {matchLabels: {app: api}}\n  template:\n    metadata: {labels: {app: api}}\n    spec: {containers: [{name: web, image: \"registry.example/web:1\", envFrom: [{configMapRef: {name: app}}]}]}\n";
+const ROUTE: &str = "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: web}\nspec:\n  parentRefs: [{name: public, namespace: gateways}]\n  \
+    hostnames: [\"${osier.slug}.preview.example.com\"]\n  rules: [{backendRefs: [{name: web, port: 80}]}]\n";
 const PASSWORD: &str = "Y2FuYXJ5LTdjLXBhc3N3b3Jk";
 
 /// Nobody disturbs it.
@@ -39,15 +45,19 @@ pub async fn branches_come_and_go(world: &mut World) {
     too_much_power_is_refused(world).await;
     start(world, "service", "protected").await;
     start(world, "branches", "branches").await;
-    for branch in ["calm", "x"] {
+    let mut receiver = receiver(world).await;
+    let call = Call::named(world, "github-push");
+    for (branch, namespace) in [("calm", CALM), ("x", X)] {
         push(world, branch).await;
-    }
-    for namespace in [CALM, X] {
+        assert_eq!(call.answer(&receiver), 202);
         is_complete(world, namespace).await;
     }
+    look_every(world, "1s").await;
     what_others_do_is_put_right(world).await;
     it_takes_its_rights_again(world).await;
     a_crash_is_healed(world).await;
+    people::say_when_a_branch_ends(world).await;
+    is_complete(world, Y).await;
     the_other_lane_goes_on(world).await;
     for (branch, namespace) in [("calm", CALM), ("x", X), ("y", Y)] {
         run(world, &format!("git branch -q -D feature/{branch}")).await;
@@ -57,12 +67,15 @@ pub async fn branches_come_and_go(world: &mut World) {
     for name in ["service", "branches"] {
         assert_eq!(service(world, &format!("stop {name}")).await, "");
     }
+    receiver.signal("-TERM");
+    assert!(receiver.ended().success(), "{}", receiver.log());
     refusals(world).await;
 }
 
 async fn prepare(world: &mut World) {
-    let subjects = "{\"spec\":{\"interval\":\"1s\",\"subjects\":[\"group:shop-developers\"]}}";
+    let subjects = "{\"spec\":{\"subjects\":[\"group:shop-developers\"]}}";
     run(world, &format!("kubectl patch repository shop --type merge -p '{subjects}'")).await;
+    look_every(world, "1h").await;
     write(world, "osier.yaml", &[], CONFIG);
     write(world, "common/app.yaml", &[], APP);
     for entry in fs::read_dir(TEMPLATE).unwrap() {
@@ -71,6 +84,20 @@ async fn prepare(world: &mut World) {
         write(world, &format!("policies/branch/{name}"), &[], &fs::read_to_string(entry.path()).unwrap());
     }
     world.push("branches are environments").await;
+}
+
+async fn look_every(world: &mut World, interval: &str) {
+    let patch = format!("{{\"spec\":{{\"interval\":\"{interval}\"}}}}");
+    run(world, &format!("kubectl patch repository shop --type merge -p '{patch}'")).await;
+}
+
+/// With the token of its account, and the Secret that the Repository names.
+async fn receiver(world: &mut World) -> Process {
+    let token = run(world, "kubectl create token osier-receiver -n osier-system").await;
+    write_kubeconfig(world, "receiver", token.trim());
+    secret(world, &[("secret", SECRET)]).await;
+    name_secret(world, Some(SECRET_NAME)).await;
+    started(world)
 }
 
 /// With an account that may do anything the lane does not begin, and takes no Lease.
@@ -106,8 +133,9 @@ async fn start(world: &mut World, name: &str, lane: &str) {
 /// A branch with a Secret and a workload of its own; main is checked out again.
 async fn push(world: &mut World, branch: &str) {
     run(world, &format!("git switch -q -c feature/{branch}")).await;
-    write(world, "branches/db.sops.yaml", &["branch"], SECRET);
+    write(world, "branches/db.sops.yaml", &["branch"], PASSWORDS);
     write(world, "branches/api.yaml", &[], DEPLOYMENT);
+    write(world, "branches/route.yaml", &[], ROUTE);
     world.push(branch).await;
     run(world, "git switch -q main").await;
 }
@@ -125,8 +153,8 @@ async fn is_complete(world: &mut World, namespace: &str) {
     sees(world, &reason(namespace), "Applied").await;
     sees(world, &level(namespace), "info").await;
     sees(world, &password(namespace), PASSWORD).await;
-    let kinds = "resourcequotas,limitranges,networkpolicies,rolebindings,deployments";
-    let there = "deployment.apps/api limitrange/environment networkpolicy.networking.k8s.io/default-deny \
+    let kinds = "resourcequotas,limitranges,networkpolicies,rolebindings,deployments,httproutes";
+    let there = "deployment.apps/api httproute.gateway.networking.k8s.io/web limitrange/environment networkpolicy.networking.k8s.io/default-deny \
         networkpolicy.networking.k8s.io/within-environment resourcequota/environment \
         rolebinding.rbac.authorization.k8s.io/authors rolebinding.rbac.authorization.k8s.io/osier-environment";
     sees(world, &format!("kubectl get {kinds} -n {namespace} -o name | sort | xargs"), there).await;
@@ -201,6 +229,7 @@ async fn the_other_lane_goes_on(world: &mut World) {
 /// most a look in the moment until the server knows of its binding, or when the binding went before the rest of the namespace.
 async fn refusals(world: &World) {
     asked::is_documented(world, &world.account, "protected", |_| false).await;
+    asked::of_receiver_is_documented(world).await;
     let [calm, x, y] = [CALM, X, Y].map(|name| world.names.real(name));
     let is_look = |line: &AuditLine| ["list", "watch"].contains(&line.verb.as_str());
     let is_tried =

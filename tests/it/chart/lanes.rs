@@ -7,6 +7,8 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::chart::installed::{ask_as, may, upgrade, write_values};
+use crate::chart::people;
+use crate::receiver::world::SECRET_NAME;
 use crate::rights::run;
 use crate::scenarios::world::World;
 use crate::support::server::PATIENCE;
@@ -37,8 +39,11 @@ pub async fn a_lane_of_branches_keeps_to_its_namespaces(world: &mut World) {
     let subjects = ["group:shop-developers".to_owned(), world.name("group:shop-developers")];
     let lane = json!({"keys": "k", "prefixes": ["trial", world.name("shop-b")], "subjects": subjects});
     let home = world.name("shop");
-    let repository = json!({"home": home, "namespaces": [world.name("shop-staging")]});
-    write_values(world, &json!({"repositories": {"shop": repository}, "lanes": {"branches": lane}}));
+    let repository = json!({"home": home, "namespaces": [world.name("shop-staging")], "people": people::subjects(),
+        "webhookSecret": SECRET_NAME});
+    let values =
+        json!({"repositories": {"shop": repository}, "lanes": {"branches": lane}, "receiver": {"enabled": true}});
+    write_values(world, &values);
     upgrade(world, "new").await;
     in_force(world).await;
     let ours = json!({"osier.dev/environment": "a"});

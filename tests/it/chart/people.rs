@@ -50,6 +50,23 @@ const DEEDS: &[(&str, &str, i32)] = &[
     ("operator", "release staging", 0),
 ];
 
+/// What they do with the environment of `feature/y`, and how it ends. At last it is gone and asked for again.
+const DEEDS_ON_A_BRANCH: &[(&str, &str, i32)] = &[
+    ("viewer", "env list", 0),
+    ("viewer", "env show feature/y", 0),
+    ("viewer", "env wait feature/y --applied", 0),
+    ("viewer", "env open feature/y", 0),
+    ("viewer", "env extend feature/y --for 1h", 6),
+    ("viewer", "env delete feature/y --yes", 6),
+    ("approver", "env expire feature/y", 6),
+    ("nobody", "env show feature/y", 6),
+    ("developer", "env extend feature/y --for 1h", 0),
+    ("developer", "env wait feature/y --applied", 0),
+    ("developer", "env open feature/y", 0),
+    ("developer", "env delete feature/y --yes", 0),
+    ("developer", "env open feature/y", 0),
+];
+
 /// Who has which role, as the chart's values say it.
 pub fn subjects() -> Value {
     let one = |role: &str| json!([format!("user:{role}-1")]);
@@ -76,11 +93,7 @@ pub async fn do_what_their_roles_say(world: &mut World) {
         approver: get environments, list records, watch plans, list events, create plans, patch environments, approve environments
         nobody: 
     "#]].assert_eq(&table);
-    for (person, deed, code) in DEEDS {
-        let output = world.run(&format!("osier {} {deed}", as_person(world, person))).await;
-        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert_eq!(output.status.code(), Some(*code), "{person}: osier {deed}: {said}");
-    }
+    done(world, DEEDS).await;
     // without a right on Secrets a rollback is asked for by the object itself
     let hold = "{\"spec\":{\"hold\":{\"to\":\"#1\",\"by\":\"operator-1\",\"reason\":\"tea\"}}}";
     let patch = format!("patch environment staging -n shop --type merge -p '{hold}'");
@@ -89,6 +102,19 @@ pub async fn do_what_their_roles_say(world: &mut World) {
     sees(world, LEVEL, "info").await;
     run(world, &format!("osier {operator} release staging")).await;
     sees(world, LEVEL, "debug").await;
+}
+
+/// They see the environments of branches, and the developer says when one ends.
+pub async fn say_when_a_branch_ends(world: &mut World) {
+    done(world, DEEDS_ON_A_BRANCH).await;
+}
+
+async fn done(world: &mut World, deeds: &[(&str, &str, i32)]) {
+    for (person, deed, code) in deeds {
+        let output = world.run(&format!("osier {} {deed}", as_person(world, person))).await;
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(*code), "{person}: osier {deed}: {said}");
+    }
 }
 
 fn as_person(world: &World, person: &str) -> String {

@@ -83,6 +83,11 @@ impl Call {
             .filter(|(name, _)| name.to_lowercase().contains("signature") || name == "X-Gitlab-Token")
     }
 
+    /// The status of a receiver's answer; 0 without one.
+    pub fn answer(&self, receiver: &Process) -> u16 {
+        status(&send(receiver, &self.bytes(self.body.len())))
+    }
+
     /// The bytes of the request, with this length said of the body.
     pub fn bytes(&self, length: usize) -> Vec<u8> {
         let mut head = format!(
@@ -108,37 +113,19 @@ impl Receiver {
 
     /// One in a world, with the credentials of an account; it hears the world's Repository.
     pub fn start(world: World, account: &User) -> Receiver {
-        let kubeconfig = world.path("kubeconfig-receiver");
-        fs::copy(world.server.kubeconfig(account), &kubeconfig).unwrap();
-        let mut command = Command::new(OSIER);
-        command.args(["receiver", "--listen", "127.0.0.1:0", "--webhooks", "127.0.0.1:0", "--log-format", "json"]);
-        command.args(["--proxies", "127.0.0.0/8"]);
-        command.args(["--repository", &world.name("shop"), "--kubeconfig"]).arg(kubeconfig);
-        let process = Process::start(command, &world.path("tmp"), "receiver");
-        let receiver = Receiver { world, process };
-        receiver.process.says("/readyz", "200 OK");
-        until("webhooks are heard", || receiver.process.log().contains("webhooks are heard"));
-        receiver
+        fs::copy(world.server.kubeconfig(account), world.path("kubeconfig-receiver")).unwrap();
+        let process = started(&world);
+        Receiver { world, process }
     }
 
     /// Sends bytes; the answer as far as it came, and empty if the connection was broken off before it.
     pub fn send(&self, bytes: &[u8]) -> String {
-        let mut stream = TcpStream::connect(self.process.address_of("webhooks")).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let sent = stream.write_all(bytes);
-        let broken =
-            |kind| matches!(kind, ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::NotConnected);
-        assert!(sent.is_ok() || sent.is_err_and(|error| broken(error.kind())));
-        let mut answer = Vec::new();
-        if let Err(error) = stream.read_to_end(&mut answer) {
-            assert!(broken(error.kind()), "{error}");
-        }
-        String::from_utf8(answer).unwrap()
+        send(&self.process, bytes)
     }
 
     /// The status of the answer to a call; 0 without one.
     pub fn call(&self, call: &Call) -> u16 {
-        status(&self.send(&call.bytes(call.body.len())))
+        call.answer(&self.process)
     }
 
     /// `status.lookAt`; empty if there is none.
@@ -180,6 +167,31 @@ impl Receiver {
         assert!(log.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{log}");
         self.world.scan().await;
     }
+}
+
+/// A process with the credentials that lie in the world; it hears the world's Repository.
+pub fn started(world: &World) -> Process {
+    let mut command = Command::new(OSIER);
+    command.args(["receiver", "--listen", "127.0.0.1:0", "--webhooks", "127.0.0.1:0", "--log-format", "json"]);
+    command.args(["--proxies", "127.0.0.0/8"]);
+    command.args(["--repository", &world.name("shop"), "--kubeconfig"]).arg(world.path("kubeconfig-receiver"));
+    let process = Process::start(command, &world.path("tmp"), "receiver");
+    process.says("/readyz", "200 OK");
+    until("webhooks are heard", || process.log().contains("webhooks are heard"));
+    process
+}
+
+fn send(receiver: &Process, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(receiver.address_of("webhooks")).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let sent = stream.write_all(bytes);
+    let broken = |kind| matches!(kind, ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::NotConnected);
+    assert!(sent.is_ok() || sent.is_err_and(|error| broken(error.kind())));
+    let mut answer = Vec::new();
+    if let Err(error) = stream.read_to_end(&mut answer) {
+        assert!(broken(error.kind()), "{error}");
+    }
+    String::from_utf8(answer).unwrap()
 }
 
 /// The status of an answer; 0 without one.
