@@ -4,7 +4,7 @@ use std::fs;
 
 use http::Method;
 use osier::model::wire;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::chart::installed::{ask_as, write_kubeconfig};
 use crate::chart::lanes::{ACCOUNT, NAMESPACES, TEMPLATE};
@@ -17,6 +17,7 @@ use crate::scenarios::world::World;
 use crate::support::audit::AuditLine;
 use crate::support::control_plane::User;
 use crate::support::process::Process;
+use crate::support::web::Web;
 
 const CONFIG: &str = "apiVersion: osier.dev/v1alpha1\nkind: Config\nenvironments:\n  staging: {namespace: shop-staging, layers: [base], keys: staging}\n\
     branches:\n- match: [\"feature/*\"]\n  layers: [\"main:common\", branches]\n  keys: branch\n  lives: 72h\n  grace: 1s\n  \
@@ -52,7 +53,7 @@ pub async fn branches_come_and_go(world: &mut World) {
         assert_eq!(call.answer(&receiver), 202);
         is_complete(world, namespace).await;
     }
-    look_every(world, "1s").await;
+    change(world, &json!({"interval": "1s"})).await;
     what_others_do_is_put_right(world).await;
     it_takes_its_rights_again(world).await;
     a_crash_is_healed(world).await;
@@ -73,9 +74,10 @@ pub async fn branches_come_and_go(world: &mut World) {
 }
 
 async fn prepare(world: &mut World) {
-    let subjects = "{\"spec\":{\"subjects\":[\"group:shop-developers\"]}}";
-    run(world, &format!("kubectl patch repository shop --type merge -p '{subjects}'")).await;
-    look_every(world, "1h").await;
+    // not by its path: what is on this disk is watched
+    std::os::unix::fs::symlink(world.path("clone/.git"), world.path(&world.name("shop.git"))).unwrap();
+    let url = Web::without_tls(&world.path("")).await.url();
+    change(world, &json!({"subjects": ["group:shop-developers"], "interval": "1h", "url": url})).await;
     write(world, "osier.yaml", &[], CONFIG);
     write(world, "common/app.yaml", &[], APP);
     for entry in fs::read_dir(TEMPLATE).unwrap() {
@@ -86,8 +88,9 @@ async fn prepare(world: &mut World) {
     world.push("branches are environments").await;
 }
 
-async fn look_every(world: &mut World, interval: &str) {
-    let patch = format!("{{\"spec\":{{\"interval\":\"{interval}\"}}}}");
+/// The Repository says this from now on; names are those of scripts.
+async fn change(world: &mut World, spec: &Value) {
+    let patch = json!({"spec": spec});
     run(world, &format!("kubectl patch repository shop --type merge -p '{patch}'")).await;
 }
 
