@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::core::v1::Namespace;
+use kube::core::ObjectMeta;
 use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
@@ -9,7 +11,7 @@ use crate::cluster::call::{Call, WHOLE, encoded};
 use crate::cluster::error::Error;
 use crate::cluster::own::WRITE;
 use crate::desired::namespace::Marks;
-use crate::model::wire::{ENVIRONMENT, MANAGER, REF, REPOSITORY};
+use crate::model::wire::{ENVIRONMENT, MANAGER, REF, REPOSITORY, environment_id};
 
 /// The ClusterRole of the chart that our own account is bound to in each namespace that it makes, and the name of the binding.
 const ROLE: &str = "osier-environment";
@@ -47,6 +49,25 @@ impl Cluster {
         let call = Call::get(path(namespace), WHOLE);
         let found = self.get_opt(&call, || format!("read namespace `{namespace}`")).await?;
         found.map(|object| owned(namespace, &object, owner)).transpose()
+    }
+
+    /// The namespaces that are said to be of branches of a Repository, with their full refs: those whose id fits, and that are not on their way
+    /// out. Labels can be anybody's: whether osier made one is asked before it is touched.
+    ///
+    /// # Errors
+    /// `Call`.
+    pub async fn places(&self, home: &str, repository: &str) -> Result<BTreeMap<String, String>, Error> {
+        let query = format!("&labelSelector={}", encoded(&format!("{REPOSITORY}={repository}")));
+        let found: Vec<Namespace> = self.list_own("/api/v1/namespaces", &query).await?;
+        let place = |namespace: Namespace| {
+            let ObjectMeta { name, labels, mut annotations, deletion_timestamp: None, .. } = namespace.metadata else {
+                return None;
+            };
+            let reference = annotations.as_mut()?.remove(REF)?;
+            let fits = *labels?.get(ENVIRONMENT)? == environment_id(home, repository, &reference);
+            fits.then_some((name?, reference))
+        };
+        Ok(found.into_iter().filter_map(place).collect())
     }
 
     /// Creates the namespace, with everything that says whose it is in the same request.

@@ -209,6 +209,8 @@ struct Lead<'a> {
     authors: Authors,
     /// When the next of those that have to wait are told so.
     queue_at: Instant,
+    /// When to look for namespaces whose Environment somebody deleted.
+    recover_at: Instant,
     /// When to look again at what could not be made, or is to be forgotten.
     again: Option<Instant>,
     /// Whether another environment may be wanted than those that have a task.
@@ -241,6 +243,7 @@ impl<'a> Lead<'a> {
             changed: Changed::default(),
             authors: Authors::default(),
             queue_at: Instant::now(),
+            recover_at: Instant::now(),
             again: None,
             unsettled: true,
             status_at: None,

@@ -20,7 +20,11 @@ pub fn fix(reason: &str, environment: &str, namespace: &str) -> String {
             format!("end what writes against osier, or osier suspend {environment} --reason WHY")
         }
         Some(Reason::Suspended) => format!("osier resume {environment}"),
-        Some(Reason::Orphaned) => "put the environment back into osier.yaml, or delete its Environment".to_owned(),
+        Some(Reason::Orphaned) => {
+            format!(
+                "put it back into osier.yaml, or delete its Environment (that of a branch: osier env delete {environment})"
+            )
+        }
         Some(Reason::NamespaceMissing) => {
             "the platform engineer makes the namespace, labelled osier.dev/repository".to_owned()
         }

@@ -25,6 +25,8 @@ const AT_ONCE: usize = 20;
 const ONE_IN: u32 = 5;
 /// Between two attempts to make them.
 const FAILED: Duration = Duration::from_secs(5);
+/// Between two looks for namespaces whose Environment somebody deleted.
+const RECOVER: Duration = Duration::from_hours(1);
 /// Between two attempts to forget an environment: nobody waits for that.
 const FORGET_AGAIN: Duration = Duration::from_mins(5);
 /// Longest time until the next look at what is to be forgotten.
@@ -33,6 +35,7 @@ const LONGEST: Duration = Duration::from_hours(24);
 impl Lead<'_> {
     /// The environments of branches, which are their namespaces' names; those that are missing are made first.
     pub(super) async fn of_branches(&mut self, world: &World, tip: &Tip) -> Option<BTreeMap<String, String>> {
+        self.recover(world).await;
         let mut roll = self.roll(&tip.known).await?;
         let begins = roll.missing.iter().filter(|(name, _)| !roll.waiting.contains_key(*name));
         let is_more = begins.clone().count() > AT_ONCE;
@@ -84,6 +87,36 @@ impl Lead<'_> {
         if !untold.is_empty() {
             self.look_again(self.queue_at);
         }
+    }
+
+    /// Makes the Environments anew that somebody deleted while their namespaces are there: what is left goes on, or goes, as every other.
+    async fn recover(&mut self, world: &World) {
+        if self.is_listed && Instant::now() >= self.recover_at {
+            let went_well = self.recovered(world).await;
+            self.recover_at = Instant::now() + if went_well { RECOVER } else { FAILED };
+        }
+        self.look_again(self.recover_at);
+    }
+
+    async fn recovered(&mut self, world: &World) -> bool {
+        let places = match world.cluster.places(world.home(), world.name()).await {
+            Ok(places) => places,
+            Err(error) => {
+                tracing::warn!(
+                    reason = error.reason().as_str(),
+                    "the namespaces of branches cannot be listed: {error}"
+                );
+                return false;
+            }
+        };
+        let mut went_well = true;
+        for (name, reference) in places {
+            if !self.environments.contains_key(&name) {
+                tracing::warn!(environment = name, reference, "has a namespace and no Environment: it is made anew");
+                went_well &= self.make(world, &name, &reference).await;
+            }
+        }
+        went_well
     }
 
     /// Makes an Environment; false if it could not be made.
