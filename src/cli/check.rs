@@ -94,8 +94,8 @@ async fn check(settings: &Settings, args: &Args) -> Result<Found, Failure> {
     Ok(found)
 }
 
-/// The environment of the branch that is looked at, if the protected branch gives it one. Its name stands for that of the environment, of
-/// which only the service knows the hash.
+/// The environment of the branch that is looked at, if the protected branch gives it one. Its name stands for that of the environment, whose
+/// hash needs the name of the Repository.
 async fn of_branch(
     settings: &Settings,
     args: &Args,
@@ -114,7 +114,10 @@ async fn of_branch(
     // its own problems show where it is checked out
     let Ok(config) = target::config(&source.at(main)).await else { return Ok(None) };
     let Some((entry, slug)) = config.branch(&name) else { return Ok(None) };
-    let entry = entry.environment(target::branch_environment(entry, &slug, "", &name), main, &slug);
+    let repository = settings.common.repository.as_deref().unwrap_or_default();
+    let namespace = target::branch_environment(entry, &slug, repository, &name);
+    let slug = config.label(&name, &slug, repository);
+    let entry = entry.environment(namespace, main, &slug);
     let parameters = target::parameters(&entry.namespace, &slug, &name, &entry.namespace, commit);
     Ok(Some(Checked { name, parameters, entry }))
 }

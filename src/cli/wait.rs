@@ -301,9 +301,10 @@ fn entry_of_branch(
     commit: GitId,
 ) -> Option<(String, EnvironmentConfig)> {
     let (entry, slug) = config.branch(branch)?;
-    let name = target::branch_environment(entry, &slug, repository.metadata.name.as_deref()?, branch);
+    let repository = repository.metadata.name.as_deref()?;
+    let name = target::branch_environment(entry, &slug, repository, branch);
     // layers of the protected branch are none of this commit's
-    Some((name.clone(), entry.environment(name, commit, &slug)))
+    Some((name.clone(), entry.environment(name, commit, &config.label(branch, &slug, repository))))
 }
 
 /// The environments that the commit is for.

@@ -134,6 +134,22 @@ impl Config {
         self.branches.iter().find_map(|entry| Some((entry, entry.slug(name)?)))
     }
 
+    /// What `${osier.slug}` and the `{slug}` of addresses stand for: the `slug` of the branch `name`, with the hash unless no other name can
+    /// have that slug by right.
+    ///
+    /// # Guarantees
+    /// Depends on nothing but this file and the name, so that no push to another branch changes it; no two branches of a Repository have the
+    /// same. Of all names with one slug the one counts that is just the beginning of a pattern and the slug, of the first such pattern.
+    pub fn label(&self, name: &str, slug: &str, repository: &str) -> String {
+        let patterns = self.branches.iter().flat_map(|entry| &entry.patterns);
+        let mut names = patterns.map(|pattern| pattern.named(slug));
+        let first = names.find(|name| self.branch(name).is_some_and(|(_, found)| found == slug));
+        if first.as_deref() == Some(name) && !wire::ends_like_label(slug) {
+            return slug.to_owned();
+        }
+        wire::branch_label(slug, repository, &format!("{}{name}", wire::HEADS))
+    }
+
     /// JSON schema of the file, for editors.
     pub fn schema() -> serde_json::Value {
         let mut schema = schemars::schema_for!(Config).to_value();

@@ -1,6 +1,6 @@
 //! What a look at the remote says: `Known`, or `Unknown` with the reason. Only `Known` leads to a plan.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::git::failure::Failure;
@@ -83,12 +83,6 @@ impl Known {
         let mut all: Branches = self.elsewhere().map(|(name, tip)| (name.clone(), tip)).collect();
         all.extend(self.branches()?.iter().map(|(name, tip)| (name.clone(), *tip)));
         Some(all)
-    }
-
-    /// The names of all of them, each once.
-    pub fn names_anywhere(&self) -> BTreeSet<&str> {
-        let own = self.branches().into_iter().flat_map(|branches| branches.keys());
-        own.chain(self.elsewhere().map(|(name, _)| name)).map(String::as_str).collect()
     }
 
     fn elsewhere(&self) -> impl Iterator<Item = (&String, GitId)> {

@@ -77,6 +77,8 @@ pub const LEASE_BRANCHES: &str = "osier-branches";
 
 /// Longest slug of a branch: with a prefix of 20 and the hash it fits into a DNS label.
 const SLUG: usize = 30;
+/// Characters of the hash of a branch.
+const HASH: usize = 10;
 
 /// Version of everything that turns files into objects; raised when equal inputs would give another object.
 pub const RENDER_VERSION: u32 = 1;
@@ -102,7 +104,18 @@ pub fn environment_id(home: &str, repository: &str, name: &str) -> String {
 /// With a `prefix` of at most 20 bytes and a `slug` of `branch_slug` it is a DNS label. Two refs that meet in one name are told apart by
 /// the ref that Environment and namespace carry.
 pub fn branch_namespace(prefix: &str, slug: &str, repository: &str, reference: &str) -> String {
-    format!("{prefix}-{slug}{}", branch_hash(repository, reference))
+    format!("{prefix}-{}", branch_label(slug, repository, reference))
+}
+
+/// A slug that only one branch of a Repository has: `<slug>-<10 characters over Repository and full ref>`.
+pub fn branch_label(slug: &str, repository: &str, reference: &str) -> String {
+    format!("{slug}{}", branch_hash(repository, reference))
+}
+
+/// True if a slug could be the label of another branch: who knows that branch can call one of his so.
+pub fn ends_like_label(slug: &str) -> bool {
+    let is_of_hash = |c: char| matches!(c, 'a'..='z' | '2'..='7');
+    slug.rsplit_once('-').is_some_and(|(_, last)| last.len() == HASH && last.chars().all(is_of_hash))
 }
 
 /// True for the name of a branch environment of this ref.
@@ -111,7 +124,7 @@ pub fn is_of_branch(name: &str, repository: &str, reference: &str) -> bool {
 }
 
 fn branch_hash(repository: &str, reference: &str) -> String {
-    format!("-{}", b32(10, [repository, reference]))
+    format!("-{}", b32(HASH, [repository, reference]))
 }
 
 /// What is left of a branch's name in namespaces and addresses: ASCII letters in lower case and digits, anything else one `-`, at most 30.

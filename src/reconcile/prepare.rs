@@ -155,11 +155,7 @@ async fn start_of_branch(
     let seen = target::branch(ask, branch, main)?;
     let today = target::config(&Source::Mirror(world.mirror.clone(), main)).await?;
     let (entry, slug) = target::branch_entry(&today, world.name(), &subject.name, branch)?;
-    // two branches of one slug have addresses of their own
-    let all = ask.tip.as_ref().map(Known::names_anywhere).unwrap_or_default();
-    let twins = all.into_iter().filter(|other| today.branch(other).is_some_and(|(_, twin)| twin == slug)).count();
-    let label = if twins > 1 { subject.name.rsplit('-').next().map(|hash| format!("{slug}-{hash}")) } else { None };
-    let config = entry.environment(subject.name.clone(), main, label.as_ref().unwrap_or(&slug));
+    let config = entry.environment(subject.name.clone(), main, &slug);
     let environments = today.environments.len() + retention::BRANCHES;
     let followed = followed(world, ask, &subject.name, branch);
     // of a repository that is not the configuration's nothing gets here but commit ids and the slug

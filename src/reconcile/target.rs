@@ -234,7 +234,7 @@ pub fn entry<'c>(config: &'c Config, name: &str) -> Result<&'c EnvironmentConfig
     })
 }
 
-/// The entry for a branch, and its slug.
+/// The entry for a branch, and what `${osier.slug}` stands for there.
 ///
 /// # Errors
 /// `Orphaned` if there is none, or if it makes an environment of another name by now: nothing is pruned by that.
@@ -253,7 +253,7 @@ pub fn branch_entry<'c>(
         let message = format!("`{branch}` makes `{namespace}` by osier.yaml now");
         return Err(Error::blocked(Reason::Orphaned, message, "delete the branch, or put the `prefix` back"));
     }
-    Ok((entry, slug))
+    Ok((entry, config.label(branch, &slug, repository)))
 }
 
 /// Name and namespace of the environment of a branch.

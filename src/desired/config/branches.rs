@@ -136,6 +136,11 @@ impl Pattern {
         (!bad).then_some(Self { literal, rest })
     }
 
+    /// The name that is the pattern's literal beginning and what may follow it.
+    pub(super) fn named(&self, rest: &str) -> String {
+        format!("{}{rest}", self.literal)
+    }
+
     /// What follows the pattern's literal beginning, if the name matches.
     ///
     /// It takes time in proportion to both lengths, whatever they say.

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use expect_test::{Expect, expect};
 
 use super::*;
@@ -177,6 +179,44 @@ branches:
     );
     assert_eq!(environment.isolation.unwrap().host.as_deref(), Some("shop-1.preview.example.com"));
     assert_eq!(config.branch("fix/a").map(|(entry, slug)| (entry.line, slug)), Some((15, "fix-a".to_owned())));
+}
+
+#[test]
+fn what_stands_for_a_branch_is_its_own_whatever_others_are_called() {
+    let text = "
+environments: {staging: {namespace: shop-staging, layers: [base]}}
+branches:
+- {match: [\"feature/**\", \"fix/*\"], layers: [own], namespace: {prefix: b, template: t}}
+- {match: [\"*\", exactly], layers: [own], namespace: {prefix: r, template: t}}
+";
+    let config = Config::parse("osier.yaml", &format!("{HEAD}{text}")).unwrap();
+    let label = |name: &str| config.label(name, &config.branch(name).unwrap().1, "shop");
+    let hash = |name: &str| wire::branch_label("", "shop", &format!("refs/heads/{name}"));
+    let long = "a".repeat(31);
+    let cases = [
+        ("feature/x", "x"),
+        ("feature/shop-1", "shop-1"),
+        ("feature/X", "x"),
+        ("feature/x.", "x"),
+        ("feature/a/b", "a-b"),
+        ("feature/a-b", "a-b"),
+        ("fix/x", "x"),
+        ("x", "x"),
+        ("feature/\u{43f}", "x"),
+        (&format!("feature/{long}"), &long[1..]),
+        (&format!("feature/{}", &long[1..]), &long[1..]),
+        ("feature/fix-navigation", "fix-navigation"),
+        ("feature/navigation", "navigation"),
+        (&format!("feature/x{}", hash("feature/X")), &format!("x{}", hash("feature/X"))),
+    ];
+    let plain =
+        ["feature/x", "feature/shop-1", "feature/a-b", &format!("feature/{}", &long[1..]), "feature/navigation"];
+    let mut labels = BTreeSet::new();
+    for (name, slug) in cases {
+        let hash = if plain.contains(&name) { String::new() } else { hash(name) };
+        assert_eq!(label(name), format!("{slug}{hash}"), "{name}");
+        assert!(labels.insert(label(name)), "{name}");
+    }
 }
 
 #[test]
