@@ -233,7 +233,7 @@ impl Before {
 
 /// What an environment is, apart from its files; without a Repository with the default kinds and caps.
 ///
-/// `layers` are `entry`'s own, or those of a record that is gone back to.
+/// `layers` are `entry`'s own, or those of a record. The lowest one of a branch environment is its template, at whatever commit that is.
 pub fn scope(
     repository: Option<&Repository>,
     name: &str,
@@ -250,7 +250,8 @@ pub fn scope(
         parameters: parameters.clone(),
         isolation: entry.isolation.as_ref().map(|isolation| {
             let subjects = spec.map(|spec| spec.subjects.clone());
-            Arc::new(Isolation { subjects, ..isolation.clone() })
+            let template = layers.first().unwrap_or(&isolation.template).clone();
+            Arc::new(Isolation { template, subjects, ..isolation.clone() })
         }),
         generate: entry.generate.clone(),
         kinds: compose::allowed_kinds(

@@ -314,7 +314,7 @@ async fn revision(world: &World, start: &Start, commit: GitId) -> Result<Target,
     })
 }
 
-/// What a Record stands for, as a target.
+/// What a Record stands for, as a target: all of it as it was, what fences a branch environment in, too.
 ///
 /// # Errors
 /// Its commit cannot be read.
@@ -382,7 +382,8 @@ fn choose_another(subject: &Subject) -> String {
     format!("choose a record of `osier history {}`, or a commit of the protected branch", subject.name)
 }
 
-/// What a hold names, as a target: layers and parameters of the record, or those of that commit's `osier.yaml`.
+/// What a hold names, as a target: layers and parameters of the record, or those of that commit's `osier.yaml`. What fences a branch
+/// environment in is a policy, and so today's.
 async fn held(world: &World, start: &Start, records: &[Record], hold: &Hold, says: &str) -> Result<Target, Error> {
     let Start { subject, tip, .. } = start;
     let tip = *tip;
@@ -406,9 +407,13 @@ async fn held(world: &World, start: &Start, records: &[Record], hold: &Hold, say
         return Err(nothing());
     }
     let mut target = revision(world, start, commit).await?;
+    let template = start.config.isolation.as_ref().map(|isolation| &isolation.template);
     if let Some(record) = record {
         target.layers.clone_from(&record.spec.layers);
         target.parameters.clone_from(&record.spec.parameters);
+        if let (Some(template), Some(lowest)) = (template, target.layers.first_mut()) {
+            lowest.clone_from(template);
+        }
     }
     Ok(Target { kind: RecordKind::Rollback, by: hold.by.clone(), reason: hold.reason.clone(), ..target })
 }

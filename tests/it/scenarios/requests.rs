@@ -18,8 +18,9 @@ pub async fn begin(world: &mut World) {
 }
 
 /// The service's requests since `begin`, a line a verb and kind, without what comes by the clock: renewals of the Lease, watches
-/// that are opened anew, the look at pods that are late, and the Repository's status, which waits for others.
-pub async fn so_far(world: &World) -> String {
+/// that are opened anew, the look at pods that are late, and the Repository's status, which waits for others; only those in whose
+/// line is `of`.
+pub async fn so_far(world: &World, of: &str) -> String {
     let by_the_clock = |(verb, resource): &(String, String)| {
         verb == "watch" || ["leases", "pods", "repositories/status"].contains(&resource.as_str())
     };
@@ -29,7 +30,9 @@ pub async fn so_far(world: &World) -> String {
     }
     let mut text = String::new();
     for ((verb, resource), count) in counts {
-        writeln!(text, "{count} {verb} {resource}").unwrap();
+        if format!("{verb} {resource}").contains(of) {
+            writeln!(text, "{count} {verb} {resource}").unwrap();
+        }
     }
     if text.is_empty() { "none\n".to_owned() } else { text }
 }

@@ -85,7 +85,7 @@ async fn command_output(world: &mut World, line: &str) -> String {
             requests::begin(world).await;
             String::new()
         }
-        "requests" => lines("|", &requests::so_far(world).await),
+        "requests" => lines("|", &requests::so_far(world, rest).await),
         _ => program(world, line).await,
     }
 }
