@@ -110,7 +110,7 @@ impl Outcome {
 /// A plan that is being executed, phase by phase. It makes no choice: what the plan says is done, or fails.
 ///
 /// # Guarantees
-/// A step is not tried if the gate keeps it, an object that it refers to failed, a Job `before` failed, or, for deletes, anything failed.
+/// A step is not tried if the gate keeps it, an object that it needs failed, a Job `before` failed, or, for deletes, anything failed.
 /// Others go on.
 pub struct Execution<'a> {
     cluster: &'a Cluster,

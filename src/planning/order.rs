@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::desired::kinds;
 use crate::model::object::{Kind, ObjectId};
 use crate::model::wire;
 use crate::planning::plan::Phase;
@@ -9,8 +10,8 @@ use crate::planning::plan::Phase;
 /// When an object of this kind and with these annotations is written.
 pub fn phase(object: &ObjectId, annotations: &BTreeMap<String, String>) -> Phase {
     match (object.kind.group.as_str(), object.kind.kind.as_str()) {
-        ("", "ResourceQuota" | "LimitRange" | "ServiceAccount" | "PersistentVolumeClaim") => Phase::Ground,
-        ("networking.k8s.io", "NetworkPolicy") | ("rbac.authorization.k8s.io", _) => Phase::Ground,
+        _ if kinds::is_fence(&object.kind) => Phase::Fences,
+        ("", "ServiceAccount" | "PersistentVolumeClaim") => Phase::Ground,
         ("", "ConfigMap" | "Secret") => Phase::Config,
         ("", "Service") => Phase::Services,
         ("batch", "Job") => job_phase(annotations),

@@ -58,7 +58,7 @@ pub struct Step {
     pub fingerprint: Option<String>,
     /// The live object that was decided on; `None` for creates.
     pub precondition: Option<Live>,
-    /// What it refers to: if a step of one of these fails, this one is not tried.
+    /// What it refers to, and what has to fence it in: if a step of one of these fails, this one is not tried.
     pub needs: BTreeSet<ObjectId>,
     /// True if the desired inputs did not change: drift is put right.
     pub repair: bool,
@@ -105,7 +105,9 @@ impl Verb {
 /// The order of kinds: what others stand on comes first, deletes last and only after success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
-    /// Quota, limits, network policy, service accounts and their roles, volume claims.
+    /// Quota, limits, network policies, role bindings.
+    Fences,
+    /// Service accounts, volume claims.
     Ground,
     /// ConfigMaps and Secrets.
     Config,

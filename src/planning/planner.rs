@@ -46,6 +46,9 @@ pub fn plan(input: &PlanInput) -> Plan {
         }
     }
     steps.sort_by(|a, b| (a.phase, &a.object).cmp(&(b.phase, &b.object)));
+    if !input.protected {
+        stand_behind_fences(&mut steps);
+    }
     kept.sort_by(|a, b| a.object.cmp(&b.object));
     Plan {
         restarts: restarts(input, &steps),
@@ -258,6 +261,16 @@ fn same_values(wanted: Wanted, live: &Live) -> bool {
             && change.predecessor.as_deref() == live.stamps.inputs.as_deref()
             && !change.leaves.iter().any(LeafChange::differs)
     })
+}
+
+/// In the namespace of a branch nothing is written as long as something that fences it in is not as the template says. Where an old fence stands
+/// still, nobody can tell whether it keeps in what the new one would.
+fn stand_behind_fences(steps: &mut [Step]) {
+    let fences: Vec<ObjectId> =
+        steps.iter().filter(|step| step.phase == Phase::Fences).map(|step| step.object.clone()).collect();
+    // deletes wait for every step
+    let behind = steps.iter_mut().filter(|step| !matches!(step.phase, Phase::Fences | Phase::Deletes));
+    behind.for_each(|step| step.needs.extend(fences.iter().cloned()));
 }
 
 fn needs(object: &ObjectId, desired: &Desired) -> BTreeSet<ObjectId> {

@@ -4,8 +4,10 @@ use std::fmt::Write as _;
 
 use expect_test::{Expect, expect};
 
+use crate::model::object::ObjectId;
 use crate::planning::blocked::blocked;
 use crate::planning::opening::to_open;
+use crate::planning::plan::Step;
 use crate::planning::planner::plan;
 use crate::planning::tests::{World, print};
 
@@ -38,11 +40,11 @@ fn everything_new_goes_by_phase() {
         live ConfigMap/old v0 fp=f0
         ",
         expect![[r#"
-            Ground: create LimitRange/limits; not in the cluster yet
+            Fences: create LimitRange/limits; not in the cluster yet
+            Fences: create ResourceQuota/quota; not in the cluster yet
+            Fences: create NetworkPolicy/deny; not in the cluster yet
             Ground: create PersistentVolumeClaim/data; not in the cluster yet
-            Ground: create ResourceQuota/quota; not in the cluster yet
             Ground: create ServiceAccount/web; not in the cluster yet
-            Ground: create NetworkPolicy/deny; not in the cluster yet
             Config: create ConfigMap/app data.K; not in the cluster yet
             Config: create Secret/db data.P; not in the cluster yet
             Services: create Service/web; not in the cluster yet
@@ -57,6 +59,48 @@ fn everything_new_goes_by_phase() {
             unchanged 0
         "#]],
     );
+}
+
+#[test]
+fn what_fences_a_branch_in_comes_before_all_that_is_written_behind_it() {
+    let fixture = "
+        desired NetworkPolicy/deny v2
+        desired ResourceQuota/quota v1
+        desired LimitRange/limits v1
+        desired PersistentVolumeClaim/data v1
+        desired Secret/db v1
+        desired Deployment/web v1 refs=Secret/db
+        desired ConfigMap/edited v1
+        change Secret/db fp=f2 leaves=+data.P
+        live NetworkPolicy/deny v1
+        live LimitRange/limits v1
+        live NetworkPolicy/old v1
+        live ConfigMap/edited v1 fp=f1 drift=fields
+        live ConfigMap/old v0 fp=f0
+        ";
+    let needs = |fixture: &str| {
+        let plan = plan(&World::parse(fixture).input());
+        let line = |step: &Step| {
+            let needs: Vec<String> = step.needs.iter().map(ObjectId::short).collect();
+            format!("{} {}: {}", step.verb.as_str(), step.object.short(), needs.join(" ")).trim_end().to_owned()
+        };
+        plan.steps.iter().map(line).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        needs(&format!("branch\n{fixture}")),
+        [
+            "create ResourceQuota/quota:",
+            "update NetworkPolicy/deny:",
+            "create PersistentVolumeClaim/data: ResourceQuota/quota NetworkPolicy/deny",
+            "update ConfigMap/edited: ResourceQuota/quota NetworkPolicy/deny",
+            "create Secret/db: ResourceQuota/quota NetworkPolicy/deny",
+            "create Deployment/web: ResourceQuota/quota Secret/db NetworkPolicy/deny",
+            "delete ConfigMap/old:",
+            "delete NetworkPolicy/old:",
+        ]
+    );
+    // where nobody but reviewers of the protected branch decides, what does not refer to them goes on
+    assert!(needs(fixture).iter().all(|line| line.ends_with(':') || line.ends_with("web: Secret/db")));
 }
 
 #[test]
