@@ -1,7 +1,7 @@
 //! One environment: from triggers to passes, one at a time.
 
 mod departure;
-mod heads;
+pub mod heads;
 mod notes;
 
 use std::collections::BTreeSet;
@@ -266,8 +266,10 @@ impl Task {
         self.world.keyring = self.inputs.keys.borrow_and_update().keyring.clone();
         self.readiness.begins();
         self.noted.begins();
+        // somebody may have spoken as well
+        let moved = before != self.attended;
         for place in self.told_of() {
-            if trigger == Trigger::Push && self.is_new(&place, before.as_ref()) {
+            if moved && self.is_new(&place, before.as_ref()) {
                 self.inputs.statuses.begins(&self.name, place);
             }
         }

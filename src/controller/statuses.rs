@@ -2,11 +2,15 @@
 //!
 //! A commit has `osier/<environment>`, pending, then success or failure; an open pull request of a branch has one comment, if the Repository
 //! wants that. Both are said off the path: a pass never waits for a forge. A status has the reason and its meaning, both of the closed list,
-//! so that nothing of the repository's content gets there; of what a comment has, `report::comment` tells.
+//! or the cap that keeps an environment waiting, so that nothing of the repository's content gets there; of what a comment has, `report::comment`
+//! tells.
 
 pub mod teller;
 
-use tokio::sync::mpsc;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
 
 use crate::git::forge::{Mark, Shown};
 use crate::model::reason::Reason;
@@ -22,7 +26,14 @@ const QUEUE: usize = 256;
 #[derive(Clone)]
 pub struct Statuses {
     queue: mpsc::Sender<(Follow, Saying)>,
+    rooms: watch::Sender<Arc<Rooms>>,
 }
+
+/// What commits are to show of the environments that wait for room, however many they are, as long as they wait.
+pub type Rooms = BTreeMap<Context, Shown>;
+
+/// A repository, and what is told there: the name of a status or of an environment.
+pub type Context = (Follow, String);
 
 /// A commit that shows how an environment stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,13 +66,36 @@ pub struct Note {
 }
 
 /// What is still to be shown.
-pub type Waiting = mpsc::Receiver<(Follow, Saying)>;
+pub struct Waiting {
+    /// As it comes.
+    pub queue: mpsc::Receiver<(Follow, Saying)>,
+    /// All that there is of this.
+    pub rooms: watch::Receiver<Arc<Rooms>>,
+}
 
 impl Statuses {
     /// One that has nothing to show yet, and what it will have.
     pub fn new() -> (Self, Waiting) {
-        let (queue, waiting) = mpsc::channel(QUEUE);
-        (Self { queue }, waiting)
+        let ((queue, waiting), (rooms, seen)) = (mpsc::channel(QUEUE), watch::channel(Arc::default()));
+        (Self { queue, rooms }, Waiting { queue: waiting, rooms: seen })
+    }
+
+    /// These environments wait for room, each with its commits and what it waits for; of others nothing more is said here.
+    pub fn wait<'a>(&self, environments: impl Iterator<Item = (&'a str, Place, String)>) {
+        let shown = |(environment, Place { follow, commit }, why): (&str, Place, String)| {
+            let context = format!("{MANAGER}/{environment}");
+            let description = format!("{}: {why}", Reason::CapReached);
+            let shown = Shown { commit, context: context.clone(), mark: Mark::Pending, description, link: None };
+            ((follow, context), shown)
+        };
+        let now: Rooms = environments.map(shown).collect();
+        self.rooms.send_if_modified(|before| {
+            let is_new = **before != now;
+            if is_new {
+                *before = Arc::new(now);
+            }
+            is_new
+        });
     }
 
     /// The environment begins to look at this commit.
@@ -112,6 +146,7 @@ fn mark(verdict: &Verdict) -> Option<Mark> {
         | Reason::AdoptionHeld
         | Reason::MassDeletionHeld
         | Reason::ApprovalPending
+        | Reason::CapReached
         | Reason::Interrupted
         | Reason::Conflict
         | Reason::ServerUnavailable => Mark::Pending,
@@ -139,6 +174,7 @@ mod tests {
             (Reason::Observing, true, Some(Mark::Success)),
             (Reason::HeldBack, true, Some(Mark::Pending)),
             (Reason::Suspended, false, Some(Mark::Pending)),
+            (Reason::CapReached, false, Some(Mark::Pending)),
             (Reason::ProblemsFound, false, Some(Mark::Failure)),
             (Reason::CheckFailed, false, Some(Mark::Failure)),
             (Reason::Elsewhere, false, None),
@@ -148,7 +184,7 @@ mod tests {
         for reason in Reason::ALL {
             let (statuses, mut waiting) = Statuses::new();
             statuses.said("staging", place(), &verdict(*reason, false), Some("https://x.example.com"));
-            let Ok((_, Saying::Status(shown))) = waiting.try_recv() else { continue };
+            let Ok((_, Saying::Status(shown))) = waiting.queue.try_recv() else { continue };
             assert_eq!(shown.link, None, "it is not there");
             assert!(!shown.description.contains("Secret/db") && shown.description.len() < 200, "{shown:?}");
         }
@@ -160,7 +196,7 @@ mod tests {
         for _ in 0..2 * QUEUE {
             statuses.begins("staging", place());
         }
-        assert_eq!(waiting.len(), QUEUE);
+        assert_eq!(waiting.queue.len(), QUEUE);
     }
 
     #[test]
@@ -176,7 +212,7 @@ mod tests {
             (Some("https://x.example.com/ [y](z)"), None),
         ] {
             statuses.said("staging", place(), &verdict, address);
-            let Ok((_, Saying::Status(shown))) = waiting.try_recv() else { panic!("nothing is told") };
+            let Ok((_, Saying::Status(shown))) = waiting.queue.try_recv() else { panic!("nothing is told") };
             assert_eq!(shown.link.as_deref(), wanted, "{address:?}");
         }
     }

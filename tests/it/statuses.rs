@@ -8,6 +8,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
+use osier::sandbox::faults::{Action, Fault, Match};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -19,6 +20,9 @@ use crate::support::forge::{Forge, Told};
 use crate::support::server::{PATIENCE, Server};
 
 const TOKEN: &str = "canary-4f-token-of-the-forge";
+
+/// So long a pass takes of which a forge is to hear while it lasts.
+const LONG_PASS: Duration = Duration::from_secs(10);
 
 const BRANCHES: &str = "apiVersion: osier.dev/v1alpha1
 kind: Config
@@ -200,6 +204,79 @@ async fn a_forge_that_fails_delays_nothing_and_is_told_again_a_few_times() {
     let of_refused = forge.told().into_iter().filter(|told| told.path.contains(&refused)).count();
     assert!(of_refused <= 2, "what is refused for good is not said again");
     end(world, &forge).await;
+}
+
+/// The shop's branch environments, of which there may be so many; nobody serves them yet.
+async fn branches(forge: &Forge, max: u32) -> World {
+    let mut world = World::new(Server::sandbox().await).await;
+    for (path, content) in [
+        ("osier.yaml", format!("{BRANCHES}  max: {max}\n  grace: 1s\n")),
+        ("policies/branch/limits.yaml", LIMITS.to_owned()),
+    ] {
+        world.write(&File { path: path.to_owned(), encrypted_for: Vec::new(), content });
+    }
+    config(&mut world, "app", "info");
+    world.push("the first state").await;
+    tells(&mut world, json!({"interval": "1s", "statuses": statuses(forge, "gitea")})).await;
+    world
+}
+
+/// A branch that is never seen without its own commit.
+async fn branch(world: &mut World, name: &str) -> String {
+    world.run("git switch -q --detach main").await;
+    world.push(name).await;
+    world.run(&format!("git switch -q -c {name}")).await;
+    head(world).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_branch_that_waits_for_room_says_so_once_and_then_goes_on_as_others() {
+    let forge = Forge::start().await;
+    let mut world = branches(&forge, 1).await;
+    service(&mut world, "start --lane branches").await;
+    // what ends before the forge was told that it begins shows its end alone
+    let Server::Sandbox(server) = &world.server else { unreachable!("this world has a sandbox") };
+    let on = Match::Call { verb: "create", resource: "namespaces".to_owned(), name: None };
+    server.sandbox.set_faults(vec![Fault { on, action: Action::Once(Box::new(Action::Delay(LONG_PASS))) }]);
+    let first = branch(&mut world, "feature/first").await;
+    let told = shows(&forge, &first, "success").await;
+    assert_eq!(descriptions(&told)[0], "osier is looking at it", "{told:?}");
+
+    let second = branch(&mut world, "feature/second").await;
+    shows(&forge, &second, "pending").await;
+    world.run("git switch -q main && git branch -D feature/first").await;
+    let told = shows(&forge, &second, "success").await;
+    let waits = "CapReached: this entry of `branches` may have 1 at a time: one has to go first";
+    let descriptions = descriptions(&told);
+    assert_eq!(descriptions[0], waits);
+    assert_eq!(descriptions.iter().filter(|said| **said == waits).count(), 1, "{told:?}");
+    assert!(told.iter().all(|told| told.document["state"] != "failure"), "{told:?}");
+    end(world, &forge).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_that_wait_leave_the_forge_to_those_that_have_something_new() {
+    let forge = Forge::start().await;
+    let mut world = branches(&forge, 1).await;
+    let first = branch(&mut world, "feature/first").await;
+    service(&mut world, "start --lane branches").await;
+    shows(&forge, &first, "success").await;
+    let begun = Instant::now();
+    world.run("for n in $(seq 10 49); do git branch feature/a-$n main; done").await;
+    sees(&mut world, "osier get | grep -c CapReached", "40").await;
+    world.run("git switch -q feature/first").await;
+    world.push("further").await;
+    let further = head(&mut world).await;
+    shows(&forge, &further, "success").await;
+    let waits = |told: &Told| told.document["description"].as_str().is_some_and(|said| said.starts_with("CapReached"));
+    let told = forge.told().iter().filter(|told| waits(told)).count();
+    let most = 1 + begun.elapsed().as_secs() / 15;
+    assert!((1..=most).contains(&(told as u64)), "{told} of at most {most}");
+    end(world, &forge).await;
+}
+
+fn descriptions(told: &[Told]) -> Vec<&str> {
+    told.iter().filter_map(|told| told.document["description"].as_str()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -32,7 +32,7 @@ pub struct Heads {
 
 impl Heads {
     /// Those of the environment of a branch, or of one of the protected branch.
-    fn new(branch: Option<&str>, known: &Known) -> Self {
+    pub fn new(branch: Option<&str>, known: &Known) -> Self {
         let (followed, sharing) = (BTreeMap::new(), BTreeSet::new());
         let mut heads = Self { main: known.tip(), own: None, unfetched: false, followed, sharing };
         let Some(branch) = branch else { return heads };
@@ -43,6 +43,15 @@ impl Heads {
             heads.sharing.extend(followed.branch(branch).map(|_| name.clone()));
         }
         heads
+    }
+
+    /// The commits of the environment's own branch, wherever it is; of one of the protected branch that is the tip.
+    pub fn places(&self, is_of_branch: bool) -> impl Iterator<Item = Place> {
+        let Self { main, own, followed, sharing, .. } = self;
+        let own = own.or_else(|| (!is_of_branch).then_some(*main)).map(|commit| Place { follow: None, commit });
+        let sharing = followed.iter().filter(|(name, _)| sharing.contains(*name));
+        let sharing = sharing.map(|(name, commit)| Place { follow: Some(name.clone()), commit: *commit });
+        own.into_iter().chain(sharing)
     }
 }
 
@@ -68,9 +77,9 @@ impl Task {
     /// True if the environment is one of this cluster that has never looked at this commit.
     pub(super) fn is_new(&self, place: &Place, before: Option<&Heads>) -> bool {
         let environment = self.inputs.environment.borrow();
-        let Some(status) = environment.as_ref().and_then(|environment| environment.status.as_ref()) else {
-            return false;
-        };
+        let Some(environment) = environment.as_ref() else { return false };
+        // a branch has an Environment because this cluster makes it one
+        let Some(status) = &environment.status else { return environment.reference().is_some() };
         let others = [Reason::Elsewhere, Reason::Orphaned].map(Reason::as_str);
         let is_ours = status.ready().is_some_and(|ready| !others.contains(&ready.reason.as_str()));
         is_ours
@@ -83,11 +92,7 @@ impl Task {
 
     /// The commits that forges are told of: those of the environment's own branch, as long as there is one.
     pub(super) fn told_of(&self) -> Vec<Place> {
-        let Some(Heads { main, own, followed, sharing, .. }) = &self.attended else { return Vec::new() };
-        let is_of_branch = self.inputs.environment.borrow().as_ref().is_some_and(|it| it.reference().is_some());
-        let own = own.or_else(|| (!is_of_branch).then_some(*main)).map(|commit| Place { follow: None, commit });
-        let sharing = followed.iter().filter(|(name, _)| sharing.contains(*name));
-        let sharing = sharing.map(|(name, commit)| Place { follow: Some(name.clone()), commit: *commit });
-        own.into_iter().chain(sharing).collect()
+        let Some(heads) = &self.attended else { return Vec::new() };
+        heads.places(self.inputs.environment.borrow().as_ref().is_some_and(|it| it.reference().is_some())).collect()
     }
 }

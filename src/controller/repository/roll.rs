@@ -6,13 +6,16 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::controller::branches::{self, Cap, Roll, Scene};
+use crate::controller::environment::heads::Heads;
 use crate::controller::remote::{Sight, Tip};
 use crate::controller::repository::Lead;
+use crate::controller::statuses::Place;
 use crate::desired::config::Config;
 use crate::git::fetch::Known;
 use crate::model::environment::{Environment, EnvironmentStatus};
 use crate::model::reason::Reason;
 use crate::model::tree::GitId;
+use crate::model::wire;
 use crate::reconcile::settle::{self, Verdict};
 use crate::reconcile::source::Source;
 use crate::reconcile::world::World;
@@ -37,6 +40,7 @@ impl Lead<'_> {
     pub(super) async fn of_branches(&mut self, world: &World, tip: &Tip) -> Option<BTreeMap<String, String>> {
         self.recover(world).await;
         let mut roll = self.roll(&tip.known).await?;
+        self.show_queue(&roll, &tip.known);
         let begins = roll.missing.iter().filter(|(name, _)| !roll.waiting.contains_key(*name));
         let is_more = begins.clone().count() > AT_ONCE;
         let mut went_well = true;
@@ -117,6 +121,28 @@ impl Lead<'_> {
             }
         }
         went_well
+    }
+
+    /// Has the commits of those that have to wait show it. Nobody is named there: a cap of an author is that of who sees it.
+    fn show_queue(&self, roll: &Roll, known: &Known) {
+        let branch = |name: &String| {
+            let made = self.environments.get(name).and_then(Environment::branch);
+            made.or_else(|| roll.missing.get(name)?.strip_prefix(wire::HEADS))
+        };
+        let repository = self.repository.borrow().clone();
+        let follows = repository.spec.follows.iter().any(|follow| follow.statuses.is_some());
+        let is_told = follows || repository.spec.statuses.is_some();
+        let waiting = roll.waiting.iter().filter(|_| is_told);
+        let waiting = waiting.filter_map(|(name, cap)| Some((name, cap, branch(name)?)));
+        let places = waiting.flat_map(|(name, cap, branch)| {
+            let places: Vec<Place> = Heads::new(Some(branch), known).places(true).collect();
+            let why = match cap {
+                Cap::Author { max, .. } => Cap::Author { author: "its author".to_owned(), max: *max },
+                cap => cap.clone(),
+            };
+            places.into_iter().map(move |place| (name.as_str(), place, why.to_string()))
+        });
+        self.statuses.wait(places);
     }
 
     /// Makes an Environment; false if it could not be made.

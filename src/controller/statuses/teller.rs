@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::cluster::Cluster;
 use crate::controller::metrics::Metrics;
-use crate::controller::statuses::{Follow, Note, Saying, Waiting};
+use crate::controller::statuses::{Context, Follow, Note, Rooms, Saying, Waiting};
 use crate::git::credentials::Credentials;
 use crate::git::failure::Failure;
 use crate::git::forge::{Forge, Shown, Sort};
@@ -27,6 +27,9 @@ const LONGEST: Duration = Duration::from_mins(15);
 const CHANGES: Duration = Duration::from_secs(5);
 /// Comments that are seen to before what came meanwhile is taken in.
 const AT_ONCE: usize = 20;
+/// Between two environments of which it is told that they wait for room: thousands may, and GitHub, for one, takes no more than some 500
+/// statuses and comments an hour, most of which are to be left to those that go on.
+const ROOM: Duration = Duration::from_secs(15);
 /// How often it is looked whether a pull request was opened that nobody told of: one list of each repository.
 const LOOK: Duration = Duration::from_mins(5);
 /// How often at most, when the receiver hears of something.
@@ -43,6 +46,13 @@ pub struct Teller {
     quiet: BTreeMap<Follow, Instant>,
     /// What commits are to show still.
     statuses: BTreeMap<Context, Status>,
+    /// What commits are to show of environments that wait for room, and what of that was told or tried already.
+    rooms: Arc<Rooms>,
+    told_of_rooms: Rooms,
+    /// When to tell of the next of them; `None` if nothing is left to tell.
+    room_due: Option<Instant>,
+    /// Not before this.
+    room_earliest: Instant,
     /// What each context showed last.
     shown: BTreeMap<Context, Shown>,
     /// What the pull requests of branches show, or would if they had any.
@@ -52,9 +62,6 @@ pub struct Teller {
     /// What `status.lookAt` of the Repository said then.
     look_at: Option<String>,
 }
-
-/// A repository, and what is told there: the name of a status or of an environment.
-type Context = (Follow, String);
 
 /// URL of a repository, and the forge that it lies on.
 type Site = (String, CommitStatuses);
@@ -87,6 +94,10 @@ impl Teller {
             forges: BTreeMap::new(),
             quiet: BTreeMap::new(),
             statuses: BTreeMap::new(),
+            rooms: Arc::default(),
+            told_of_rooms: Rooms::new(),
+            room_due: None,
+            room_earliest: Instant::now(),
             shown: BTreeMap::new(),
             notes: BTreeMap::new(),
             looked: None,
@@ -96,7 +107,7 @@ impl Teller {
     }
 
     /// Tells the forges what comes, until nobody has anything to tell. Of what waits together, the newest of each context counts; statuses
-    /// come before comments, and the Repository's own forge before others.
+    /// come before comments, the Repository's own forge before others, and all of it before environments that wait for room.
     pub async fn tell(mut self, mut waiting: Waiting) {
         // when the service ends, passes that are under way still have something to tell
         let mut is_told = true;
@@ -104,7 +115,7 @@ impl Teller {
             let due = self.due();
             tokio::select! {
                 biased;
-                said = waiting.recv() => match said {
+                said = waiting.queue.recv() => match said {
                     Some((follow, saying)) => self.take(follow, saying, Instant::now()),
                     None => return,
                 },
@@ -112,6 +123,7 @@ impl Teller {
                     Ok(()) => self.heard(Instant::now()),
                     Err(_) => is_told = false,
                 },
+                Ok(()) = waiting.rooms.changed() => self.take_rooms(waiting.rooms.borrow_and_update().clone()),
                 () = until(due) => self.act(Instant::now()).await,
             }
         }
@@ -140,8 +152,16 @@ impl Teller {
         }
     }
 
-    /// Somebody may have told the receiver of a pull request.
+    /// Other environments wait for room, or for something else. One that does no more goes on by itself.
+    fn take_rooms(&mut self, rooms: Arc<Rooms>) {
+        self.told_of_rooms.retain(|context, _| rooms.contains_key(context));
+        self.rooms = rooms;
+        self.room_due = Some(self.room_earliest);
+    }
+
+    /// Somebody may have told the receiver of a pull request, or where commits are shown.
     fn heard(&mut self, now: Instant) {
+        self.room_due = Some(self.room_earliest);
         let look_at = look_at(&self.repository.borrow());
         if std::mem::replace(&mut self.look_at, look_at.clone()) != look_at {
             let earliest = self.looked.map_or(now, |looked| looked + LOOK_SOON);
@@ -154,7 +174,7 @@ impl Teller {
         let statuses = self.statuses.iter().map(|(context, status)| self.after_quiet(context, status.due));
         let notes = self.notes.iter().filter_map(|(context, noted)| Some(self.after_quiet(context, noted.due?)));
         let look = (!self.notes.is_empty()).then_some(self.look);
-        statuses.chain(notes).chain(look).min()
+        statuses.chain(notes).chain(look).chain(self.room_due).min()
     }
 
     fn after_quiet(&self, (follow, _): &Context, due: Instant) -> Instant {
@@ -174,9 +194,33 @@ impl Teller {
         let is_due =
             |(context, noted): &(&Context, &Noted)| noted.due.is_some_and(|due| self.after_quiet(context, due) <= now);
         let mut due: Vec<Context> = self.notes.iter().filter(is_due).map(|(context, _)| context.clone()).collect();
-        let Some((follow, _)) = due.first().cloned() else { return };
+        let Some((follow, _)) = due.first().cloned() else { return self.tell_of_a_room(now) };
         due.retain(|context| context.0 == follow);
         self.comment(&follow, due).await;
+    }
+
+    /// The next of the environments that wait for room is told of, as others are.
+    fn tell_of_a_room(&mut self, now: Instant) {
+        if self.room_due.is_none_or(|due| due > now) {
+            return;
+        }
+        let repository = self.repository.borrow();
+        let is_untold = |(context, shown): &(&Context, &Shown)| {
+            self.told_of_rooms.get(*context) != Some(*shown) && site(&repository, context.0.as_deref()).is_some()
+        };
+        let mut untold = self.rooms.iter().filter(is_untold).peekable();
+        if untold.peek().is_none() {
+            self.room_due = None;
+            return;
+        }
+        self.room_earliest = now + ROOM;
+        self.room_due = Some(self.room_earliest);
+        // a forge that wants to be left alone is told later
+        let next = untold.find(|(context, _)| self.after_quiet(context, now) <= now);
+        if let Some((context, shown)) = next.map(|(context, shown)| (context.clone(), shown.clone())) {
+            self.told_of_rooms.insert(context.clone(), shown.clone());
+            self.statuses.insert(context, Status { shown, attempt: 0, due: now });
+        }
     }
 
     /// Tries once to have a commit show it.
