@@ -105,8 +105,8 @@ impl Follower {
                 gone = gone(&mut repository) => return gone,
                 () = self.leadership.held() => {}
             }
-            let keyring = keys.borrow_and_update().keyring.clone();
-            if let Some(class) = self.holds_too_much(&keyring) {
+            let loaded = keys.borrow_and_update().clone();
+            if let Some(class) = self.holds_too_much(&loaded.keyring) {
                 tracing::error!(
                     repository = repository.borrow().metadata.name,
                     class,
@@ -120,22 +120,50 @@ impl Follower {
                 }
                 continue;
             }
+            let (allowed, keys) = watch::channel(loaded);
             let seated = async {
                 if self.seat.take(&self.cluster, self.repository.clone(), &stop).await {
                     let (statuses, waiting) = Statuses::new();
                     let metrics = self.shared.metrics.clone();
                     let teller = Teller::new(self.cluster.clone(), self.repository.clone(), metrics);
                     tokio::select! {
-                        () = Lead::new(self, &mirror, &sight, statuses).run(&stop) => {}
+                        () = Lead::new(self, &mirror, &sight, keys, statuses).run(&stop) => {}
                         () = teller.tell(waiting) => {}
                     }
                 }
             };
             tokio::select! {
                 () = seated => {}
+                () = self.hands_on(&allowed) => {
+                    tracing::warn!(lane = self.shared.lane, "it holds more keys than it may: what was under way stops");
+                }
                 () = self.leadership.lost() => {
                     tracing::warn!(lane = self.shared.lane, "the Lease is lost: what was under way stops");
                 }
+            }
+        }
+    }
+
+    /// Hands on the identities as they change, until there is one among them that this process may not hold: that one nobody gets to see.
+    async fn hands_on(&self, allowed: &watch::Sender<Loaded>) {
+        let (mut repository, mut keys) = (self.repository.clone(), self.keys.clone());
+        loop {
+            let loaded = keys.borrow_and_update().clone();
+            if self.holds_too_much(&loaded.keyring).is_some() {
+                return;
+            }
+            allowed.send_if_modified(|before| {
+                let is_new = !Arc::ptr_eq(&before.keyring, &loaded.keyring);
+                *before = loaded;
+                is_new
+            });
+            let changed = tokio::select! {
+                changed = keys.changed() => changed,
+                changed = repository.changed() => changed,
+            };
+            if changed.is_err() {
+                // the process ends, or nobody tells of the Repository any more: what is under way sees that itself
+                return std::future::pending().await;
             }
         }
     }
@@ -193,6 +221,8 @@ struct Lead<'a> {
     follower: &'a Follower,
     mirror: &'a Mirror,
     sight: watch::Receiver<Sight>,
+    /// The identities that this process may hold.
+    keys: watch::Receiver<Loaded>,
     statuses: Statuses,
     repository: watch::Receiver<Arc<Repository>>,
     tasks: JoinSet<()>,
@@ -226,11 +256,18 @@ struct Running {
 }
 
 impl<'a> Lead<'a> {
-    fn new(follower: &'a Follower, mirror: &'a Mirror, sight: &watch::Receiver<Sight>, statuses: Statuses) -> Self {
+    fn new(
+        follower: &'a Follower,
+        mirror: &'a Mirror,
+        sight: &watch::Receiver<Sight>,
+        keys: watch::Receiver<Loaded>,
+        statuses: Statuses,
+    ) -> Self {
         Self {
             follower,
             mirror,
             sight: sight.clone(),
+            keys,
             statuses,
             repository: follower.repository.clone(),
             tasks: JoinSet::new(),
@@ -306,13 +343,13 @@ impl<'a> Lead<'a> {
 
     /// The surroundings of all passes; `None` once told to stop.
     async fn world(&mut self, stop: &Stop) -> Option<World> {
-        let Follower { cluster, keys, clock, .. } = self.follower;
+        let Follower { cluster, clock, .. } = self.follower;
         let mut pace = Pace::default();
         loop {
             let repository = self.repository.borrow_and_update().clone();
             match cluster.fingerprint_key(&repository.spec.home).await {
                 Ok(key) => {
-                    let keyring = keys.borrow().keyring.clone();
+                    let keyring = self.keys.borrow().keyring.clone();
                     return Some(World::new(cluster.clone(), repository, self.mirror.clone(), keyring, key, *clock));
                 }
                 Err(error) => tracing::error!(
@@ -420,7 +457,7 @@ impl<'a> Lead<'a> {
             environment: environment.subscribe(),
             removals: self.removals.subscribe(),
             repository: self.repository.clone(),
-            keys: self.follower.keys.clone(),
+            keys: self.keys.clone(),
             statuses: self.statuses.clone(),
         };
         let task = Task::new(self.follower.shared.clone(), world.for_environment(watched), name, inputs);
@@ -433,7 +470,7 @@ impl<'a> Lead<'a> {
     fn answer_plans(&mut self, world: &World, stop: &Stop) {
         if self.plans.is_none() {
             let (sight, repository) = (self.sight.clone(), self.repository.clone());
-            let inputs = plans::Inputs { lane: self.lane(), sight, repository, keys: self.follower.keys.clone() };
+            let inputs = plans::Inputs { lane: self.lane(), sight, repository, keys: self.keys.clone() };
             let task = self.tasks.spawn(Plans::new(world.anew(), inputs).run(stop.clone()));
             self.plans = Some(task.id());
         }

@@ -17,7 +17,7 @@ const ONE_CHANGE: Duration = Duration::from_millis(200);
 const LOOK: Duration = Duration::from_secs(10);
 
 /// The identities of a directory, as far as they can be used.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Loaded {
     /// The identities of the classes whose files can be read.
     pub keyring: Arc<Keyring>,
