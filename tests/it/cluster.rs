@@ -4,7 +4,7 @@ mod adoption;
 mod drift;
 mod faults;
 mod leases;
-mod own;
+pub mod own;
 mod policies;
 mod watches;
 mod world;

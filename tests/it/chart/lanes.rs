@@ -4,10 +4,12 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use http::Method;
+use osier::model::record::{Record, RecordSpec};
 use serde_json::{Value, json};
 
 use crate::chart::installed::{ask_as, may, upgrade, write_values};
 use crate::chart::people;
+use crate::cluster::own::record as first_record;
 use crate::receiver::world::SECRET_NAME;
 use crate::rights::run;
 use crate::scenarios::world::World;
@@ -30,6 +32,18 @@ fn binding(role: &str, subject: &Value) -> Value {
         "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": role}, "subjects": [subject]})
 }
 
+/// The first record of an environment.
+fn record(environment: &str) -> Value {
+    let spec = RecordSpec { environment: environment.to_owned(), ..first_record(1) };
+    let mut record = serde_json::to_value(Record::new(&format!("{environment}-1"), spec)).unwrap();
+    record.as_object_mut().unwrap().remove("status");
+    record
+}
+
+fn records(home: &str) -> String {
+    format!("/apis/osier.dev/v1alpha1/namespaces/{home}/records")
+}
+
 fn bindings(namespace: &str) -> String {
     format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings?dryRun=All")
 }
@@ -45,12 +59,13 @@ pub async fn a_lane_of_branches_keeps_to_its_namespaces(world: &mut World) {
         json!({"repositories": {"shop": repository}, "lanes": {"branches": lane}, "receiver": {"enabled": true}});
     write_values(world, &values);
     upgrade(world, "new").await;
-    in_force(world).await;
+    in_force(world, &home).await;
     let ours = json!({"osier.dev/environment": "a"});
     let created = ask_as(world, ACCOUNT, Method::POST, NAMESPACES, &namespace("trial-one", &ours)).await;
     assert_eq!(created.status, 201, "{created:?}");
     run(world, "kubectl create namespace foreign && kubectl create namespace trial-foreign").await;
     tried(world, &ours).await;
+    only_its_own_books(world, &home).await;
     the_template_is_accepted_and_the_author_sees_no_secret(world).await;
 }
 
@@ -90,13 +105,36 @@ async fn tried(world: &World, ours: &Value) {
     }
 }
 
-/// Policies take a moment.
-async fn in_force(world: &World) {
+async fn only_its_own_books(world: &World, home: &str) {
+    let records = records(home);
+    let (status, made) = world.ask(Method::POST, &records, Some(&record("production"))).await;
+    assert_eq!(status, 201, "{made}");
+    let status = json!({"status": {"result": "Failed"}});
+    for (environment, created, other) in [("trial-one", 201, 200), ("production", 403, 403)] {
+        let own = format!("{records}/{environment}-1");
+        let answer = ask_as(world, ACCOUNT, Method::POST, &records, &record(environment)).await;
+        assert_eq!(answer.status, created, "{environment}: {answer:?}");
+        for (method, path, body) in
+            [(Method::PATCH, format!("{own}/status"), &status), (Method::DELETE, own.clone(), &Value::Null)]
+        {
+            let answer = ask_as(world, ACCOUNT, method.clone(), &path, body).await;
+            assert_eq!(answer.status, other, "{method} {path}: {answer:?}");
+        }
+    }
+}
+
+/// Policies take a moment, each its own.
+async fn in_force(world: &World, home: &str) {
     let begun = Instant::now();
-    let path = format!("{NAMESPACES}?dryRun=All");
-    while ask_as(world, ACCOUNT, Method::POST, &path, &namespace("other", &json!({}))).await.status != 403 {
-        assert!(begun.elapsed() < PATIENCE, "the policy is not in force");
-        tokio::time::sleep(Duration::from_millis(100)).await;
+    let forbidden = [
+        (format!("{NAMESPACES}?dryRun=All"), namespace("other", &json!({}))),
+        (format!("{}?dryRun=All", records(home)), record("production")),
+    ];
+    for (path, body) in forbidden {
+        while ask_as(world, ACCOUNT, Method::POST, &path, &body).await.status != 403 {
+            assert!(begun.elapsed() < PATIENCE, "the policy is not in force");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 }
 
