@@ -294,11 +294,12 @@ mod tests {
     use super::*;
     use crate::desired::config::Config;
 
+    const CONFIG: &str = "apiVersion: osier.dev/v1alpha1\nkind: Config\nenvironments: {staging: {namespace: s, layers: [base]}}\nbranches:\n\
+                      - {match: [\"**\"], layers: [base], namespace: {prefix: b, template: t}}\n";
+
     #[test]
     fn a_repository_that_grants_nobody_is_asked_and_one_that_is_nowhere_is_not() {
-        let config = "apiVersion: osier.dev/v1alpha1\nkind: Config\nenvironments: {staging: {namespace: s, layers: [base]}}\nbranches:\n\
-                      - {match: [\"**\"], layers: [base], namespace: {prefix: b, template: t}}\n";
-        let config = Config::parse("osier.yaml", config).expect("it has no problem");
+        let config = Config::parse("osier.yaml", CONFIG).expect("it has no problem");
         let entry = config.branches[0].environment("b-x".to_owned(), GitId([1; 20]), "x");
         let spec = serde_json::from_value(serde_json::json!({"url": "u", "home": "h"})).expect("the rest has defaults");
         let repository = Repository::new("shop", spec);
@@ -308,5 +309,14 @@ mod tests {
         };
         assert_eq!(subjects(Some(&repository)), Some(Vec::new()), "whoever is named is refused");
         assert_eq!(subjects(None), None);
+    }
+
+    #[test]
+    fn what_a_record_was_fenced_in_by_is_its_own_template() {
+        let config = Config::parse("osier.yaml", CONFIG).expect("it has no problem");
+        let entry = |main: u8| config.branches[0].environment("b-x".to_owned(), GitId([main; 20]), "x");
+        let (today, then) = (entry(2), entry(1));
+        let scope = scope(None, "b-x", &today, &then.layers, &Parameters::new());
+        assert_eq!(scope.isolation.map(|it| it.template.clone()), then.isolation.map(|it| it.template));
     }
 }
