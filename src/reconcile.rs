@@ -138,9 +138,8 @@ pub async fn mend(world: &mut World, ask: &Ask) -> Result<Option<Outcome>, Error
     if prepared.mode == Mode::Observe || prepared.plan.steps.is_empty() {
         return Ok(None);
     }
-    if prepared.lacks_namespace {
-        place::make(world, &prepared).await?;
-    }
+    place::make(world, &prepared).await?;
+    place::enter(world, &prepared).await?;
     prepare::open_the_rest(world, &mut prepared).await?;
     let number = world.memory[&ask.environment].chain.applied.as_ref().map_or(0, |applied| applied.spec.number);
     Ok(Some(execute(world, &mut prepared, number, Gate::OPEN).await))
@@ -168,12 +167,12 @@ async fn carry_out(world: &mut World, ask: &Ask, mut prepared: Prepared) -> Resu
     let allowed_by = consent::check(&prepared.plan, &given, &ask.environment)?;
     let same = (!prepared.begins_hold).then_some(prepared.inputs.as_str());
     checks::end_of_another(world, &ask.environment, same).await?;
-    if prepared.lacks_namespace {
-        place::make(world, &prepared).await?;
-    }
+    place::make(world, &prepared).await?;
     prepare::open_the_rest(world, &mut prepared).await?;
     let Checked { before, gate } = checks::look(world, &prepared).await?;
-    begin(world, ask, &prepared, allowed_by, &before).await?;
+    let entered = place::enter(world, &prepared);
+    let (begun, entered) = tokio::join!(begin(world, ask, &prepared, allowed_by, &before), entered);
+    begun.and(entered)?;
     let memory = &world.memory[&ask.environment];
     let (is_begun, number) = (memory.begun.is_some(), checks::newest(memory).map_or(0, |record| record.spec.number));
     let is_idle = prepared.plan.steps.is_empty() && !is_begun;
@@ -235,8 +234,12 @@ async fn claim(world: &mut World, ask: &Ask, prepared: &Prepared, allowed_by: Ve
         allowed_by,
     };
     let spec = history::spec(&entry, chain, &world.fingerprint_key, (world.now)());
-    let record = world.cluster.claim_record(world.home(), world.name(), spec).await?;
-    world.mirror.pin(prepared.target.commit).await?;
+    let (record, pinned) = tokio::join!(
+        world.cluster.claim_record(world.home(), world.name(), spec),
+        world.mirror.pin(prepared.target.commit)
+    );
+    let record = record?;
+    pinned?;
     if let Some(memory) = world.memory.get_mut(&ask.environment) {
         memory.chain.next = record.spec.number + 1;
     }

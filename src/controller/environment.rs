@@ -182,12 +182,7 @@ impl Task {
                 () = stop.requested() => return None,
                 changed = self.inputs.sight.changed() => {
                     changed.ok()?;
-                    let tip = self.inputs.sight.borrow_and_update().tip.clone();
-                    let heads = tip.map(|tip| self.heads(&tip)).filter(|heads| Some(heads) != self.attended.as_ref());
-                    if let Some(heads) = heads {
-                        let due = self.storm.due(Instant::now()) + self.precedence(&heads);
-                        self.push_due = Some(self.push_due.map_or(due, |before| before.min(due)));
-                    }
+                    self.hears_of_push().await;
                 }
                 () = until(self.push_due) => return Some(Trigger::Push),
                 changed = self.inputs.environment.changed() => {

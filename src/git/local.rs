@@ -34,6 +34,10 @@ pub(in crate::git) fn branches(path: &Path) -> Result<Branches, Failure> {
     for found in remote.references_glob("refs/heads/*").map_err(|e| theirs(&e))? {
         let found = found.map_err(|e| theirs(&e))?;
         let Some(name) = found.name().ok().and_then(|name| name.strip_prefix("refs/heads/")) else { continue };
+        if let Some(tip) = found.target() {
+            branches.insert(name.to_owned(), git_id(tip));
+            continue;
+        }
         // a name for another branch is one as well, unless that is gone
         match found.resolve() {
             Ok(resolved) => branches.extend(resolved.target().map(|tip| (name.to_owned(), git_id(tip)))),

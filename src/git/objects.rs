@@ -158,18 +158,24 @@ impl<'r> Objects<'r> {
         Ok(ahead)
     }
 
-    /// Which of these files and directories `commit` has otherwise than `other`, and changed since the two parted.
+    /// Which of these files and directories `commit` has otherwise than `other`.
+    ///
+    /// # Errors
+    /// `NotFound`, `Object`.
+    pub fn differing(&self, commit: GitId, other: GitId, paths: &[String]) -> Result<Vec<String>, Error> {
+        let [one, other] = [self.root(commit)?, self.root(other)?];
+        Ok(paths.iter().filter(|path| at(&one, path) != at(&other, path)).cloned().collect())
+    }
+
+    /// Those of them that `commit` changed since the two parted.
     ///
     /// # Errors
     /// `NotFound`, `Object`.
     pub fn own_changes(&self, commit: GitId, other: GitId, paths: &[String]) -> Result<Vec<String>, Error> {
-        let [own, others] = [self.root(commit)?, self.root(other)?];
-        let at = |tree: &Tree<'_>, path: &String| tree.get_path(Path::new(path)).ok().map(|entry| entry.id());
-        let mut changed: Vec<String> =
-            paths.iter().filter(|path| at(&own, path) != at(&others, path)).cloned().collect();
+        let mut changed = self.differing(commit, other, paths)?;
         // histories that have nothing in common never parted
         if let (false, Ok(base)) = (changed.is_empty(), self.repository.merge_base(oid(commit), oid(other))) {
-            let base = self.root(git_id(base))?;
+            let (base, own) = (self.root(git_id(base))?, self.root(commit)?);
             changed.retain(|path| at(&base, path) != at(&own, path));
         }
         Ok(changed)
@@ -301,6 +307,11 @@ impl<'r> Objects<'r> {
         add(&mut counts);
         self.counts.set(counts);
     }
+}
+
+/// What stands at a path.
+fn at(root: &Tree<'_>, path: &str) -> Option<Oid> {
+    root.get_path(Path::new(path)).ok().map(|entry| entry.id())
 }
 
 pub(in crate::git) fn oid(id: GitId) -> Oid {

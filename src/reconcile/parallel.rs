@@ -1,30 +1,40 @@
 //! Work on many files at once, as wide as the cores.
 
 use std::num::NonZero;
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::thread;
 
 /// Fewer items a thread are not worth its start (some ten microseconds; an encrypted file takes more than a hundred).
 const LEAST: usize = 8;
 
-/// What `work` makes of each item, in their order. The caller waits.
-pub fn map<T: Send, R: Send>(mut items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
-    let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    let share = items.len().div_ceil(cores).max(LEAST);
-    if items.len() <= share {
+/// To ask for them reads files.
+static CORES: LazyLock<usize> = LazyLock::new(|| thread::available_parallelism().map_or(1, NonZero::get));
+
+/// What `work` makes of each item, in their order. The caller works, too, and whoever is done takes the next item.
+pub fn map<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
+    let threads = items.len().div_ceil(LEAST).min(*CORES);
+    if threads <= 1 {
         return items.into_iter().map(work).collect();
     }
-    let work = &work;
-    thread::scope(|scope| {
-        let mut running = Vec::new();
-        while !items.is_empty() {
-            let rest = items.split_off(share.min(items.len()));
-            let part = std::mem::replace(&mut items, rest);
-            running.push(scope.spawn(move || part.into_iter().map(work).collect::<Vec<R>>()));
+    let waiting = Mutex::new(items.into_iter().enumerate());
+    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let share = || {
+        let mut done = Vec::new();
+        while let Some((index, item)) = next() {
+            done.push((index, work(item)));
         }
-        let joined =
-            running.into_iter().map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        joined.flatten().collect()
-    })
+        done
+    };
+    let mut done = thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(share)).collect();
+        let mut done = share();
+        for other in others {
+            done.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        done
+    });
+    done.sort_unstable_by_key(|(index, _)| *index);
+    done.into_iter().map(|(_, result)| result).collect()
 }
 
 #[cfg(test)]

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::cluster;
 use crate::cluster::namespaces::{Owner, Place};
 use crate::cluster::watched::Watched;
 use crate::cluster::write::{Outcome, StepOutcome, StepResult};
+use crate::cluster::{self, Cluster};
 use crate::desired::namespace::{self, Marks};
 use crate::git::content::Content;
 use crate::model::object::Kind;
@@ -56,19 +56,36 @@ pub async fn find(world: &World, subject: &Subject, namespace: &str) -> Result<O
     Ok(world.cluster.place(namespace, &owner(world, subject, &reference)).await?)
 }
 
-/// Makes the namespace of a branch environment, with the labels of the template.
+/// Makes the namespace that a branch environment lacks, with the labels of the template.
 ///
 /// # Errors
 /// The template has problems, or somebody else was faster.
 pub async fn make(world: &World, prepared: &Prepared) -> Result<(), Error> {
+    if !prepared.lacks_namespace {
+        return Ok(());
+    }
     let subject = &prepared.subject;
     let marks = marks(world, prepared).await?;
     let reference = reference(subject);
     world.cluster.create_place(&prepared.namespace, &owner(world, subject, &reference), &marks).await?;
     tracing::info!(environment = subject.name, namespace = prepared.namespace, "made the namespace");
-    match &world.watched {
-        Some(watched) => take_rights(world, watched, &prepared.kinds()).await.map(drop),
-        None => Ok(world.cluster.bind_place(&prepared.namespace).await?),
+    Ok(())
+}
+
+/// Takes the rights of an environment in the namespace that was made for it, and looks there for the first time. Borrows nothing, so that
+/// nobody else has to wait meanwhile.
+///
+/// # Errors
+/// As `take_rights`.
+pub fn enter(world: &World, prepared: &Prepared) -> impl Future<Output = Result<(), Error>> + use<> {
+    let (cluster, watched, is_made) = (world.cluster.clone(), world.watched.clone(), prepared.lacks_namespace);
+    let (namespace, kinds) = (prepared.namespace.clone(), prepared.kinds());
+    async move {
+        match watched {
+            _ if !is_made => Ok(()),
+            Some(watched) => take_rights(&cluster, &watched, &kinds).await.map(drop),
+            None => Ok(cluster.bind_place(&namespace).await?),
+        }
     }
 }
 
@@ -76,8 +93,8 @@ pub async fn make(world: &World, prepared: &Prepared) -> Result<(), Error> {
 ///
 /// # Errors
 /// It does not grant them, or nothing can be listed with them.
-pub async fn take_rights(world: &World, watched: &Watched, kinds: &BTreeSet<Kind>) -> Result<Arc<LiveSet>, Error> {
-    world.cluster.bind_place(watched.namespace()).await?;
+pub async fn take_rights(cluster: &Cluster, watched: &Watched, kinds: &BTreeSet<Kind>) -> Result<Arc<LiveSet>, Error> {
+    cluster.bind_place(watched.namespace()).await?;
     let end = Instant::now() + LAG;
     loop {
         match watched.look(kinds).await {

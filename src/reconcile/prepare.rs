@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::cluster::watched::Watched;
 use crate::desired::config::{Config, EnvironmentConfig, Issues, Mode};
 use crate::desired::manifest::Manifest;
 use crate::desired::set::{DesiredSet, Parameters};
@@ -261,8 +262,11 @@ async fn compared(world: &mut World, start: &Start, target: &Target, keys: Keys)
     let Start { subject, config, .. } = start;
     subject::permit(&world.repository, &subject.name, config)?;
     subject::stayed(&world.memory[&subject.name].environment, config)?;
-    let (composed, before) = desired(world, subject, target, config).await?;
-    let live = look(world, subject, config, &composed, before.as_ref()).await?;
+    let known = world.memory.get_mut(&subject.name).and_then(|memory| memory.composed.take());
+    let (desired, there) =
+        tokio::join!(desired(world, subject, target, config, known), is_there(world, subject, config));
+    let (composed, before) = desired?;
+    let live = if there? { Some(look(world, subject, config, &composed, before.as_ref()).await?) } else { None };
     let (live, lacks_namespace) = (live.clone().unwrap_or_default(), live.is_none());
     let inputs = history::inputs(composed.composition.current());
     let source = Source::Mirror(world.mirror.clone(), target.commit);
@@ -295,7 +299,11 @@ pub async fn outlook(world: &mut World, name: &str, source: &Source, commit: Git
     let scope = desire::scope(Some(&world.repository), name, &config, &config.layers, &parameters);
     let composed = desire::whole(&world.outlines, source, commit, scope).await?;
     let before = predecessor(world, &subject, source, &config, &composed).await;
-    let live = look(world, &subject, &config, &composed, before.as_ref()).await?.unwrap_or_default();
+    let live = if is_there(world, &subject, &config).await? {
+        look(world, &subject, &config, &composed, before.as_ref()).await?
+    } else {
+        Arc::default()
+    };
     let inputs = history::inputs(composed.composition.current());
     let view = View {
         subject: &subject,
@@ -378,16 +386,16 @@ pub async fn hand_out(
 
 /// The composed target, moved on from what was applied last where that is known.
 async fn desired(
-    world: &mut World,
+    world: &World,
     subject: &Subject,
     target: &Target,
     config: &EnvironmentConfig,
+    known: Option<Composed>,
 ) -> Result<(Composed, Option<Before>), Error> {
     let scope = |layers: &[String], parameters: &Parameters| {
         desire::scope(Some(&world.repository), &subject.name, config, layers, parameters)
     };
-    let memory = world.memory.get_mut(&subject.name);
-    let (known, applied) = memory.map_or((None, None), |memory| (memory.composed.take(), memory.chain.applied.clone()));
+    let applied = &world.memory[&subject.name].chain.applied;
     let new = scope(&target.layers, &target.parameters);
     let source = |commit| Source::Mirror(world.mirror.clone(), commit);
     let known = match (known, applied) {
@@ -421,22 +429,27 @@ async fn desired(
     }
 }
 
+/// False if the namespace is still to be made. What was found once is not asked again while it is watched.
+async fn is_there(world: &World, subject: &Subject, config: &EnvironmentConfig) -> Result<bool, Error> {
+    let is_known = watched(world, config).is_some() && world.memory[&subject.name].namespace_checked;
+    if is_known { Ok(true) } else { place::is_there(world, subject, &config.namespace).await }
+}
+
+fn watched(world: &World, config: &EnvironmentConfig) -> Option<Arc<Watched>> {
+    world.watched.clone().filter(|watched| watched.namespace() == config.namespace)
+}
+
 /// What the cluster has of the kinds that matter, from metadata lists alone.
 ///
 /// The kinds are those of the desired set and of what was applied before; where that is not known for certain, all that the
-/// Repository may use, so that nothing of ours is forgotten. `None` if the namespace is still to be made.
+/// Repository may use, so that nothing of ours is forgotten.
 async fn look(
     world: &mut World,
     subject: &Subject,
     config: &EnvironmentConfig,
     composed: &Composed,
     before: Option<&Before>,
-) -> Result<Option<Arc<LiveSet>>, Error> {
-    let watched = world.watched.clone().filter(|watched| watched.namespace() == config.namespace);
-    let is_known = watched.is_some() && world.memory[&subject.name].namespace_checked;
-    if !is_known && !place::is_there(world, subject, &config.namespace).await? {
-        return Ok(None);
-    }
+) -> Result<Arc<LiveSet>, Error> {
     let desired = composed.composition.current();
     let failed = world.memory[&subject.name]
         .chain
@@ -448,21 +461,21 @@ async fn look(
         _ => composed.composition.scope().kinds.clone(),
     };
     let kinds: BTreeSet<Kind> = desired.kinds().into_iter().chain(kinds).collect();
-    let Some(watched) = watched else {
+    let Some(watched) = watched(world, config) else {
         let live = world.cluster.live(&config.namespace, &kinds, &subject.environment_id).await?;
-        return Ok(Some(Arc::new(live)));
+        return Ok(Arc::new(live));
     };
     let live = match watched.look(&kinds).await {
         // we may have ended between making the namespace and binding ourselves in it
         Err(error) if error.reason() == Reason::Forbidden && subject.branch.is_some() => {
-            place::take_rights(world, &watched, &kinds).await?
+            place::take_rights(&world.cluster, &watched, &kinds).await?
         }
         live => live?,
     };
     if let Some(memory) = world.memory.get_mut(&subject.name) {
         memory.namespace_checked = true;
     }
-    Ok(Some(live))
+    Ok(live)
 }
 
 /// True if the newest applied Record says the same of every object.

@@ -36,10 +36,11 @@ pub struct Subject {
 /// The API server failed.
 pub async fn read(world: &mut World, name: &str) -> Result<Subject, Error> {
     if !world.memory.contains_key(name) {
-        let environment = world.cluster.environment(world.home(), name).await?;
+        let (environment, records) =
+            tokio::join!(world.cluster.environment(world.home(), name), world.cluster.records(world.home(), name));
+        let (environment, records) = (environment?, records?);
         let environment = environment.unwrap_or_else(|| Environment::new(name, EnvironmentSpec::default()));
         let environment_id = environment_id(world.home(), world.name(), &environment);
-        let records = world.cluster.records(world.home(), name).await?;
         let chain = Chain::new(records, &environment_id, &world.fingerprint_key);
         if !chain.forged.is_empty() {
             let secret = wire::FINGERPRINT_SECRET.0;

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::controller::environment::Task;
 use crate::controller::remote::Tip;
 use crate::controller::statuses::Place;
@@ -10,6 +12,7 @@ use crate::git::fetch::Known;
 use crate::model::environment::Environment;
 use crate::model::reason::Reason;
 use crate::model::tree::GitId;
+use crate::reconcile::ignored;
 use crate::supervise::pace::spread;
 
 /// All environments of branches are looked at again after a push to the protected branch, which its own are waited for.
@@ -45,6 +48,11 @@ impl Heads {
         heads
     }
 
+    /// Where the protected branch was before, if nothing else has moved.
+    fn moved_from(&self, before: &Self) -> Option<GitId> {
+        (Self { main: before.main, ..self.clone() } == *before).then_some(before.main)
+    }
+
     /// The commits of the environment's own branch, wherever it is; of one of the protected branch that is the tip.
     pub fn places(&self, is_of_branch: bool) -> impl Iterator<Item = Place> {
         let Self { main, own, followed, sharing, .. } = self;
@@ -60,11 +68,25 @@ impl Task {
         Heads::new(self.inputs.environment.borrow().as_ref().and_then(Environment::branch), &tip.known)
     }
 
-    /// How long the environment of a branch leaves the protected branch's own the precedence, if nothing but that branch has moved.
-    pub(super) fn precedence(&self, heads: &Heads) -> Duration {
+    /// Takes the tips as they are now, and notes when a pass is due for them. The environment of a branch leaves the protected branch's own the
+    /// precedence if nothing but that branch has moved, and has nothing to do if nothing that it takes from there is another.
+    pub(super) async fn hears_of_push(&mut self) {
+        let Some(tip) = self.inputs.sight.borrow_and_update().tip.clone() else { return };
+        let heads = self.heads(&tip);
+        if Some(&heads) == self.attended.as_ref() {
+            return;
+        }
         let is_of_branch = self.inputs.environment.borrow().as_ref().is_some_and(|it| it.reference().is_some());
-        let is_main = self.attended.clone().is_some_and(|before| Heads { main: heads.main, ..before } == *heads);
-        if is_of_branch && is_main { spread(AFTER_MAIN) } else { Duration::ZERO }
+        let mut due = self.storm.due(Instant::now());
+        if let Some(main) = self.attended.as_ref().filter(|_| is_of_branch).and_then(|before| heads.moved_from(before))
+        {
+            if heads.own.is_some() && !ignored::has_moved(&self.world, &self.name, main, heads.main).await {
+                self.attended = Some(heads);
+                return;
+            }
+            due += spread(AFTER_MAIN);
+        }
+        self.push_due = Some(self.push_due.map_or(due, |before| before.min(due)));
     }
 
     /// True if the environment is a branch's, and nothing of it is there yet.
