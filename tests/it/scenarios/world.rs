@@ -19,7 +19,7 @@ use crate::support::programs;
 use crate::support::server::{self, Server};
 
 /// The throw-away keys of the example shop: `<class>.txt`.
-pub const KEYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/example-repo/keys");
+const KEYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/example-repo/keys");
 /// Time of the first commit; each one is a minute later.
 const FIRST_COMMIT: usize = 1_795_000_000;
 
