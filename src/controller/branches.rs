@@ -1,6 +1,6 @@
 //! Which branch environments there shall be: told from the branches of the remote and the Environments that there are, never from events.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -32,7 +32,8 @@ pub struct Scene<'a> {
     pub branches: &'a Branches,
     /// The Environments that there are.
     pub environments: &'a BTreeMap<String, Environment>,
-    /// Whose the branches are, as far as that is known. Who is in no list counts against no cap of an author.
+    /// Whose the branches are, as far as that is known. Those of nobody who is known count against no cap of an author, and where they wait they
+    /// are one author's: who hides gains nothing by it.
     pub authors: &'a BTreeMap<String, String>,
     /// The time.
     pub now: Timestamp,
@@ -72,8 +73,11 @@ pub enum Cap {
 struct Claim<'a> {
     entry: &'a BranchConfig,
     reference: String,
-    author: Option<&'a str>,
+    author: &'a str,
 }
+
+/// The author of those of whom none is known. No address is empty.
+const NOBODY: &str = "";
 
 /// Environments that there are, as caps count them.
 #[derive(Default)]
@@ -95,11 +99,15 @@ impl<'a> Taken<'a> {
         }
     }
 
+    fn has(&self, author: &str) -> u64 {
+        self.authors.get(author).copied().unwrap_or_default()
+    }
+
     /// The cap that keeps one more from being made: of several the one that its author can do most about.
     fn reached(&self, claim: &Claim<'_>, caps: &RepositoryCaps) -> Option<Cap> {
-        let by_author = claim.author.zip(caps.branch_environments_per_author);
-        let has = |author| self.authors.get(author).copied().unwrap_or_default();
-        if let Some((author, max)) = by_author.filter(|(author, max)| has(*author) >= *max) {
+        let author = claim.author;
+        let by_author = caps.branch_environments_per_author.filter(|_| author != NOBODY);
+        if let Some(max) = by_author.filter(|max| self.has(author) >= *max) {
             return Some(Cap::Author { author: author.to_owned(), max });
         }
         let of_entry = self.entries.get(&claim.entry.line).copied().unwrap_or_default();
@@ -111,8 +119,11 @@ impl<'a> Taken<'a> {
 }
 
 /// Calls the roll. Without an `osier.yaml` that can be read, those that are there are served. Whoever is there stays, whatever a cap says by now.
-pub fn roll(scene: &Scene<'_>, marks: impl Fn(&str) -> Option<String>) -> Roll {
-    let Scene { config, repository, environments, authors, now, .. } = *scene;
+///
+/// Of those that wait for room, those have it first that were given it before and have not begun: `has_room`, or an Environment that was told
+/// nothing yet. So nobody is pushed out by somebody who came later.
+pub fn roll(scene: &Scene<'_>, marks: impl Fn(&str) -> Option<String>, has_room: impl Fn(&str) -> bool) -> Roll {
+    let Scene { config, repository, environments, now, .. } = *scene;
     let ours: BTreeMap<&String, &Environment> =
         environments.iter().filter(|(_, environment)| environment.lane() == Some(Lane::Branches)).collect();
     let mut claims = config.map(|config| claims(config, scene)).unwrap_or_default();
@@ -134,28 +145,55 @@ pub fn roll(scene: &Scene<'_>, marks: impl Fn(&str) -> Option<String>) -> Roll {
         roll.served.insert((*name).clone());
         let branch = environment.branch().unwrap_or_default();
         let entry = config.and_then(|config| config.branch(branch)).map(|(entry, _)| entry);
-        taken.add(entry, authors.get(branch).map(String::as_str));
-        claims.remove(*name);
+        // one whose branch is gone is nobody's any more
+        taken.add(entry, claims.remove(*name).map(|claim| claim.author));
     }
-    // those that wait are first served first
     let age = |name: &String| {
         let created = ours.get(name).and_then(|environment| environment.metadata.creation_timestamp.clone());
         (created.is_none(), created)
     };
     let mut claims: Vec<(String, Claim<'_>)> = claims.into_iter().collect();
     claims.sort_by_cached_key(|(name, _)| age(name));
-    for (name, claim) in claims {
-        if let Some(cap) = taken.reached(&claim, &repository.spec.caps) {
-            roll.waiting.insert(name.clone(), cap);
+    let unmade = claims.iter().filter(|(name, _)| !ours.contains_key(name));
+    roll.missing = unmade.map(|(name, claim)| (name.clone(), claim.reference.clone())).collect();
+    let is_given = |name: &String| ours.get(name).is_some_and(|it| ready(it).is_none()) || has_room(name);
+    let (given, others): (Vec<_>, Vec<_>) = claims.into_iter().partition(|(name, _)| is_given(name));
+    let caps = &repository.spec.caps;
+    for (name, claim) in given {
+        roll.admit(name, &claim, &mut taken, caps);
+    }
+    roll.admit_in_turn(others, &mut taken, caps);
+    roll
+}
+
+impl Roll {
+    /// Gives room to an environment, or has it wait.
+    fn admit<'a>(&mut self, name: String, claim: &Claim<'a>, taken: &mut Taken<'a>, caps: &RepositoryCaps) {
+        if let Some(cap) = taken.reached(claim, caps) {
+            self.waiting.insert(name, cap);
         } else {
-            taken.add(Some(claim.entry), claim.author);
-            roll.served.insert(name.clone());
-        }
-        if !ours.contains_key(&name) {
-            roll.missing.insert(name, claim.reference);
+            taken.add(Some(claim.entry), Some(claim.author));
+            self.served.insert(name);
         }
     }
-    roll
+
+    /// The next is always one of the author who has the fewest environments, and of several the one that has waited longest: the many of one keep
+    /// nobody else waiting. `claims` are in the order of their age.
+    fn admit_in_turn<'a>(&mut self, claims: Vec<(String, Claim<'a>)>, taken: &mut Taken<'a>, caps: &RepositoryCaps) {
+        let mut lines: BTreeMap<&str, VecDeque<(usize, String, Claim<'a>)>> = BTreeMap::new();
+        for (place, (name, claim)) in claims.into_iter().enumerate() {
+            lines.entry(claim.author).or_default().push_back((place, name, claim));
+        }
+        let mut turns: BTreeSet<(u64, usize, &str)> =
+            lines.iter().map(|(author, line)| (taken.has(author), line[0].0, *author)).collect();
+        while let Some((_, _, author)) = turns.pop_first() {
+            let Some(line) = lines.get_mut(author) else { continue };
+            if let Some((_, name, claim)) = line.pop_front() {
+                self.admit(name, &claim, taken, caps);
+            }
+            turns.extend(line.front().map(|(place, ..)| (taken.has(author), *place, author)));
+        }
+    }
 }
 
 fn claims<'a>(config: &'a Config, scene: &Scene<'a>) -> BTreeMap<String, Claim<'a>> {
@@ -164,7 +202,7 @@ fn claims<'a>(config: &'a Config, scene: &Scene<'a>) -> BTreeMap<String, Claim<'
     let claim = |branch: &String| {
         let (entry, slug) = config.branch(branch)?;
         let name = target::branch_environment(entry, &slug, this, branch);
-        let author = scene.authors.get(branch).map(String::as_str);
+        let author = scene.authors.get(branch).map_or(NOBODY, String::as_str);
         Some((name, Claim { entry, reference: format!("{}{branch}", wire::HEADS), author }))
     };
     others.filter_map(claim).collect()

@@ -47,15 +47,26 @@ fn call_with_caps(
     names: &[&str],
     environments: &[(String, Environment)],
 ) -> Roll {
+    call_with_room(config, (repository, authors), names, environments, "")
+}
+
+/// `given`: it was given room at the last roll.
+fn call_with_room(
+    config: Option<&str>,
+    (repository, authors): (&Repository, &[(&str, &str)]),
+    names: &[&str],
+    environments: &[(String, Environment)],
+    given: &str,
+) -> Roll {
     let config = config.map(|text| Config::parse("osier.yaml", text).unwrap());
     let branches = branches(names);
     let environments = environments.iter().cloned().collect();
-    let authors = authors.iter().filter(|(branch, _)| names.contains(branch));
+    let authors = authors.iter().filter(|(branch, _)| branches.contains_key(*branch));
     let authors = authors.map(|(branch, author)| ((*branch).to_owned(), (*author).to_owned())).collect();
     let config = config.as_ref();
     let scene =
         Scene { config, repository, branches: &branches, environments: &environments, authors: &authors, now: NOW };
-    roll(&scene, |branch| branches.get(branch).map(GitId::to_string))
+    roll(&scene, |branch| branches.get(branch).map(GitId::to_string), |name| name == given)
 }
 
 #[test]
@@ -116,6 +127,36 @@ fn the_cap_that_is_reached_is_named() {
 }
 
 #[test]
+fn the_next_is_of_whoever_has_the_fewest() {
+    let mut capped = repository();
+    let queue = |branch: &str, created| environment(branch, created, Some(Reason::CapReached));
+    let [one, two] = ["feature/one", "feature/two"].map(|branch| environment(branch, 0, Some(Reason::Applied)));
+    let (early, more, late) = (queue("feature/early", 1), queue("feature/more", 2), queue("feature/late", 9));
+    let names = ["main", "feature/one", "feature/two", "feature/early", "feature/more", "feature/late", "x"];
+    let mut authors: Vec<(&str, &str)> = names[1..5].iter().map(|branch| (*branch, "ann")).collect();
+    authors.push(("feature/late", "ben"));
+    let config = CONFIG.replace("max: 2, ", "");
+    let all = [&one, &two, &early, &more, &late].map(Clone::clone);
+    let mut call = |room, environments: &[(String, Environment)], given: &str| {
+        capped.spec.caps.branch_environments = Some(room);
+        let roll = call_with_room(Some(&config), (&capped, &authors), &names, environments, given);
+        let branch = |name: &String| name[2..].rsplit_once('-').map_or(String::new(), |(slug, _)| slug.to_owned());
+        roll.served.iter().map(branch).filter(|it| it != "one" && it != "two").collect::<Vec<_>>()
+    };
+    // the two that have none come before the third of Ann, who has waited longer, and of hers the older
+    assert_eq!(call(3, &all, ""), ["late"]);
+    assert_eq!(call(4, &all, ""), ["late", "x"]);
+    assert_eq!(call(5, &all, ""), ["early", "late", "x"]);
+    assert_eq!(call(6, &all, ""), ["early", "late", "more", "x"]);
+    // who was given room keeps it, whoever comes meanwhile: one whose task runs, and one that was made for it
+    assert_eq!(call(3, &all, &more.0), ["more"]);
+    let made = environment("feature/more", 2, None);
+    assert_eq!(call(3, &[one.clone(), two.clone(), early.clone(), made, late.clone()], ""), ["more"]);
+    // but no more than there is
+    assert_eq!(call(2, &all, &more.0), Vec::<String>::new());
+}
+
+#[test]
 fn whose_time_was_over_before_its_branch_went_is_told() {
     let over = |branch: &str, reason| {
         let (name, mut over) = environment(branch, 1, Some(reason));
@@ -144,6 +185,13 @@ fn ten_thousand_branches_at_once_wait_in_the_order_in_which_they_came() {
     let again = call(Some(CONFIG), &names, &there);
     assert!(again.missing.is_empty() && again.served.contains(&there[7_777].0));
     assert_eq!((again.served.len(), again.waiting.len()), (2, 9_998));
+    // and the one branch of somebody else does not wait until they are through
+    let all = [&names[..], &["feature/z"]].concat();
+    let authors: Vec<(&str, &str)> =
+        all.iter().map(|name| (*name, if *name == "feature/z" { "ben" } else { "ann" })).collect();
+    let fair = call_with_caps(Some(CONFIG), (&repository(), &authors), &all, &there);
+    let bens: Vec<&String> = fair.missing.keys().collect();
+    assert!(bens.len() == 1 && fair.served.contains(bens[0]) && fair.served.contains(&there[7_777].0));
 }
 
 #[test]

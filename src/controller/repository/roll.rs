@@ -174,26 +174,27 @@ impl Lead<'_> {
         // one that cannot be read begins nothing and ends nothing, and each environment says what is wrong with it
         let config = target::config(&Source::Mirror(self.mirror.clone(), known.tip())).await.ok();
         let wanted = self.changed.wanted(self.mirror, config.as_ref(), known, &self.environments).await?;
-        let authors = self.authors_of(config.as_ref(), known).await;
-        let scene = Scene {
-            config: config.as_ref(),
-            repository: &repository,
-            branches: &wanted,
-            environments: &self.environments,
-            authors: &authors,
-            now: (self.follower.clock)(),
+        let call = |lead: &Self, authors: &BTreeMap<String, String>| {
+            let (config, environments) = (config.as_ref(), &lead.environments);
+            let (repository, branches, now) = (&repository, &wanted, (lead.follower.clock)());
+            let scene = Scene { config, repository, branches, environments, authors, now };
+            branches::roll(&scene, |branch| known.mark(branch), |name| lead.running.contains_key(name))
         };
-        let mut roll = branches::roll(&scene, |branch| known.mark(branch));
+        let mut roll = call(self, &BTreeMap::new());
+        // whose the branches are counts only where somebody has to wait, or may have to for his own
+        if repository.spec.caps.branch_environments_per_author.is_some() || !roll.waiting.is_empty() {
+            let authors = self.authors_of(config.as_ref(), known).await;
+            roll = call(self, &authors);
+        }
         roll.served.extend(branches::outlived(&self.environments, |branch| known.has(branch) == Some(false)));
         let held = branches::too_many_gone(&repository, known.tip(), &everywhere, &self.environments);
         self.removals.send_if_modified(|before| std::mem::replace(before, held.clone()) != held);
         Some(roll)
     }
 
-    /// Whose the branches are, if a cap counts by that. Of those that only followed repositories have no commit is read.
+    /// Whose the branches are. Of those that only followed repositories have no commit is read.
     async fn authors_of(&mut self, config: Option<&Config>, known: &Known) -> BTreeMap<String, String> {
-        let is_asked = self.repository.borrow().spec.caps.branch_environments_per_author.is_some();
-        let (Some(config), Some(own), true) = (config, known.branches(), is_asked) else { return BTreeMap::new() };
+        let (Some(config), Some(own)) = (config, known.branches()) else { return BTreeMap::new() };
         let claimed = own.iter().filter(|(branch, _)| config.branch(branch).is_some());
         let tips: BTreeMap<&str, GitId> = claimed.map(|(branch, tip)| (branch.as_str(), *tip)).collect();
         self.authors.of(self.mirror, tips).await
