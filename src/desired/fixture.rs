@@ -26,7 +26,7 @@ use crate::desired::sops::DataKey;
 use crate::desired::unit::{self, outline};
 use crate::desired::yaml::{self, Content, Node};
 use crate::model::cleartext::Cleartext;
-use crate::model::object::ObjectId;
+use crate::model::object::{Kind, ObjectId};
 use crate::model::problem::Problem;
 use crate::model::tree::GitId;
 
@@ -45,6 +45,8 @@ pub struct Fixture {
     pub isolation: Option<Isolation>,
     /// What of it is made up.
     pub generate: Generate,
+    /// Kinds that the Repository grants beside those that it need not.
+    pub kinds: Vec<Kind>,
 }
 
 /// The data key of encrypted fixtures.
@@ -104,7 +106,7 @@ impl Fixture {
             layers,
             isolation: self.isolation.clone().map(Arc::new),
             generate: self.generate.clone(),
-            kinds: allowed_kinds(&[], self.isolation.is_some()),
+            kinds: allowed_kinds(&[], self.isolation.is_some()).into_iter().chain(self.kinds.clone()).collect(),
             caps: Caps::default(),
         }
     }

@@ -76,7 +76,7 @@ pub struct Allow {
     /// Classes of Ingresses.
     #[schemars(default)]
     pub ingress_classes: Vec<String>,
-    /// Gateways of other namespaces that HTTPRoutes may name as their parents, as `namespace/name`.
+    /// Gateways of other namespaces that routes with a host may name as their parents, as `namespace/name`.
     #[schemars(default)]
     pub gateways: Vec<String>,
 }
@@ -137,7 +137,7 @@ impl Isolation {
         match (object.kind.group.as_str(), object.kind.kind.as_str()) {
             ("", "Service") => found.service(body),
             ("networking.k8s.io", "Ingress") => found.ingress(body),
-            ("gateway.networking.k8s.io", "HTTPRoute") => found.route(body, &object.namespace),
+            _ if addresses::is_route(object) => found.route(body, object),
             ("", "PersistentVolumeClaim") => found.claim(body, "spec"),
             ("apps", "StatefulSet") => {
                 items(body, &["spec", "volumeClaimTemplates"])

@@ -47,7 +47,7 @@ pub struct BranchConfig {
     /// How many environments there may be at a time.
     #[schemars(default)]
     pub max: Option<NonZeroU32>,
-    /// Its address, with `{slug}`: Ingresses and HTTPRoutes may have its host, and those below it, and no others.
+    /// Its address, with `{slug}`: Ingresses and routes may have its host, and those below it, and no others.
     #[schemars(default)]
     pub url: Option<String>,
     /// Its namespace.

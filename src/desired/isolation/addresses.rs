@@ -2,9 +2,17 @@
 
 use crate::desired::isolation::{Found, items};
 use crate::desired::value::Value;
+use crate::model::object::ObjectId;
 
 /// The API group of Gateways and of what hangs on them.
 const GATEWAYS: &str = "gateway.networking.k8s.io";
+/// Routes that take a whole port of what they hang on.
+const WITHOUT_HOST: [&str; 2] = ["TCPRoute", "UDPRoute"];
+
+/// True for every kind of route of the Gateway API, those included that a Repository has to grant.
+pub(super) fn is_route(object: &ObjectId) -> bool {
+    object.kind.group == GATEWAYS && object.kind.kind.ends_with("Route")
+}
 
 impl Found<'_> {
     pub(super) fn ingress(&mut self, body: &Value) {
@@ -26,11 +34,12 @@ impl Found<'_> {
         }
     }
 
-    /// `own` is its namespace.
-    pub(super) fn route(&mut self, body: &Value, own: &str) {
-        self.hosts(body.get(&["spec", "hostnames"]), "spec.hostnames");
+    pub(super) fn route(&mut self, body: &Value, object: &ObjectId) {
+        if !WITHOUT_HOST.contains(&object.kind.kind.as_str()) {
+            self.hosts(body.get(&["spec", "hostnames"]), "spec.hostnames");
+        }
         for parent in items(body, &["spec", "parentRefs"]) {
-            self.parent(parent, own);
+            self.parent(parent, object);
         }
         if body.get(&["spec", "useDefaultGateways"]).is_some_and(|scope| scope.text() != Some("None")) {
             let message = "`useDefaultGateways` is not for branch environments";
@@ -41,20 +50,23 @@ impl Found<'_> {
         }
     }
 
-    /// What a route hangs on: something of its own namespace, or a Gateway that is granted.
-    fn parent(&mut self, parent: &Value, own: &str) {
+    /// What a route hangs on: something of its own namespace, or a Gateway that is granted. Without a host it would take all of what that is
+    /// for, so no grant is for such a route.
+    fn parent(&mut self, parent: &Value, route: &ObjectId) {
+        let own = route.namespace.as_str();
         let text = |field: &str, usual| parent.get(&[field]).map_or(usual, |value| value.text().unwrap_or_default());
         let namespace = text("namespace", own);
         let (kind, name) = (text("kind", "Gateway"), format!("{namespace}/{}", text("name", "")));
         let is_gateway = kind == "Gateway" && text("group", GATEWAYS) == GATEWAYS;
-        if namespace == own || is_gateway && self.rules.allow.gateways.contains(&name) {
+        let has_host = !WITHOUT_HOST.contains(&route.kind.kind.as_str());
+        if namespace == own || is_gateway && has_host && self.rules.allow.gateways.contains(&name) {
             return;
         }
         let (kind, name) = (kind.escape_debug(), name.escape_debug());
-        let hint = if is_gateway {
-            format!("remove it, or let the entry of `branches` say `allow: {{gateways: [{name}]}}`")
-        } else {
-            "remove it: of other namespaces, only Gateways can be granted".to_owned()
+        let hint = match (is_gateway, has_host) {
+            (true, true) => format!("remove it, or let the entry of `branches` say `allow: {{gateways: [{name}]}}`"),
+            (true, false) => format!("remove it: a {} has no host, and takes the ports of others", route.kind.kind),
+            (false, _) => "remove it: of other namespaces, only Gateways can be granted".to_owned(),
         };
         self.add("spec.parentRefs", format!("{kind} `{name}` is not for branch environments"), hint);
     }

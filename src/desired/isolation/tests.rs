@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::desired::fixture::Fixture;
+use crate::model::object::Kind;
 
 const ROUTES: &str = include_str!("routes.txt");
 /// What an ordinary environment is made of: all of it is allowed.
@@ -21,6 +22,8 @@ fn isolation() -> Isolation {
 fn answer(text: &str, isolation: Isolation) -> String {
     let mut fixture = Fixture::new(text);
     fixture.isolation = Some(isolation);
+    let routes = ["GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute"];
+    fixture.kinds = routes.map(|kind| Kind::new("gateway.networking.k8s.io", kind)).into();
     match fixture.manifests("staging") {
         Ok(_) => "allowed".to_owned(),
         Err(problems) => problems.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>().join("; "),
