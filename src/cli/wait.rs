@@ -1,5 +1,7 @@
 //! `osier wait`: until a commit has landed.
 
+mod unmade;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use kube::core::error_boundary::InvalidObject;
 use serde_json::json;
 
 use crate::cli::failure::{Failure, Finding};
+use crate::cli::wait::unmade::{Branch, NOT_YET};
 use crate::cli::{context, get, output, times};
 use crate::cluster::Cluster;
 use crate::cluster::watch::Event;
@@ -78,19 +81,26 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
     let config = target::config(&Source::Clone(clone.clone(), commit)).await?;
     let cluster = Arc::new(context::cluster(settings).await?);
     let repository = context::repository(settings, &cluster).await?;
-    let wanted = match of_branch(&config, args, &repository, clone.branch().as_deref(), commit) {
-        Some(own) => BTreeMap::from([own]),
-        None => wanted(&config, args)?,
+    let branch = clone.branch();
+    let (wanted, unmade) = match of_branch(&config, args, &repository, branch.as_deref(), commit) {
+        Some(own) => {
+            let main = clone.objects(|objects| objects.resolve(&repository.spec.protected_branch)).ok();
+            let branch = branch.as_deref().unwrap_or_default();
+            let of = Branch { branch, name: &own.0, commit, config: &config, main };
+            let unmade = unmade::why(&cluster, &clone, &repository, &of).await?;
+            (BTreeMap::from([own]), unmade)
+        }
+        None => (wanted(&config, args)?, NOT_YET.to_owned()),
     };
     let applied = args.applied;
-    let room = Room { clone: &clone, commit, applied, wanted, repository, environments: BTreeMap::new() };
+    let room = Room { clone: &clone, commit, applied, wanted, unmade, repository, environments: BTreeMap::new() };
     in_room(settings, &cluster, room, (limit, &args.timeout)).await
 }
 
 /// Waits for the newest commit of a branch, given by its name or by that of its environment.
 ///
 /// # Errors
-/// As `run`; no entry of `branches` matches.
+/// As `run`; no entry of `branches` matches, or the branch changes nothing that one is made for.
 pub async fn for_branch(settings: &Settings, wanted: &str, applied: bool, timeout: &str) -> Result<Finding, Failure> {
     let limit = times::duration(timeout)?;
     let clone = context::clone(settings)?;
@@ -107,8 +117,10 @@ pub async fn for_branch(settings: &Settings, wanted: &str, applied: bool, timeou
         let hint = format!("osier.yaml of {} says which branches have one", repository.spec.protected_branch);
         return Err(Failure::usage(format!("no entry of `branches` matches `{branch}`"), hint));
     };
+    let of = Branch { branch, name: &own.0, commit, config: &config, main: Some(main) };
+    let unmade = unmade::why(&cluster, &clone, &repository, &of).await?;
     let wanted = BTreeMap::from([own]);
-    let room = Room { clone: &clone, commit, applied, wanted, repository, environments: BTreeMap::new() };
+    let room = Room { clone: &clone, commit, applied, wanted, unmade, repository, environments: BTreeMap::new() };
     in_room(settings, &cluster, room, (limit, timeout)).await
 }
 
@@ -134,6 +146,8 @@ struct Room<'a> {
     /// Workloads may be on their way.
     applied: bool,
     wanted: BTreeMap<String, EnvironmentConfig>,
+    /// What to say of one that is not there.
+    unmade: String,
     repository: Repository,
     environments: BTreeMap<String, Environment>,
 }
@@ -200,7 +214,7 @@ impl Room<'_> {
 
     fn standing(&self, name: &str, entry: &EnvironmentConfig) -> Standing {
         let Some(environment) = self.environments.get(name) else {
-            return Standing::Waiting("osier has not made it yet".to_owned());
+            return Standing::Waiting(self.unmade.clone());
         };
         let status = environment.status.clone().unwrap_or_default();
         let ready = get::ready(environment);
