@@ -141,3 +141,62 @@ async fn waits(settings: &Settings, args: &WaitArgs) -> Result<Finding, Failure>
     let wanted = wanted(settings, &args.named)?;
     wait::for_branch(settings, &wanted, args.applied, &args.timeout).await
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::environment::EnvironmentSpec;
+
+    /// An environment whose Ready says this; `record`: the number of its newest Record.
+    fn environment(ready: Option<(&str, &str)>, record: Option<u64>, warned: bool) -> Environment {
+        let conditions = ready.map(
+            |(status, reason)| json!({"type": "Ready", "status": status, "reason": reason, "lastTransitionTime": ""}),
+        );
+        let head = record.map(|number| json!({"number": number, "hash": ""}));
+        let life = json!({"tip": "", "seen": "", "warned": warned.then_some("2026-11-21T00:00:00Z")});
+        let status = json!({"conditions": Vec::from_iter(conditions), "head": head, "life": life});
+        let mut environment = Environment::new("it", EnvironmentSpec::default());
+        environment.status = Some(serde_json::from_value(status).expect("as the service writes it"));
+        environment
+    }
+
+    #[test]
+    fn how_an_environment_stands_in_a_word() {
+        let (yes, no) = ("True", "False");
+        let cases = [
+            (None, None, false, "Pending"),
+            (Some((no, "CapReached")), None, false, "Pending"),
+            (Some((no, "CapReached")), Some(3), false, "Pending"),
+            // the first revision is applied, and its workloads are not ready
+            (Some((no, "Applied")), None, false, "Creating"),
+            (Some((no, "CheckPending")), None, false, "Creating"),
+            (Some((no, "Applied")), Some(1), false, "Creating"),
+            (Some((no, "Applied")), Some(2), false, "Updating"),
+            (Some((no, "HeldBack")), Some(2), false, "Updating"),
+            (Some((no, "CheckPending")), Some(7), false, "Updating"),
+            (Some((yes, "Applied")), Some(1), false, "Ready"),
+            (Some((yes, "HeldBack")), Some(2), false, "Ready"),
+            // its end is near, or has begun
+            (Some((yes, "Applied")), Some(1), true, "Expiring"),
+            (Some((no, "Expiring")), Some(1), false, "Expiring"),
+            (Some((no, "Applied")), Some(2), true, "Updating"),
+            (Some((no, "NamespaceTerminating")), Some(1), true, "Terminating"),
+            (Some((no, "Gone")), Some(1), true, "Gone"),
+            (Some((no, "Suspended")), Some(1), true, "Suspended"),
+            (Some((no, "ProblemsFound")), None, false, "Blocked"),
+            (Some((no, "CannotDecrypt")), Some(4), false, "Blocked"),
+            (Some((no, "CheckFailed")), Some(4), true, "Blocked"),
+            (Some((no, "NameTaken")), None, false, "Blocked"),
+            (Some((no, "MassDeletionHeld")), Some(1), false, "Blocked"),
+            (Some((no, "SaidByALaterVersion")), Some(1), false, "Blocked"),
+        ];
+        for (ready, record, warned, word) in cases {
+            let found = environment(ready, record, warned);
+            assert_eq!(standing(&found), word, "{ready:?}, record {record:?}, warned {warned}");
+        }
+        let untold = Environment::new("it", EnvironmentSpec::default());
+        assert_eq!(standing(&untold), "Pending");
+    }
+}

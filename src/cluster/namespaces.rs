@@ -184,3 +184,67 @@ fn owned(namespace: &str, object: &Value, owner: &Owner<'_>) -> Result<Place, Er
         kept_by: kept_by(&object["status"]),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWNER: Owner<'static> = Owner { environment_id: "id", repository: "shop", reference: "refs/heads/feature/x" };
+
+    /// A namespace as osier makes it for `OWNER`.
+    fn made() -> Value {
+        let (id, repository) = (OWNER.environment_id, OWNER.repository);
+        json!({"metadata": {
+            "name": "b-x", "uid": "u", "resourceVersion": "7",
+            "labels": {ENVIRONMENT: id, REPOSITORY: repository},
+            "annotations": {ENVIRONMENT: id, REPOSITORY: repository, REF: OWNER.reference},
+            "managedFields": [{"manager": "kube-controller-manager"}, {"manager": MANAGER}],
+        }})
+    }
+
+    fn foreign(object: &Value) -> bool {
+        matches!(owned("b-x", object, &OWNER), Err(Error::NamespaceForeign { namespace }) if namespace == "b-x")
+    }
+
+    #[test]
+    fn what_somebody_else_made_is_not_adopted() {
+        let ours = Place { uid: "u".to_owned(), resource_version: "7".to_owned(), terminating: false, kept_by: None };
+        assert_eq!(owned("b-x", &made(), &OWNER).ok(), Some(ours));
+        let marks = [
+            ("labels", ENVIRONMENT),
+            ("labels", REPOSITORY),
+            ("annotations", ENVIRONMENT),
+            ("annotations", REPOSITORY),
+            ("annotations", REF),
+        ];
+        for (field, mark) in marks {
+            for other in [json!("another"), Value::Null] {
+                let mut squatted = made();
+                squatted["metadata"][field][mark] = other;
+                assert!(foreign(&squatted), "{field} {mark}");
+            }
+        }
+        let mut copied = made();
+        copied["metadata"]["managedFields"] = json!([{"manager": "kubectl-create"}]);
+        assert!(foreign(&copied), "all marks, made by somebody else");
+    }
+
+    /// As the namespace controller of Kubernetes 1.35 writes them: finalizers explain what remains, so they come first.
+    #[test]
+    fn what_keeps_a_namespace_is_told_in_the_words_of_kubernetes() {
+        let content = "Some resources are remaining: configmaps. has 1 resource instances";
+        let finalizers =
+            "Some content in the namespace has finalizers remaining: example.com/backup in 1 resource instances";
+        let condition =
+            |kind: &str, status: &str, message: &str| json!({"type": kind, "status": status, "message": message});
+        let kept = |conditions: &[Value]| kept_by(&json!({"phase": "Terminating", "conditions": conditions}));
+        let remaining = condition("NamespaceContentRemaining", "True", content);
+        let held = condition("NamespaceFinalizersRemaining", "True", finalizers);
+        let done = condition("NamespaceFinalizersRemaining", "False", "All content-preserving finalizers finished");
+        let failed = condition("NamespaceDeletionContentFailure", "False", "All content successfully deleted");
+        assert_eq!(kept(&[failed.clone(), remaining.clone(), held]).as_deref(), Some(finalizers));
+        assert_eq!(kept(&[failed.clone(), remaining, done.clone()]).as_deref(), Some(content));
+        assert_eq!(kept(&[failed, done]), None);
+        assert_eq!(kept_by(&json!({"phase": "Active"})), None);
+    }
+}
