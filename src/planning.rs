@@ -23,6 +23,7 @@ mod pairs;
 pub mod plan;
 pub mod planner;
 mod prune;
+pub mod repairs;
 mod restarts;
 
 #[cfg(test)]

@@ -42,8 +42,8 @@ use crate::model::record::{Record, RecordResult};
 use crate::model::tree::GitId;
 use crate::planning::checks::{Gate, starts_after};
 use crate::planning::health::Health;
-use crate::planning::jobs;
 use crate::planning::plan::{Plan, Step, Verb};
+use crate::planning::{jobs, repairs};
 use crate::reconcile::checks::{Begun, Checked};
 use crate::reconcile::error::Error;
 use crate::reconcile::history::Chain;
@@ -127,6 +127,7 @@ pub async fn reconcile(world: &mut World, ask: &Ask) -> Result<Settled, Error> {
 
 /// Puts right what drifted from what was applied last, and nothing else: while the target is blocked, the last good state is kept.
 ///
+/// What somebody deleted is made again, but for Jobs, and if all that was applied is known to the letter still. Nothing is deleted.
 /// Returns what came of each step, or `None` if there was nothing to do. Writes no Record and no status.
 ///
 /// # Errors
@@ -134,14 +135,16 @@ pub async fn reconcile(world: &mut World, ask: &Ask) -> Result<Settled, Error> {
 pub async fn mend(world: &mut World, ask: &Ask) -> Result<Option<Outcome>, Error> {
     let Some((start, choice)) = prepare::again(world, ask).await? else { return Ok(None) };
     let mut prepared = prepare::towards(world, start, choice).await?;
-    prepared.plan.steps.retain(|step| step.repair);
+    let applied = world.memory[&ask.environment].chain.applied.as_ref();
+    let number = applied.map_or(0, |applied| applied.spec.number);
+    let again = applied.is_some_and(|applied| applied.spec.inputs == prepared.inputs);
+    prepared.plan.steps = repairs::alone(std::mem::take(&mut prepared.plan.steps), again);
     if prepared.mode == Mode::Observe || prepared.plan.steps.is_empty() {
         return Ok(None);
     }
     place::make(world, &prepared).await?;
     place::enter(world, &prepared).await?;
     prepare::open_the_rest(world, &mut prepared).await?;
-    let number = world.memory[&ask.environment].chain.applied.as_ref().map_or(0, |applied| applied.spec.number);
     Ok(Some(execute(world, &mut prepared, number, Gate::OPEN).await))
 }
 

@@ -15,6 +15,7 @@ mod diffs;
 mod index;
 mod plans;
 mod properties;
+mod repairs;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
