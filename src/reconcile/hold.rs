@@ -84,3 +84,8 @@ pub fn message(leaf: &str, rejected: GitId) -> String {
 pub fn unknown(problem: &Problem, rejected: GitId, tip: GitId) -> String {
     format!("cannot tell whether {} still contains what {} changed: {problem}", tip.short(), rejected.short())
 }
+
+/// The same for a tip that cannot be gone on to, mended or not.
+pub fn waits(tip: GitId, why: &str) -> String {
+    format!("{} cannot be applied: {why}", tip.short())
+}

@@ -13,8 +13,8 @@ use crate::git::objects::CommitInfo;
 use crate::model::environment::JobRun;
 use crate::model::object::{Kind, ObjectId};
 use crate::model::reason::Reason;
-use crate::model::record::RecordResult;
-use crate::model::tree::GitId;
+use crate::model::record::{Record, RecordResult};
+use crate::model::tree::{GitId, split_layer};
 use crate::planning::live::LiveSet;
 use crate::planning::plan::{Plan, PlanInput, Step, Verb};
 use crate::planning::{blocked, checks, jobs, opening, planner};
@@ -133,12 +133,12 @@ pub async fn again(world: &mut World, ask: &Ask) -> Result<Option<(Start, Choice
 /// A `held` environment can go on from what is at hand.
 async fn start(world: &World, ask: &Ask, subject: Subject, held: bool) -> Result<Start, Error> {
     let main = target::accept(world, &subject, ask, held).await?;
-    if let Some(branch) = subject.branch.clone() {
-        return start_of_branch(world, ask, subject, &branch, main).await;
-    }
     let applied = world.memory[&subject.name].chain.applied.as_ref().filter(|_| held);
-    let applied = applied.and_then(|record| GitId::parse(&record.spec.commit));
-    let today = today(world, main, applied).await?;
+    let counted = applied.and_then(|record| counted(&subject, record));
+    if let Some(branch) = subject.branch.clone() {
+        return start_of_branch(world, ask, subject, &branch, (main, counted)).await;
+    }
+    let (_, today) = today(world, main, counted).await?;
     let config = target::entry(&today, &subject.name)?.clone();
     let (slug, environments) = (subject.name.clone(), today.environments.len());
     let (branch, followed) = (world.repository.spec.protected_branch.clone(), Parameters::new());
@@ -151,12 +151,12 @@ async fn start_of_branch(
     ask: &Ask,
     subject: Subject,
     branch: &str,
-    main: GitId,
+    (main, counted): (GitId, Option<GitId>),
 ) -> Result<Start, Error> {
     let seen = target::branch(ask, branch, main)?;
-    let today = target::config(&Source::Mirror(world.mirror.clone(), main)).await?;
+    let (counts, today) = today(world, main, counted).await?;
     let (entry, slug) = target::branch_entry(&today, world.name(), &subject.name, branch)?;
-    let config = entry.environment(subject.name.clone(), main, &slug);
+    let config = entry.environment(subject.name.clone(), counts, &slug);
     let environments = today.environments.len() + retention::BRANCHES;
     let followed = followed(world, ask, &subject.name, branch);
     // of a repository that is not the configuration's nothing gets here but commit ids and the slug
@@ -178,15 +178,24 @@ fn followed(world: &World, ask: &Ask, name: &str, branch: &str) -> Parameters {
     followed.filter_map(commit).collect()
 }
 
-/// The tip's `osier.yaml`; while that has problems, the one `applied` last, if there is one to go on with: going back must work then.
-async fn today(world: &World, tip: GitId, applied: Option<GitId>) -> Result<Config, Error> {
+/// The commit whose `osier.yaml` counts, and what that says: the tip; while it has problems, the one that `counted` last, if there is one to
+/// go on with: going back must work then.
+async fn today(world: &World, tip: GitId, counted: Option<GitId>) -> Result<(GitId, Config), Error> {
     let at = |commit| Source::Mirror(world.mirror.clone(), commit);
-    match (target::config(&at(tip)).await, applied) {
-        (Err(Error::Blocked { message, .. }), Some(applied)) => {
-            tracing::warn!("osier.yaml of {} counts, for an environment that is held: {message}", applied.short());
-            target::config(&at(applied)).await
+    match (target::config(&at(tip)).await, counted) {
+        (Err(Error::Blocked { message, .. }), Some(counted)) => {
+            tracing::warn!("osier.yaml of {} counts, for an environment that is held: {message}", counted.short());
+            Ok((counted, target::config(&at(counted)).await?))
         }
-        (today, _) => today,
+        (today, _) => Ok((tip, today?)),
+    }
+}
+
+/// The commit of the protected branch whose `osier.yaml` counted for a Record. What fences a branch environment in is pinned to it.
+fn counted(subject: &Subject, record: &Record) -> Option<GitId> {
+    match subject.branch {
+        Some(_) => split_layer(record.spec.layers.first()?).0,
+        None => GitId::parse(&record.spec.commit),
     }
 }
 

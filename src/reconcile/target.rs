@@ -184,7 +184,7 @@ pub async fn choose(world: &mut World, ask: &Ask, start: &Start) -> Result<Choic
     let begins = elsewhere && !before.as_ref().is_some_and(|before| before.carries_out(&hold));
     let status = hold_status(&hold, before.as_ref(), commit, applied);
     let ended = !status.rejected.is_empty() && {
-        target.held_back = still_held(world, &subject.name, &start.config, &target, &status, tip).await?;
+        target.held_back = still_held(world, start, &target, &status).await?;
         target.held_back.is_none()
     };
     if ended || status.ended {
@@ -435,27 +435,34 @@ async fn layers_at(
 
 /// The first rejected value that the tip still has, as `HeldBack`'s sentence; `None` ends the hold.
 ///
-/// A tip that has problems, or a commit that no key opens any more, is not known to be mended: going back works all the same.
+/// A tip that has problems, or a commit that no key opens any more, is not known to be mended, and while `osier.yaml` has problems no tip is
+/// gone on to: going back works all the same.
 async fn still_held(
     world: &mut World,
-    name: &str,
-    config: &EnvironmentConfig,
+    start: &Start,
     held: &Target,
     status: &HoldStatus,
-    tip: GitId,
 ) -> Result<Option<String>, Error> {
+    let Start { subject, config, tip, .. } = start;
+    let tip = *tip;
+    let waits = match self::config(&Source::Mirror(world.mirror.clone(), start.main)).await {
+        Err(Error::Blocked { message, .. }) => Some(hold::waits(tip, &message)),
+        today => today.map(|_| None)?,
+    };
     for rejected in status.rejected.iter().filter_map(|commit| GitId::parse(commit)) {
         let commits = [held.commit, rejected, tip];
-        match hold::still_contains(world, name, config, held, commits).await {
+        match hold::still_contains(world, &subject.name, config, held, commits).await {
             Ok(None) => {}
             Ok(Some(leaf)) => return Ok(Some(hold::message(&leaf, rejected))),
             Err(Error::Blocked { problems, .. }) if !problems.is_empty() => {
                 return Ok(Some(hold::unknown(&problems[0], rejected, tip)));
             }
+            // of branches that no `osier.yaml` names nothing is fetched
+            Err(_) if waits.is_some() => break,
             Err(error) => return Err(error),
         }
     }
-    Ok(None)
+    Ok(waits)
 }
 
 /// How the status says a hold is carried out, given how it was before.
