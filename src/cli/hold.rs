@@ -3,10 +3,10 @@
 use crate::cli::context;
 use crate::cli::failure::{Failure, Finding};
 use crate::cli::times;
-use crate::model::environment::Hold;
+use crate::model::environment::{Environment, Hold};
 use crate::settings::Settings;
 
-/// Stay at what is applied now, until `osier release`.
+/// Stay at what is applied now, until `osier release`; in the place of a rollback, as long as that would last.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Example: osier hold production --reason 'sale until Monday'")]
 pub struct Args {
@@ -37,6 +37,13 @@ pub async fn run(settings: &Settings, args: &Args) -> Result<Finding, Failure> {
     let (to, by) = (format!("#{}", head.number), cluster.who_am_i().await?);
     let hold = Hold { to: to.clone(), until, by, reason: args.reason.clone() };
     cluster.change_environment(&environment, |spec| spec.hold = Some(hold.clone())).await?;
-    anstream::println!("{} stays at record {to} until `osier release {}`", args.environment, args.environment);
+    let mended = if takes_back(&environment) { "what was rolled back is mended, or until " } else { "" };
+    anstream::println!("{} stays at record {to} until {mended}`osier release {}`", args.environment, args.environment);
     Ok(Finding::Nothing)
+}
+
+/// True if a rollback is in force: the hold that takes its place rejects the same.
+fn takes_back(environment: &Environment) -> bool {
+    let before = environment.status.as_ref().and_then(|status| status.hold.as_ref());
+    before.is_some_and(|before| !before.ended && !before.rejected.is_empty())
 }

@@ -106,6 +106,9 @@ pub fn fix(name: &str, environment: &Environment, ready: &Condition) -> String {
     if status.waits() && ready.reason == Reason::Applied.as_str() {
         return advice::waiting(&status.namespace);
     }
+    if ready.reason == Reason::HeldBack.as_str() && status.hold.as_ref().is_some_and(|hold| hold.rejected.is_empty()) {
+        return advice::held(name);
+    }
     if ready.reason == Reason::Gone.as_str() && status.life.as_ref().is_some_and(|life| life.over) {
         return format!("push the branch again, or osier env open {name}");
     }

@@ -61,6 +61,11 @@ pub fn fix(reason: &str, environment: &str, namespace: &str) -> String {
     }
 }
 
+/// A line that ends a hold which takes nothing back.
+pub fn held(environment: &str) -> String {
+    format!("osier release {environment}: nothing was taken back that a commit could mend")
+}
+
 /// A line that shows what workloads of a namespace wait for.
 pub fn waiting(namespace: &str) -> String {
     format!("kubectl get pods -n {namespace}; a commit that mends it is applied at once")
