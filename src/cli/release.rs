@@ -5,8 +5,11 @@ use crate::cli::{apply, context};
 use crate::settings::Settings;
 
 /// End a rollback or hold at once; the branch's tip is applied again.
+///
+/// Nobody is asked: it is applied as after a push, and what takes objects over or deletes much waits for consent. `osier plan ENV@main` shows it
+/// before, `osier plan BRANCH --in-cluster` that of a branch.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example: osier release staging")]
+#[command(after_help = "Example: osier plan staging@main\n         osier release staging")]
 pub struct Args {
     /// The environment.
     pub environment: String,
