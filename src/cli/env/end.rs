@@ -138,12 +138,18 @@ pub async fn delete(settings: &Settings, args: &DeleteArgs) -> Result<Finding, F
 /// The API server refuses.
 pub async fn say(cluster: &Cluster, environment: &Environment, ending: &Ending<'_>) -> Result<(), Failure> {
     let by = cluster.who_am_i().await?;
-    let expires = Expires { at: ending.at.clone(), by, reason: ending.reason.to_owned() };
+    let expires = again(environment, Expires { at: ending.at.clone(), by, reason: ending.reason.to_owned() });
     cluster.change_environment(environment, |spec| spec.expires = Some(expires.clone())).await?;
     if let Some(suspend) = &environment.spec.suspend {
         anstream::eprintln!("it is suspended by {}: nothing ends before `osier resume`", suspend.by);
     }
     Ok(())
+}
+
+/// The same words once more would not be told from those that were said before a push, and so count for nothing.
+fn again(environment: &Environment, expires: Expires) -> Expires {
+    let said = environment.spec.expires.as_ref() == Some(&expires);
+    if said { Expires { reason: format!("{} (again)", expires.reason), ..expires } } else { expires }
 }
 
 async fn now(cluster: &Cluster, environment: &Environment, reason: &str) -> Result<(), Failure> {
