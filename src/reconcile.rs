@@ -152,7 +152,12 @@ async fn pass(world: &mut World, ask: &Ask) -> Result<Settled, Error> {
     let start = prepare::begin(world, ask).await?;
     subject::ensure(world, &start.subject).await?;
     subject::take_over(world, &start.subject, ask.take_over).await?;
-    let prepared = prepare::prepare(world, ask, start).await?;
+    let mut prepared = prepare::prepare(world, ask, start).await?;
+    if prepared.lacks_namespace && place::forget_runs(world, &ask.environment).await? {
+        // the plan is of a namespace where they had run
+        let start = prepare::begin(world, ask).await?;
+        prepared = prepare::prepare(world, ask, start).await?;
+    }
     carry_out(world, ask, prepared).await
 }
 

@@ -12,6 +12,7 @@ use crate::cluster::write::{Outcome, StepOutcome, StepResult};
 use crate::cluster::{self, Cluster};
 use crate::desired::namespace::{self, Marks};
 use crate::git::content::Content;
+use crate::model::environment::EnvironmentStatus;
 use crate::model::object::Kind;
 use crate::model::reason::Reason;
 use crate::model::tree::split_layer;
@@ -22,6 +23,7 @@ use crate::reconcile::prepare::Prepared;
 use crate::reconcile::source::Source;
 use crate::reconcile::subject::Subject;
 use crate::reconcile::world::World;
+use crate::reconcile::write_status;
 
 /// An API server knows of a binding when it has heard of it, which is a moment after it was made.
 const LAG: Duration = Duration::from_secs(5);
@@ -60,11 +62,12 @@ pub async fn find(world: &World, subject: &Subject, namespace: &str) -> Result<O
 ///
 /// # Errors
 /// The template has problems, or somebody else was faster.
-pub async fn make(world: &World, prepared: &Prepared) -> Result<(), Error> {
+pub async fn make(world: &mut World, prepared: &Prepared) -> Result<(), Error> {
     if !prepared.lacks_namespace {
         return Ok(());
     }
     let subject = &prepared.subject;
+    forget_runs(world, &subject.name).await?;
     let marks = marks(world, prepared).await?;
     let reference = reference(subject);
     world.cluster.create_place(&prepared.namespace, &owner(world, subject, &reference), &marks).await?;
@@ -87,6 +90,19 @@ pub fn enter(world: &World, prepared: &Prepared) -> impl Future<Output = Result<
             None => Ok(cluster.bind_place(&namespace).await?),
         }
     }
+}
+
+/// Forgets which Jobs ran in the namespace that was there before: none has in the one that is still to be made. True if any had.
+///
+/// # Errors
+/// The API server failed.
+pub async fn forget_runs(world: &mut World, name: &str) -> Result<bool, Error> {
+    let status = world.memory.get(name).and_then(|memory| memory.environment.status.clone()).unwrap_or_default();
+    if status.jobs.is_empty() {
+        return Ok(false);
+    }
+    write_status(world, name, EnvironmentStatus { jobs: Vec::new(), ..status }).await?;
+    Ok(true)
 }
 
 /// Takes the rights of an environment in the namespace of a branch, and looks at what is there once the API server knows of them.
