@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use crate::model::wire::{GROUP, LANE};
+use crate::model::wire::{GROUP, LANE, REF, REPOSITORY};
 
 /// What the authorizer is asked about.
 const ENVIRONMENTS: &str = "authorizer.group('osier.dev').resource('environments').namespace(request.namespace)";
@@ -57,7 +57,7 @@ fn records() -> [Value; 2] {
     policy("osier-records", &matched, json!([]), rules)
 }
 
-/// People change the stanzas that they have the verb for, in their own name.
+/// People change the stanzas that they have the verb for, in their own name, and nothing that says whose the Environment is.
 fn people() -> [Value; 2] {
     let may = |verb: &str| format!("{ENVIRONMENTS}.name(object.metadata.name).check('{verb}').allowed()");
     let stanza = |name: &str, verb: &str| {
@@ -69,9 +69,15 @@ fn people() -> [Value; 2] {
     };
     let entries = "object.spec.?allow.orValue([]).all(it, it in oldObject.spec.?allow.orValue([]) || it.by == request.userInfo.username)";
     let allow = format!("object.spec.?allow == oldObject.spec.?allow || ({} && {entries})", may("approve"));
+    let same = |field: String| format!("object.metadata.{field} == oldObject.metadata.{field}");
+    let osiers =
+        [format!("?labels[?'{LANE}']"), format!("?labels[?'{REPOSITORY}']"), format!("?annotations[?'{REF}']")];
     let labels = format!(
-        "object.metadata.?labels[?'{LANE}'] == oldObject.metadata.?labels[?'{LANE}'] || ['record-protected', 'record-branches'].all(it, {ENVIRONMENTS}.check(it).allowed())"
+        "{} || ['record-protected', 'record-branches'].all(it, {ENVIRONMENTS}.check(it).allowed())",
+        osiers.map(same).join(" && ")
     );
+    // whoever could name an owner that is not there could have the garbage collector delete it
+    let owners = "object.metadata.?ownerReferences.orValue([]) == oldObject.metadata.?ownerReferences.orValue([])";
     policy(
         "osier-people",
         &[("UPDATE", "environments")],
@@ -84,7 +90,11 @@ fn people() -> [Value; 2] {
                 &allow,
                 "spec.allow needs the verb approve on the Environment, and `by` of a new entry is the user who writes it"
             ),
-            rule(&labels, "the label osier.dev/lane says which accounts write the status; only osier changes it"),
+            rule(
+                &labels,
+                "the labels osier.dev/lane and osier.dev/repository and the annotation osier.dev/ref say whose the Environment is; only osier changes them"
+            ),
+            rule(owners, "an Environment has no owner: it would be deleted with it"),
         ]),
     )
 }

@@ -87,6 +87,8 @@ async fn people_speak_in_their_own_name_and_only_osier_writes_the_rest() {
         let entries: Vec<Value> = by.iter().map(|by| json!({"digest": "d", "by": by, "reason": "r"})).collect();
         json!({"spec": {"allow": entries}})
     };
+    // the garbage collector deletes what is owned by somebody who is not there
+    let nobody = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "nobody", "uid": "8a0ad1ea-3a1a-4d3a-9e0c-000000000000"});
     let mut seen = Vec::new();
     for (person, patch) in [
         ("policies-ann", hold("policies-bob")),
@@ -99,6 +101,9 @@ async fn people_speak_in_their_own_name_and_only_osier_writes_the_rest() {
         ("policies-ann", allow(&["policies-ann"])),
         ("policies-bob", allow(&[])),
         ("policies-bob", json!({"metadata": {"labels": {"osier.dev/lane": "branches"}}})),
+        ("policies-bob", json!({"metadata": {"labels": {"osier.dev/repository": "another"}}})),
+        ("policies-bob", json!({"metadata": {"annotations": {"osier.dev/ref": "refs/heads/another"}}})),
+        ("policies-bob", json!({"metadata": {"ownerReferences": [nobody]}})),
         ("policies-ann", json!({"spec": {"hold": null}})),
         ("policies-bob", json!({"metadata": {"labels": {"team": "x"}}})),
         ("policies-ann", expires("policies-ann")),
@@ -109,7 +114,10 @@ async fn people_speak_in_their_own_name_and_only_osier_writes_the_rest() {
     }
     assert_eq!(
         seen,
-        [false, true, false, false, false, true, false, true, false, false, true, true, false, false, true]
+        [
+            false, true, false, false, false, true, false, true, false, false, false, false, false, true, true, false,
+            false, true
+        ]
     );
     plans_are_asked_for_in_ones_own_name(&world, &ann, &osier).await;
     each_lane_deletes_its_own(&world, &osier).await;
