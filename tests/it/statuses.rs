@@ -20,6 +20,7 @@ use crate::support::forge::{Forge, Told};
 use crate::support::server::{PATIENCE, Server};
 
 const TOKEN: &str = "canary-4f-token-of-the-forge";
+const NEW_TOKEN: &str = "canary-4h-another-token";
 
 /// So long a pass takes of which a forge is to hear while it lasts.
 const LONG_PASS: Duration = Duration::from_secs(10);
@@ -134,8 +135,8 @@ async fn a_commit_is_pending_and_then_green_or_red_with_the_reason() {
     }
 }
 
-/// A Job with `osier.dev/run` that the service waits for, and what its controller says of it.
-async fn check_ends(world: &mut World, run: &str, ends: &str) {
+/// A Job with `osier.dev/run` that the service waits for.
+async fn check_begins(world: &mut World, run: &str, ends: &str) {
     let job = format!(
         "apiVersion: batch/v1\nkind: Job\nmetadata: {{name: {run}, annotations: {{osier.dev/run: {run}}}}}\nspec: {{template: {{spec: {{restartPolicy: Never, containers: [{{name: one, image: \"i:{ends}\"}}]}}}}}}\n"
     );
@@ -145,6 +146,10 @@ async fn check_ends(world: &mut World, run: &str, ends: &str) {
         "kubectl get job {run} -n shop-staging -o jsonpath={{.spec.template.spec.containers[0].image}} --ignore-not-found"
     );
     sees(world, &image, &format!("i:{ends}")).await;
+}
+
+/// What its controller says of it.
+async fn check_ends(world: &mut World, run: &str, ends: &str) {
     let status =
         json!({"status": {"conditions": [{"type": ends, "status": "True", "reason": "canary-4g-of-the-job"}]}});
     let patch = format!("kubectl patch job {run} -n shop-staging --subresource status --type merge -p '{status}'");
@@ -159,6 +164,7 @@ async fn a_check_that_fails_is_red_on_the_commit_and_one_that_runs_is_pending() 
     world.canary.watch_for("canary-4g-of-the-job");
     fs::remove_file(world.path("clone/base/api.yaml")).unwrap();
     for (run, reason) in [("before", "CheckPending: "), ("after-ready", "Applied: ")] {
+        check_begins(&mut world, run, "Failed").await;
         check_ends(&mut world, run, "Failed").await;
         let failed = head(&mut world).await;
         let told = shows(&forge, &failed, "failure").await;
@@ -168,6 +174,7 @@ async fn a_check_that_fails_is_red_on_the_commit_and_one_that_runs_is_pending() 
         assert!(last.document["description"].as_str().unwrap().starts_with("CheckFailed: "), "{last:?}");
         assert!(told.iter().all(|told| told.document["state"] != "success"), "{told:?}");
 
+        check_begins(&mut world, run, "Complete").await;
         check_ends(&mut world, run, "Complete").await;
         let complete = head(&mut world).await;
         shows(&forge, &complete, "success").await;
@@ -192,9 +199,9 @@ async fn a_forge_that_fails_delays_nothing_and_is_told_again_a_few_times() {
     let told = shows(&forge, &commit, "success").await;
     assert!(told.len() >= 3, "{told:?}");
 
-    forge.answer(&[401; 2]);
+    forge.answer(&[422; 2]);
     config(&mut world, "app", "warn");
-    world.push("while it takes no credentials").await;
+    world.push("what it does not take").await;
     sees(&mut world, LEVEL, "warn").await;
     let refused = head(&mut world).await;
     config(&mut world, "app", "info");
@@ -204,6 +211,37 @@ async fn a_forge_that_fails_delays_nothing_and_is_told_again_a_few_times() {
     let of_refused = forge.told().into_iter().filter(|told| told.path.contains(&refused)).count();
     assert!(of_refused <= 2, "what is refused for good is not said again");
     end(world, &forge).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_does_not_stay_pending_because_the_token_was_exchanged() {
+    let forge = Forge::start().await;
+    let mut world = world(&forge, "gitea").await;
+    world.canary.watch_for("canary-4g-of-the-job");
+    fs::remove_file(world.path("clone/base/api.yaml")).unwrap();
+    check_begins(&mut world, "before", "Complete").await;
+    let commit = head(&mut world).await;
+    let waits =
+        |told: &Told| told.document["description"].as_str().is_some_and(|said| said.starts_with("CheckPending"));
+    let begun = Instant::now();
+    while !forge.told().iter().any(|told| told.path.contains(&commit) && waits(told)) {
+        assert!(begun.elapsed() < PATIENCE, "{:?}", forge.told());
+        sleep(Duration::from_millis(20)).await;
+    }
+
+    world.canary.watch_for(NEW_TOKEN);
+    let secret = format!("/api/v1/namespaces/{}/secrets/forge", world.name("shop"));
+    let (_, mut found) = world.ask(Method::GET, &secret, None).await;
+    found["data"]["bearerToken"] = json!(STANDARD.encode(NEW_TOKEN));
+    let (status, said) = world.ask(Method::PUT, &secret, Some(&found)).await;
+    assert_eq!(status, 200, "{said}");
+    forge.takes(NEW_TOKEN);
+    check_ends(&mut world, "before", "Complete").await;
+    let told = shows(&forge, &commit, "success").await;
+    let refused = told.iter().filter(|told| told.status == 401).count();
+    assert_eq!(refused, 1, "once with the token of before: {told:?}");
+    assert_eq!(service(&mut world, "stop").await, "");
+    world.scan().await;
 }
 
 /// The shop's branch environments, of which there may be so many; nobody serves them yet.

@@ -17,8 +17,11 @@ use crate::model::reason::Reason;
 use crate::model::repository::{CommitStatuses, Repository};
 use crate::supervise::pace::{jittered, until};
 
-/// How often one thing is tried.
+/// How often one thing is tried in a row.
 const ATTEMPTS: u32 = 5;
+/// How often a status is tried in all: after the first ones as often as it is looked for pull requests, so for more than an hour. A commit that
+/// stays pending may keep others from being merged.
+const LAST: u32 = ATTEMPTS + 15;
 /// The first pause between two of them; it doubles.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Longest pause that a forge may ask for at once: after it, it can ask for another.
@@ -132,9 +135,14 @@ impl Teller {
     fn take(&mut self, follow: Follow, saying: Saying, now: Instant) {
         match saying {
             Saying::Status(shown) => {
+                if site(&self.repository.borrow(), follow.as_deref()).is_none() {
+                    return;
+                }
                 let context = (follow, shown.context.clone());
                 if let Some(status) = self.statuses.get_mut(&context) {
-                    (status.shown, status.attempt) = (shown, 0);
+                    // a short pause that is under way goes on
+                    let due = if status.attempt < ATTEMPTS { status.due } else { now };
+                    *status = Status { shown, attempt: 0, due };
                 } else if self.shown.get(&context) != Some(&shown) {
                     self.statuses.insert(context, Status { shown, attempt: 0, due: now });
                 }
@@ -226,20 +234,26 @@ impl Teller {
     /// Tries once to have a commit show it.
     async fn show(&mut self, context: Context) {
         let Some(Status { shown, attempt, .. }) = self.statuses.remove(&context) else { return };
-        let Some((site, forge)) = self.forge(&context.0).await else {
-            return self.metrics.commit_status(&self.name(), false);
+        let next = match self.forge(&context.0).await {
+            None => later(attempt),
+            Some((site, forge)) => match forge.show(shown.clone()).await {
+                Ok(()) => {
+                    self.forges.insert(context.0.clone(), (site, forge));
+                    self.shown.insert(context, shown);
+                    return self.metrics.commit_status(&self.name(), true);
+                }
+                Err(failure) => {
+                    self.failed(&context, &failure);
+                    again(&failure, attempt)
+                }
+            },
         };
-        let Err(failure) = forge.show(shown.clone()).await else {
-            self.forges.insert(context.0.clone(), (site, forge));
-            self.shown.insert(context, shown);
-            return self.metrics.commit_status(&self.name(), true);
-        };
-        self.failed(&context, &failure);
-        if may_pass(&failure) && attempt + 1 < ATTEMPTS {
-            let due = Instant::now() + PAUSE * 2_u32.pow(attempt);
-            self.statuses.insert(context, Status { shown, attempt: attempt + 1, due });
-        } else {
+        let is_slow = |attempt: u32| attempt >= ATTEMPTS;
+        if next.is_none_or(|(next, _)| is_slow(next) && !is_slow(attempt)) {
             self.metrics.commit_status(&self.name(), false);
+        }
+        if let Some((attempt, pause)) = next {
+            self.statuses.insert(context, Status { shown, attempt, due: Instant::now() + pause });
         }
     }
 
@@ -393,6 +407,23 @@ fn site(repository: &Repository, follow: Option<&str>) -> Option<Site> {
     Some((follow.url.clone(), follow.statuses.clone()?))
 }
 
+/// Which attempt is the next one, and after what pause; `None` if it would be refused for good.
+fn again(failure: &Failure, attempt: u32) -> Option<(u32, Duration)> {
+    let is_next = may_pass(failure) && attempt + 1 < ATTEMPTS;
+    match failure {
+        _ if is_next => Some((attempt + 1, PAUSE * 2_u32.pow(attempt))),
+        // that is about the commit, or what was said of it
+        Failure::Status { code: 400..500 } => None,
+        _ => later(attempt),
+    }
+}
+
+/// The same once it is no use to hurry: somebody has to change a token, say.
+fn later(attempt: u32) -> Option<(u32, Duration)> {
+    let next = (attempt + 1).max(ATTEMPTS);
+    (next < LAST).then(|| (next, jittered(LOOK)))
+}
+
 /// True if the forge may take it in a moment.
 fn may_pass(failure: &Failure) -> bool {
     match failure {
@@ -402,8 +433,36 @@ fn may_pass(failure: &Failure) -> bool {
         | Failure::Slow { .. }
         | Failure::BrokenOff { .. }
         | Failure::Proxy { .. }
-        | Failure::Limited { .. } => true,
+        | Failure::Limited { .. }
+        // the token was exchanged: the next attempt has today's
+        | Failure::Unauthorized { before: true } => true,
         Failure::Status { code } => *code == 409 || *code >= 500,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_help_is_tried_soon_and_what_somebody_has_to_mend_later() {
+        let pauses = |failure: &Failure| {
+            let (mut attempt, mut pauses) = (0, Vec::new());
+            while let Some((next, pause)) = again(failure, attempt) {
+                attempt = next;
+                pauses.push(pause);
+            }
+            pauses
+        };
+        let away = pauses(&Failure::Status { code: 503 });
+        assert_eq!(away[..4], [1, 2, 4, 8].map(Duration::from_secs));
+        assert!(away[4..].len() == 15 && away[4..].iter().all(|pause| *pause > LOOK / 3), "{away:?}");
+        let exchanged = Failure::Unauthorized { before: true };
+        assert_eq!(again(&exchanged, 0), Some((1, PAUSE)), "it has today's token then");
+        for failure in [Failure::Unauthorized { before: false }, Failure::Forbidden, Failure::NoRepository] {
+            assert!(pauses(&failure).len() == 15 && pauses(&failure)[0] > LOOK / 3, "{failure}");
+        }
+        assert!(pauses(&Failure::Status { code: 422 }).is_empty());
     }
 }

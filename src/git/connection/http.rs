@@ -105,6 +105,7 @@ impl Http {
         if !status.is_success() {
             self.judge(status, headers, JSON)?;
         }
+        self.visit.address().is_welcome();
         Ok((sender, answer))
     }
 

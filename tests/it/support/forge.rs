@@ -50,6 +50,8 @@ struct Kept {
     /// Number, branch, and whether it comes from a fork.
     pulls: Vec<(u64, String, bool)>,
     comments: Vec<Comment>,
+    /// The token that it takes, if it takes no other.
+    token: Option<String>,
     /// True if it does not say whose token it is.
     is_silent: bool,
     /// What all that is about pull requests is answered with, if it is refused.
@@ -83,6 +85,11 @@ impl Forge {
     /// The next answers have these statuses.
     pub fn answer(&self, statuses: &[u16]) {
         self.kept.lock().unwrap().answers.extend(statuses);
+    }
+
+    /// From now on it takes this token alone.
+    pub fn takes(&self, token: &str) {
+        self.kept.lock().unwrap().token = Some(token.to_owned());
     }
 
     /// What it was told so far, refused or not; not what it was asked.
@@ -131,8 +138,10 @@ async fn answer(request: Request<Incoming>, kept: Arc<Mutex<Kept>>) -> Result<Re
     let (status, body) = {
         let mut kept = kept.lock().unwrap();
         let mut told = Told { method: head.method, path, authorization, document, status: 0 };
+        let is_known = kept.token.as_ref().is_none_or(|token| told.authorization == format!("Bearer {token}"));
         let (status, body) = match kept.answers.pop_front() {
             Some(status) => (status, json!({})),
+            None if !is_known => (401, json!({})),
             None => kept.answer(&told, head.uri.query().unwrap_or_default()),
         };
         told.status = status;
