@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use crate::cluster::namespaces::Place;
 use crate::desired::config::branches::Volumes;
+use crate::git::fetch::Unknown;
 use crate::model::environment::{EnvironmentStatus, Life};
 use crate::model::object::{Kind, ObjectId};
-use crate::model::tree::GitId;
+use crate::model::tree::{GitId, split_layer};
 use crate::reconcile::error::Error;
 use crate::reconcile::history::seconds;
 use crate::reconcile::settle::{self, Verdict};
@@ -30,6 +31,8 @@ pub struct Terms {
     pub volumes: Volumes,
     /// The directory of the protected branch that fences its namespace in.
     pub template: Option<String>,
+    /// Tip of the protected branch, which says all this.
+    main: GitId,
 }
 
 /// How far it came.
@@ -51,17 +54,22 @@ pub async fn terms(world: &World, name: &str, main: GitId) -> Terms {
     let grace = entry.and_then(|entry| entry.grace).unwrap_or(GRACE);
     let lives = entry.and_then(|entry| entry.lives);
     let template = entry.map(|entry| entry.namespace.template.clone());
-    Terms { branch, grace, lives, volumes: entry.map_or(Volumes::Keep, |entry| entry.volumes), template }
+    let volumes = entry.map_or(Volumes::Keep, |entry| entry.volumes);
+    Terms { branch, grace, lives, volumes, template, main }
 }
 
 /// Deletes the namespace of an environment, unless something keeps it.
 ///
 /// # Errors
-/// The API server failed. A namespace that is not ours stays, and nothing is left of ours.
+/// The API server failed; `RepositorySuspicious` if it was made from another history than that which lacks its branch now; `NameTaken` if the
+/// namespace that it was applied to is not ours any more. One that never was stays, and nothing is left of ours.
 pub async fn remove(world: &mut World, name: &str, terms: &Terms) -> Result<Removal, Error> {
     let subject = subject::read(world, name).await?;
+    is_its_history(world, name, terms.main).await?;
+    let status = world.memory[name].environment.status.as_ref();
+    let was_applied = status.is_some_and(|status| !status.commit.is_empty());
     let found = match place::find(world, &subject, name).await {
-        Err(Error::Cluster(crate::cluster::error::Error::NamespaceForeign { .. })) => None,
+        Err(Error::Cluster(crate::cluster::error::Error::NamespaceForeign { .. })) if !was_applied => None,
         found => found?,
     };
     let Some(place) = found else { return Ok(Removal::Gone) };
@@ -106,6 +114,18 @@ pub async fn end(world: &mut World, name: &str, verdict: &Verdict, life: Option<
 fn deleting(name: &str, place: &Place) -> String {
     let why = place.kept_by.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
     format!("namespace `{name}` is being deleted{why}")
+}
+
+/// Makes sure that the protected branch goes on from where the environment was made from it last: another repository knows nothing of its branch.
+async fn is_its_history(world: &World, name: &str, tip: GitId) -> Result<(), Error> {
+    let record = world.memory[name].chain.head.as_ref();
+    let pinned = record.and_then(|record| record.spec.layers.iter().find_map(|layer| split_layer(layer).0));
+    let Some(accepted) = pinned else { return Ok(()) };
+    if target::continues(world, tip, accepted).await? {
+        return Ok(());
+    }
+    let branch = world.repository.spec.protected_branch.clone();
+    Err(Unknown::NotDescendant { branch, tip, accepted }.into())
 }
 
 async fn volume(world: &World, namespace: &str, environment_id: &str) -> Result<Option<ObjectId>, Error> {

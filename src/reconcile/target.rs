@@ -74,7 +74,7 @@ pub async fn accept(world: &World, subject: &Subject, ask: &Ask, held: bool) -> 
     let allowed = spec.allow.iter().rev().find_map(|allow| allow.tip.as_deref());
     let accepted = Accepted { last: noted.or(seen).and_then(GitId::parse), allowed: allowed.and_then(GitId::parse) };
     let looked = match &ask.tip {
-        Some(known) => continued(world, known.tip(), seen.and_then(GitId::parse), allowed).await?,
+        Some(known) => continued(world, known.tip(), seen.and_then(GitId::parse)).await?,
         None => world.mirror.fetch(&spec.protected_branch, accepted).await?.into(),
     };
     match looked {
@@ -128,18 +128,30 @@ pub fn branch(ask: &Ask, branch: &str, main: GitId) -> Result<Seen, Error> {
 }
 
 /// A tip that was seen a moment ago continues what this environment has seen, or is allowed all the same.
-async fn continued(
-    world: &World,
-    tip: GitId,
-    seen: Option<GitId>,
-    allowed: Option<&str>,
-) -> Result<Result<GitId, Unknown>, Error> {
-    let Some(accepted) = seen.filter(|_| allowed != Some(tip.to_string().as_str())) else { return Ok(Ok(tip)) };
-    if world.mirror.read(move |objects| objects.is_ancestor(accepted, tip)).await? {
-        return Ok(Ok(tip));
+async fn continued(world: &World, tip: GitId, seen: Option<GitId>) -> Result<Result<GitId, Unknown>, Error> {
+    match seen {
+        Some(accepted) if !continues(world, tip, accepted).await? => {
+            let branch = world.repository.spec.protected_branch.clone();
+            Ok(Err(Unknown::NotDescendant { branch, tip, accepted }))
+        }
+        _ => Ok(Ok(tip)),
     }
-    let branch = world.repository.spec.protected_branch.clone();
-    Ok(Err(Unknown::NotDescendant { branch, tip, accepted }))
+}
+
+/// True if the tip goes on from `accepted`, or from a tip that an administrator allowed since then. What the mirror lacks is in no history of its.
+///
+/// # Errors
+/// The mirror cannot be read.
+pub async fn continues(world: &World, tip: GitId, accepted: GitId) -> Result<bool, Error> {
+    let allowed = world.repository.spec.allow.iter().rev().find_map(|allow| allow.tip.as_deref());
+    let allowed = allowed.and_then(GitId::parse);
+    let found = world.mirror.read(move |objects| {
+        let is = |from, to, wanted| objects.is_ancestor(from, to).is_ok_and(|found| found == wanted);
+        // what was gone on from once does not allow that what came after it is taken back
+        let since = |it: GitId| it == tip || is(it, tip, true) && is(it, accepted, false);
+        Ok(is(accepted, tip, true) || allowed.is_some_and(since))
+    });
+    Ok(found.await?)
 }
 
 /// The newest tip that the mirror has and that was accepted: its own branch, unless that is behind what was accepted elsewhere.
