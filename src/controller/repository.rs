@@ -237,6 +237,8 @@ struct Lead<'a> {
     removals: watch::Sender<Option<String>>,
     changed: Changed,
     authors: Authors,
+    /// Environments that could not be made when it was tried last.
+    unmade: BTreeSet<String>,
     /// When the next of those that have to wait are told so.
     queue_at: Instant,
     /// When to look for namespaces whose Environment somebody deleted.
@@ -279,6 +281,7 @@ impl<'a> Lead<'a> {
             removals: watch::Sender::default(),
             changed: Changed::default(),
             authors: Authors::default(),
+            unmade: BTreeSet::new(),
             queue_at: Instant::now(),
             recover_at: Instant::now(),
             again: None,

@@ -13,7 +13,7 @@ use crate::controller::statuses::Place;
 use crate::desired::config::Config;
 use crate::git::fetch::Known;
 use crate::model::environment::{Environment, EnvironmentStatus};
-use crate::model::reason::Reason;
+use crate::model::reason::{Reason, Retry};
 use crate::model::tree::GitId;
 use crate::model::wire;
 use crate::reconcile::settle::{self, Verdict};
@@ -41,12 +41,16 @@ impl Lead<'_> {
         self.recover(world).await;
         let mut roll = self.roll(&tip.known).await?;
         self.show_queue(&roll, &tip.known);
-        let begins = roll.missing.iter().filter(|(name, _)| !roll.waiting.contains_key(*name));
-        let is_more = begins.clone().count() > AT_ONCE;
+        self.unmade.retain(|name| roll.missing.contains_key(name));
+        let mut begins: Vec<_> = roll.missing.iter().filter(|(name, _)| !roll.waiting.contains_key(*name)).collect();
+        // one that is refused again and again is in nobody's way
+        begins.sort_by_key(|(name, _)| self.unmade.contains(*name));
+        let is_more = begins.len() > AT_ONCE;
         let mut went_well = true;
-        for (name, reference) in begins.take(AT_ONCE) {
-            went_well = self.make(world, name, reference).await;
-            if !went_well {
+        for (name, reference) in begins.into_iter().take(AT_ONCE) {
+            let made = self.make(world, name, reference).await;
+            went_well &= made.is_ok();
+            if made == Err(Retry::Later) {
                 break;
             }
         }
@@ -77,7 +81,7 @@ impl Lead<'_> {
             let mut went_well = true;
             for (name, cap) in untold.iter().take(AT_ONCE) {
                 let made = match roll.missing.get(*name) {
-                    Some(reference) => self.make(world, name, reference).await,
+                    Some(reference) => self.make(world, name, reference).await.is_ok(),
                     None => true,
                 };
                 went_well &= made && self.waits(world, name, cap).await;
@@ -117,7 +121,7 @@ impl Lead<'_> {
         for (name, reference) in places {
             if !self.environments.contains_key(&name) {
                 tracing::warn!(environment = name, reference, "has a namespace and no Environment: it is made anew");
-                went_well &= self.make(world, &name, &reference).await;
+                went_well &= self.make(world, &name, &reference).await.is_ok();
             }
         }
         went_well
@@ -145,16 +149,17 @@ impl Lead<'_> {
         self.statuses.wait(places);
     }
 
-    /// Makes an Environment; false if it could not be made.
-    async fn make(&mut self, world: &World, name: &str, reference: &str) -> bool {
+    /// Makes an Environment. If that fails: whether the API server may be what fails, and not this one alone.
+    async fn make(&mut self, world: &World, name: &str, reference: &str) -> Result<(), Retry> {
         match world.cluster.create_branch_environment(world.home(), world.name(), name, reference).await {
             Ok(environment) => {
                 self.environments.insert(name.to_owned(), environment);
-                true
+                Ok(())
             }
             Err(error) => {
                 tracing::warn!(environment = name, reason = error.reason().as_str(), "cannot be made: {error}");
-                false
+                self.unmade.insert(name.to_owned());
+                Err(error.retry())
             }
         }
     }
