@@ -30,6 +30,15 @@ const POD: [&str; 20] = [
 const VOLUMES: [&str; 6] = ["configMap", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "secret"];
 /// What a projected volume may be made of; a token of a service account would speak for the environment elsewhere.
 const PROJECTED: [&str; 3] = ["configMap", "downwardAPI", "secret"];
+/// Where a container says what its node asks it, or does for it, and in which ways that goes over the network.
+const ASKED: [&[&str]; 5] = [
+    &["livenessProbe"],
+    &["readinessProbe"],
+    &["startupProbe"],
+    &["lifecycle", "postStart"],
+    &["lifecycle", "preStop"],
+];
+const WAYS: [&str; 2] = ["httpGet", "tcpSocket"];
 /// Fields of a security context that give nothing.
 const SECURITY: [&str; 12] = [
     "allowPrivilegeEscalation",
@@ -87,6 +96,12 @@ impl Found<'_> {
         for port in items(container, &["ports"]) {
             for field in ["hostPort", "hostIP"].into_iter().filter(|field| port.get(&[field]).is_some()) {
                 self.field(path, field);
+            }
+        }
+        // the node asks, whom no network policy keeps in
+        for (asked, way) in ASKED.iter().flat_map(|asked| WAYS.iter().map(move |way| (*asked, *way))) {
+            if container.get(&[asked, &[way, "host"]].concat()).is_some() {
+                self.field(&format!("{path}.{}.{way}", asked.join(".")), "host");
             }
         }
     }
