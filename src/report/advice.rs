@@ -49,7 +49,8 @@ pub fn fix(reason: &str, environment: &str, namespace: &str) -> String {
             format!("the platform engineer raises the quota: kubectl describe quota -n {namespace}")
         }
         Some(Reason::Forbidden) => {
-            format!("the platform engineer grants it: kubectl auth can-i --list -n {namespace}")
+            let there = if namespace.is_empty() { String::new() } else { format!(" -n {namespace}") };
+            format!("the platform engineer grants it: kubectl auth can-i --list{there}")
         }
         Some(Reason::NamespaceTerminating) => {
             format!("wait until it is gone and make it again: kubectl describe namespace {namespace}")
