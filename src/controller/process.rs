@@ -32,8 +32,8 @@ const DATA_LOCK: &str = ".osier-lock";
 const KEYS: &str = "keys";
 /// Longest time for one request about a Lease: two fit into what is left when a renewal is late.
 const LEASE_TIMEOUT: Duration = Duration::from_secs(4);
-/// How far the lane of branches gives way to other processes: a tenth of what they get where all want the same core.
-const NICENESS: i32 = 10;
+/// How far the lane of branches gives way to other processes: a third of what they get where all want the same core.
+const NICENESS: i32 = 5;
 /// What the names of service accounts begin with.
 const SERVICE_ACCOUNTS: &str = "system:serviceaccount:";
 /// An admission policy that was made a moment ago, as when the chart is installed, is not in force yet.

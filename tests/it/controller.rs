@@ -148,7 +148,7 @@ fn what_cannot_be_used_is_refused_at_start() {
 #[cfg(target_os = "linux")]
 fn the_lane_of_branches_gives_way_to_the_protected_one() {
     let place = Place::new();
-    for (lane, niceness) in [("protected", "0"), ("branches", "10")] {
+    for (lane, niceness) in [("protected", "0"), ("branches", "5")] {
         let controller = place.controller(lane, &["--lane", lane]);
         controller.says("/readyz", "HTTP/1.1 200 OK");
         let threads = fs::read_dir(format!("/proc/{}/task", controller.id())).unwrap();
