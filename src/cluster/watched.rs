@@ -49,6 +49,8 @@ pub struct Watched {
     everywhere: Option<Arc<Everywhere>>,
     /// True while everything in the namespace counts, be it osier's or not.
     closely: watch::Sender<bool>,
+    /// Whether osier makes the namespace itself.
+    makes_namespace: bool,
 }
 
 /// Kinds, and the how-manieth watch each of them has: one that is given up and wanted again is listed again.
@@ -107,7 +109,14 @@ impl Watched {
             namespace_moved: AtomicBool::new(false),
             everywhere,
             closely: watch::Sender::new(false),
+            makes_namespace: false,
         }
+    }
+
+    /// The same for a namespace that osier makes: that it is not there yet, or there by now, is nothing that somebody else did.
+    #[must_use]
+    pub fn of_branch(self) -> Self {
+        Self { makes_namespace: true, ..self }
     }
 
     /// The same with what there is of these kinds now, for somebody who does not `run` it.
@@ -297,6 +306,7 @@ impl Watched {
                 Event::Restored => continue,
             };
             let is_news = match &known {
+                Some(None) | None if self.makes_namespace => now.as_ref().is_some_and(|now| now.terminating),
                 Some(known) => *known != now,
                 None => now.as_ref().is_none_or(|now| now.terminating),
             };

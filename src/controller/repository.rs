@@ -452,9 +452,12 @@ impl<'a> Lead<'a> {
         let of_config = || wire::environment_id(home, repository, &format!("env:{name}"));
         let of_resource = |environment| subject::environment_id(home, repository, environment);
         let environment_id = self.environments.get(name).map_or_else(of_config, of_resource);
+        let environment = self.environments.get(name);
+        let is_of_branch = environment.is_some_and(|it| it.reference().is_some());
         let watched =
             Watched::new(world.cluster.clone(), &namespace, &environment_id, self.follower.everywhere.clone());
-        let environment = watch::Sender::new(self.environments.get(name).cloned());
+        let watched = if is_of_branch { watched.of_branch() } else { watched };
+        let environment = watch::Sender::new(environment.cloned());
         let inputs = Inputs {
             sight: self.sight.clone(),
             environment: environment.subscribe(),
