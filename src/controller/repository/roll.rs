@@ -185,12 +185,16 @@ impl Lead<'_> {
             let scene = Scene { config, repository, branches, environments, authors, now };
             branches::roll(&scene, |branch| known.mark(branch), |name| lead.running.contains_key(name))
         };
-        let mut roll = call(self, &BTreeMap::new());
         // whose the branches are counts only where somebody has to wait, or may have to for his own
-        if repository.spec.caps.branch_environments_per_author.is_some() || !roll.waiting.is_empty() {
+        let is_queued = repository.spec.caps.branch_environments_per_author.is_some()
+            || self.environments.values().any(|environment| branches::said(environment, Reason::CapReached));
+        let uncontested = (!is_queued).then(|| call(self, &BTreeMap::new())).filter(|roll| roll.waiting.is_empty());
+        let mut roll = if let Some(roll) = uncontested {
+            roll
+        } else {
             let authors = self.authors_of(config.as_ref(), known).await;
-            roll = call(self, &authors);
-        }
+            call(self, &authors)
+        };
         roll.served.extend(branches::outlived(&self.environments, |branch| known.has(branch) == Some(false)));
         let held = branches::too_many_gone(&repository, known.tip(), &everywhere, &self.environments);
         self.removals.send_if_modified(|before| std::mem::replace(before, held.clone()) != held);
