@@ -128,13 +128,17 @@ pub async fn reconcile(world: &mut World, ask: &Ask) -> Result<Settled, Error> {
 /// Puts right what drifted from what was applied last, and nothing else: while the target is blocked, the last good state is kept.
 ///
 /// What somebody deleted is made again, but for Jobs, and if all that was applied is known to the letter still. Nothing is deleted.
-/// Returns what came of each step, or `None` if there was nothing to do. Writes no Record and no status.
+/// Returns what came of each step, or `None` if there was nothing to do. Writes no Record, and of the status that no Job ran in a namespace that
+/// has to be made.
 ///
 /// # Errors
 /// As `reconcile`.
 pub async fn mend(world: &mut World, ask: &Ask) -> Result<Option<Outcome>, Error> {
-    let Some((start, choice)) = prepare::again(world, ask).await? else { return Ok(None) };
-    let mut prepared = prepare::towards(world, start, choice).await?;
+    let mut found = applied_last(world, ask).await?;
+    if found.as_ref().is_some_and(|it| it.lacks_namespace) && place::forget_runs(world, &ask.environment).await? {
+        found = applied_last(world, ask).await?;
+    }
+    let Some(mut prepared) = found else { return Ok(None) };
     let applied = world.memory[&ask.environment].chain.applied.as_ref();
     let number = applied.map_or(0, |applied| applied.spec.number);
     let again = applied.is_some_and(|applied| applied.spec.inputs == prepared.inputs);
@@ -146,6 +150,11 @@ pub async fn mend(world: &mut World, ask: &Ask) -> Result<Option<Outcome>, Error
     place::enter(world, &prepared).await?;
     prepare::open_the_rest(world, &mut prepared).await?;
     Ok(Some(execute(world, &mut prepared, number, Gate::OPEN).await))
+}
+
+async fn applied_last(world: &mut World, ask: &Ask) -> Result<Option<Prepared>, Error> {
+    let Some((start, choice)) = prepare::again(world, ask).await? else { return Ok(None) };
+    Ok(Some(prepare::towards(world, start, choice).await?))
 }
 
 async fn pass(world: &mut World, ask: &Ask) -> Result<Settled, Error> {
