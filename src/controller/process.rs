@@ -1,15 +1,13 @@
 //! What the work of the service stands on, running: Leases, keys, probes, metrics.
 
 use std::convert::Infallible;
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rustix::io::Errno;
-use rustix::process::{Pid, setpriority_process};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -32,8 +30,6 @@ const DATA_LOCK: &str = ".osier-lock";
 const KEYS: &str = "keys";
 /// Longest time for one request about a Lease: two fit into what is left when a renewal is late.
 const LEASE_TIMEOUT: Duration = Duration::from_secs(4);
-/// How far the lane of branches gives way to other processes: a third of what they get where all want the same core.
-const NICENESS: i32 = 5;
 /// What the names of service accounts begin with.
 const SERVICE_ACCOUNTS: &str = "system:serviceaccount:";
 /// An admission policy that was made a moment ago, as when the chart is installed, is not in force yet.
@@ -175,7 +171,6 @@ pub fn take_data(directory: &Path) -> Result<File, Error> {
 pub async fn start(settings: &ControllerSettings, clock: fn() -> Timestamp) -> Result<Process, Error> {
     if settings.lane == Lane::Branches {
         check_confinement(settings).await?;
-        give_way();
     }
     let (listener, address) = server::listen("--listen", settings.listen).await?;
     let (health, metrics) = (Arc::new(Health::new([KEYS])), Arc::new(Metrics::default()));
@@ -190,21 +185,6 @@ pub async fn start(settings: &ControllerSettings, clock: fn() -> Timestamp) -> R
     let stop = tasks.stop(Order::Last);
     tasks.spawn("probes", Order::Last, stop.ends(pages.serve(listener)));
     Ok(Process { tasks, lanes, keys, health, metrics, address })
-}
-
-/// Every thread that runs by now, and with them all that they start, gives way to others that want the machine's cores: what protected
-/// environments need is never later because of branches. Only Linux tells of threads.
-fn give_way() {
-    let threads = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-    let ids = threads.filter_map(|thread| Pid::from_raw(thread.file_name().to_str()?.parse().ok()?));
-    for id in ids {
-        // one that has ended by now needs nothing
-        if let Err(error) = setpriority_process(Some(id), NICENESS)
-            && error != Errno::SRCH
-        {
-            tracing::warn!("a thread of the lane of branches does not give way to others: {error}");
-        }
-    }
 }
 
 /// Whatever mistakes the lane of branches makes, its account must not be able to delete a namespace that is no branch's. osier's own stands

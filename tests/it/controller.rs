@@ -145,23 +145,6 @@ fn what_cannot_be_used_is_refused_at_start() {
 }
 
 #[test]
-#[cfg(target_os = "linux")]
-fn the_lane_of_branches_gives_way_to_the_protected_one() {
-    let place = Place::new();
-    for (lane, niceness) in [("protected", "0"), ("branches", "5")] {
-        let controller = place.controller(lane, &["--lane", lane]);
-        controller.says("/readyz", "HTTP/1.1 200 OK");
-        let threads = fs::read_dir(format!("/proc/{}/task", controller.id())).unwrap();
-        // one may end meanwhile
-        let stats: Vec<String> =
-            threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("stat")).ok()).collect();
-        // the name of the thread, in brackets, may have blanks; the nineteenth field is the niceness
-        let of = |stat: &String| stat.rsplit_once(") ").unwrap().1.split(' ').nth(16).unwrap().to_owned();
-        assert!(stats.len() > 1 && stats.iter().all(|stat| of(stat) == niceness), "{stats:?}");
-    }
-}
-
-#[test]
 fn two_never_share_a_directory_of_mirrors() {
     let place = Place::new();
     let first = place.controller("first", &[]);
