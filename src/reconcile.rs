@@ -134,11 +134,8 @@ pub async fn reconcile(world: &mut World, ask: &Ask) -> Result<Settled, Error> {
 /// # Errors
 /// As `reconcile`.
 pub async fn mend(world: &mut World, ask: &Ask) -> Result<Option<Outcome>, Error> {
-    let mut found = applied_last(world, ask).await?;
-    if found.as_ref().is_some_and(|it| it.lacks_namespace) && place::forget_runs(world, &ask.environment).await? {
-        found = applied_last(world, ask).await?;
-    }
-    let Some(mut prepared) = found else { return Ok(None) };
+    let Some((start, choice)) = prepare::again(world, ask).await? else { return Ok(None) };
+    let mut prepared = prepare::towards(world, start, choice).await?;
     let applied = world.memory[&ask.environment].chain.applied.as_ref();
     let number = applied.map_or(0, |applied| applied.spec.number);
     let again = applied.is_some_and(|applied| applied.spec.inputs == prepared.inputs);
@@ -152,21 +149,11 @@ pub async fn mend(world: &mut World, ask: &Ask) -> Result<Option<Outcome>, Error
     Ok(Some(execute(world, &mut prepared, number, Gate::OPEN).await))
 }
 
-async fn applied_last(world: &mut World, ask: &Ask) -> Result<Option<Prepared>, Error> {
-    let Some((start, choice)) = prepare::again(world, ask).await? else { return Ok(None) };
-    Ok(Some(prepare::towards(world, start, choice).await?))
-}
-
 async fn pass(world: &mut World, ask: &Ask) -> Result<Settled, Error> {
     let start = prepare::begin(world, ask).await?;
     subject::ensure(world, &start.subject).await?;
     subject::take_over(world, &start.subject, ask.take_over).await?;
-    let mut prepared = prepare::prepare(world, ask, start).await?;
-    if prepared.lacks_namespace && place::forget_runs(world, &ask.environment).await? {
-        // the plan is of a namespace where they had run
-        let start = prepare::begin(world, ask).await?;
-        prepared = prepare::prepare(world, ask, start).await?;
-    }
+    let prepared = prepare::prepare(world, ask, start).await?;
     carry_out(world, ask, prepared).await
 }
 

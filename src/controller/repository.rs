@@ -451,8 +451,8 @@ impl<'a> Lead<'a> {
         let (home, repository) = (world.home(), world.name());
         let of_config = || wire::environment_id(home, repository, &format!("env:{name}"));
         let of_resource = |environment| subject::environment_id(home, repository, environment);
-        let environment_id = self.environments.get(name).map_or_else(of_config, of_resource);
         let environment = self.environments.get(name);
+        let environment_id = environment.map_or_else(of_config, of_resource);
         let is_of_branch = environment.is_some_and(|it| it.reference().is_some());
         let watched =
             Watched::new(world.cluster.clone(), &namespace, &environment_id, self.follower.everywhere.clone());

@@ -92,17 +92,13 @@ pub fn enter(world: &World, prepared: &Prepared) -> impl Future<Output = Result<
     }
 }
 
-/// Forgets which Jobs ran in the namespace that was there before: none has in the one that is still to be made. True if any had.
-///
-/// # Errors
-/// The API server failed.
-pub async fn forget_runs(world: &mut World, name: &str) -> Result<bool, Error> {
+/// Forgets which Jobs ran in the namespace that was there before: none has in the one that is still to be made.
+async fn forget_runs(world: &mut World, name: &str) -> Result<(), Error> {
     let status = world.memory.get(name).and_then(|memory| memory.environment.status.clone()).unwrap_or_default();
     if status.jobs.is_empty() {
-        return Ok(false);
+        return Ok(());
     }
-    write_status(world, name, EnvironmentStatus { jobs: Vec::new(), ..status }).await?;
-    Ok(true)
+    write_status(world, name, EnvironmentStatus { jobs: Vec::new(), ..status }).await
 }
 
 /// Takes the rights of an environment in the namespace of a branch, and looks at what is there once the API server knows of them.

@@ -287,6 +287,8 @@ async fn compared(world: &mut World, start: &Start, target: &Target, keys: Keys)
         desired: composed.composition.current(),
         before: before.as_ref(),
         live: &live,
+        // none has run in a namespace that is still to be made
+        jobs: if lacks_namespace { Vec::new() } else { jobs(world, subject) },
         again: applied_again(world, subject, &inputs),
     };
     let (plan, manifests) = planned(world, &view).await?;
@@ -322,6 +324,7 @@ pub async fn outlook(world: &mut World, name: &str, source: &Source, commit: Git
         desired: composed.composition.current(),
         before: before.as_ref(),
         live: &live,
+        jobs: jobs(world, &subject),
         again: applied_again(world, &subject, &inputs),
     };
     Ok(planned(world, &view).await?.0)
@@ -487,6 +490,12 @@ async fn look(
     Ok(live)
 }
 
+/// The Jobs that the status notes.
+fn jobs(world: &World, subject: &Subject) -> Vec<JobRun> {
+    let status = world.memory[&subject.name].environment.status.as_ref();
+    status.map(|status| status.jobs.clone()).unwrap_or_default()
+}
+
 /// True if the newest applied Record says the same of every object.
 fn applied_again(world: &World, subject: &Subject, inputs: &str) -> bool {
     world.memory[&subject.name].chain.applied.as_ref().is_some_and(|applied| applied.spec.inputs == inputs)
@@ -519,6 +528,8 @@ pub struct View<'a> {
     pub before: Option<&'a Before>,
     /// What the cluster has.
     pub live: &'a LiveSet,
+    /// The Jobs that ran.
+    pub jobs: Vec<JobRun>,
     /// True if this is what was applied last: nothing is changed by it, only put right.
     pub again: bool,
 }
@@ -547,9 +558,7 @@ impl View<'_> {
 }
 
 async fn planned(world: &World, view: &View<'_>) -> Result<(Plan, Manifests), Error> {
-    let status = world.memory[&view.subject.name].environment.status.as_ref();
-    let jobs = status.map(|status| status.jobs.clone()).unwrap_or_default();
-    let wanted = opening::to_open(view.desired, view.live, &jobs);
+    let wanted = opening::to_open(view.desired, view.live, &view.jobs);
     let compared = compare::compare(world, view, &wanted).await?;
     let problems = match view.keys {
         Keys::Needed => [compared.problems, compared.locked].concat(),
@@ -565,7 +574,7 @@ async fn planned(world: &World, view: &View<'_>) -> Result<(Plan, Manifests), Er
         desired: view.desired,
         live: view.live,
         changes: &compared.changes,
-        jobs_done: &jobs,
+        jobs_done: &view.jobs,
     };
     let plan = planner::plan(&input);
     let mut blocked = blocked::blocked(&input, &plan);
